@@ -1,0 +1,5 @@
+"""`python -m htrjand`: the same as the `htrjand` command."""
+
+from htrjand.cli import main
+
+main()
