@@ -1,0 +1,12 @@
+"""Reads handwritten lines with one model file: numpy, Pillow and one engine, imported when a model is opened.
+
+>>> from htrjand.runtime import Recognizer
+>>> Recognizer().read_line("line.png").text
+"""
+
+from .ctc import Character, Line
+from .errors import HtrjandError, UsageError
+from .info import ModelInfo
+from .recognizer import Recognizer, bundled_models
+
+__all__ = ["Character", "HtrjandError", "Line", "ModelInfo", "Recognizer", "UsageError", "bundled_models"]

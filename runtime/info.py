@@ -1,0 +1,147 @@
+"""What a model file says of itself: all that a reader in any language needs to feed it and to read its answer.
+
+The same keys stand in ONNX `metadata_props`, OpenVINO `rt_info` and the TFLite metadata buffer. Every value is text:
+plain strings as they are, numbers in decimal, lists and tables as JSON (UTF-8, not escaped).
+
+| key | value | example |
+|---|---|---|
+| `format` | `htrjand/1`: the version of this table | `htrjand/1` |
+| `name`, `version`, `licence` | plain text | `htrjand-student` |
+| `charset` | JSON list of strings: one for each class of the logits, in order; the first is "", the blank | `["", "a"]` |
+| `languages`, `training_data` | JSON lists of strings: ISO 639-1 codes; datasets | `["fr", "en"]` |
+| `cer` | JSON table: dataset -> character error rate on its test split, in percent | `{"copiste": 13.9}` |
+| `weights_sha256` | the SHA-256 of the float weights that the file was made from | hexadecimal |
+| `precision` | `fp32` or `int8` | `int8` |
+| `height`, `width_multiple`, `max_width` | integers: rows; columns are a multiple of; most columns | `64`, `16`, `4096` |
+| `frame_stride` | integer: columns a frame of the logits stands for | `4` |
+| `blank` | integer: the class that is no character | `0` |
+| `temperature` | divide the logits by it before the softmax to get calibrated probabilities | `1.0` |
+| `preprocessing` | one sentence for whoever writes a reader; not read back | |
+
+To read: make the line grey (0 = black), scale it to `height` rows, pad it, feed `image` uint8 [N, 1, height, W], take
+the greatest of each frame of `logits` float32 [N, W / frame_stride, classes], merge equal neighbours, drop the blanks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from .errors import HtrjandError
+
+FORMAT = "htrjand/1"
+PRECISIONS = ("fp32", "int8")
+PREPROCESSING = (
+    "8-bit grey, 0 = black; scale to {height} rows keeping the aspect (bilinear); pad at the right with the 80th "
+    "percentile of the line's pixels to the next multiple of {width_multiple} columns; the graph normalises"
+)
+
+TEXTS = ("name", "version", "licence", "weights_sha256", "precision")
+LISTS = ("charset", "languages", "training_data")
+INTEGERS = ("frame_stride", "height", "width_multiple", "max_width", "blank")
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A model's description of itself; the fields are explained in the table above.
+
+    Raises:
+        HtrjandError: the fields contradict each other (a charset without a blank, say).
+    """
+
+    name: str
+    version: str
+    charset: tuple[str, ...]
+    languages: tuple[str, ...] = ()
+    licence: str = ""
+    training_data: tuple[str, ...] = ()
+    cer: Mapping[str, float] = field(default_factory=dict)
+    weights_sha256: str = ""
+    precision: str = "fp32"
+    frame_stride: int = 4
+    height: int = 64
+    width_multiple: int = 16
+    max_width: int = 4096
+    blank: int = 0
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        if problem := self._problem():
+            raise HtrjandError(f"model description: {problem}")
+
+    def _problem(self) -> str | None:
+        for key in LISTS:
+            values = getattr(self, key)
+            if not isinstance(values, tuple) or not all(isinstance(value, str) for value in values):
+                return f"{key} is no tuple of strings"
+        if len(self.charset) < 2 or self.blank != 0 or self.charset[0] != "":
+            return 'the charset must begin with "" (the blank is class 0) and hold at least one character'
+        if "" in self.charset[1:] or len(set(self.charset)) != len(self.charset):
+            return "the charset holds a character twice, or an empty one"
+        if self.precision not in PRECISIONS:
+            return f"precision {self.precision!r} is unknown; use one of {', '.join(PRECISIONS)}"
+        if min(self.frame_stride, self.height, self.width_multiple, self.max_width) < 1:
+            return "frame_stride, height, width_multiple and max_width must be at least 1"
+        if self.width_multiple % self.frame_stride:
+            return f"width_multiple {self.width_multiple} is no multiple of frame_stride {self.frame_stride}"
+        if not (math.isfinite(self.temperature) and self.temperature > 0):
+            return f"temperature {self.temperature} is not above 0"
+        return None
+
+    def to_metadata(self) -> dict[str, str]:
+        """The keys and texts to write into a model file."""
+        metadata = {"format": FORMAT}
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if isinstance(value, str):
+                metadata[item.name] = value
+            elif isinstance(value, int | float):
+                metadata[item.name] = repr(value)
+            else:
+                plain = dict(value) if isinstance(value, Mapping) else list(value)
+                metadata[item.name] = json.dumps(plain, ensure_ascii=False)
+        metadata["preprocessing"] = PREPROCESSING.format(height=self.height, width_multiple=self.width_multiple)
+        return metadata
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str], path: str | Path) -> ModelInfo:
+        """Reads what `to_metadata` wrote; other keys are ignored.
+
+        Raises:
+            HtrjandError: a key is missing or cannot be read, or the format is of another edition; names `path`.
+        """
+        remedy = "take a model file that htrjand exported, or export this one again"
+        found = metadata.get("format")
+        if found is None:
+            raise HtrjandError(f"{path}: the file does not describe itself (its metadata have no `format`); {remedy}")
+        if found != FORMAT:
+            raise HtrjandError(f"{path}: its metadata are of format {found!r}, this edition reads {FORMAT!r}; {remedy}")
+        try:
+            values: dict[str, Any] = {key: metadata[key] for key in TEXTS}
+            values |= {key: _strings(metadata[key]) for key in LISTS}
+            values |= {key: int(metadata[key]) for key in INTEGERS}
+            values["cer"] = {name: float(percent) for name, percent in json.loads(metadata["cer"]).items()}
+            values["temperature"] = float(metadata["temperature"])
+            return cls(**values)
+        except KeyError as error:
+            raise HtrjandError(f"{path}: its metadata lack {error}; {remedy}") from error
+        except (ValueError, TypeError, AttributeError, HtrjandError) as error:
+            raise HtrjandError(f"{path}: its metadata cannot be used ({error}); {remedy}") from error
+
+
+def _strings(text: str) -> tuple[str, ...]:
+    values = json.loads(text)
+    if not isinstance(values, list):
+        raise ValueError(f"{text[:40]} is no JSON list")
+    return tuple(values)
+
+
+def sha256(path: str | Path) -> str:
+    """The SHA-256 of a file, hexadecimal, as `weights_sha256` holds it."""
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
