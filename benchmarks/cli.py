@@ -1,0 +1,109 @@
+"""`htrjand bench`: measure engines on real lines; `htrjand bench report`: tables out of earlier results."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..runtime.errors import HtrjandError, UsageError
+from ..runtime.files import atomic_path
+from .engines import BUNDLED, PEERS, check_engine
+from .machine import usable_cores
+from .report import load_result, markdown
+from .run import Settings, choose_lines, run
+
+
+@click.group("bench", invoke_without_command=True)
+@click.option(
+    "--data", "-i", multiple=True, type=click.Path(path_type=Path), help="Parquet file, or folder of them. Repeatable."
+)
+@click.option("--split", default="test", show_default=True, type=click.Choice(["train", "val", "test", "all"]))
+@click.option("--dataset", "datasets", multiple=True, help="Only lines of this dataset. Repeatable.")
+@click.option("--limit", type=click.IntRange(1), help="At most so many lines a dataset, drawn at random (seeded).")
+@click.option("--model", "-m", "models", multiple=True, help=".onnx or .safetensors file. Repeatable.")
+@click.option(
+    "--engine",
+    "named",
+    multiple=True,
+    type=click.Choice([BUNDLED, *PEERS]),
+    help="The bundled model, or a peer. Repeatable.",
+)
+@click.option("--threads", multiple=True, type=click.IntRange(1), help="Repeatable. Default: 1, and all cores.")
+@click.option("--only", type=click.Choice(["accuracy", "latency"]), help="One of the two runs.")
+@click.option("--queries", type=click.IntRange(1), help="Readings an engine, at least (100).")
+@click.option("--seconds", type=click.FloatRange(0), help="Seconds an engine, at least (10).")
+@click.option("--quick", is_flag=True, help="20 readings, 1 s, 3 cold starts, one thread: a look, marked as not valid.")
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="Write the whole result here, as JSON.")
+@click.option(
+    "--format",
+    "-f",
+    "form",
+    default="md",
+    show_default=True,
+    type=click.Choice(["md", "json"]),
+    help="On standard output.",
+)
+@click.pass_context
+def bench(
+    context: click.Context,
+    data: tuple[Path, ...],
+    split: str,
+    datasets: tuple[str, ...],
+    limit: int | None,
+    models: tuple[str, ...],
+    named: tuple[str, ...],
+    threads: tuple[int, ...],
+    only: str | None,
+    queries: int | None,
+    seconds: float | None,
+    quick: bool,
+    output: Path | None,
+    form: str,
+) -> None:
+    """Measure error, speed, size and memory of models and peers on the same lines.
+
+    Without -m and --engine: the bundled model and the peers that are installed. A row asked for by name that fails
+    makes the exit status 1; the other rows are measured all the same.
+    """
+    if context.invoked_subcommand:
+        return
+    if not data:
+        raise UsageError("no lines to measure on; name a Parquet file or a folder of them with --data")
+    asked = [*models, *named]
+    engines = [check_engine(engine) for engine in dict.fromkeys(asked or [BUNDLED, *PEERS])]
+    settings = Settings(
+        threads=tuple(dict.fromkeys(threads or ((1,) if quick else (1, usable_cores())))),
+        latency=only != "accuracy",
+        accuracy=only != "latency",
+    )
+    if quick:
+        settings = replace(settings, queries=20, seconds=1.0, warm_up=3, cold_starts=3)
+    if queries is not None:
+        settings = replace(settings, queries=queries)
+    if seconds is not None:
+        settings = replace(settings, seconds=seconds)
+    rows = choose_lines(data, None if split == "all" else split, datasets, limit)
+    result = run(engines, rows, settings)
+    if output:
+        with atomic_path(output) as part:
+            part.write_text(as_json(result), encoding="utf-8")
+    click.echo(as_json(result) if form == "json" else markdown([result]), nl=False)
+    failed = [row["name"] for row in result["engines"] if "error" in row]
+    if asked and failed:
+        raise HtrjandError(f"{', '.join(failed)}: could not be measured; the result says why")
+
+
+@bench.command("report")
+@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
+def report(results: tuple[Path, ...]) -> None:
+    """Print a Markdown table for each result that `htrjand bench -o` wrote."""
+    click.echo(markdown([load_result(path) for path in results]), nl=False)
+
+
+def as_json(result: dict[str, Any]) -> str:
+    """The document as indented JSON."""
+    return json.dumps(result, indent=1, ensure_ascii=False) + "\n"

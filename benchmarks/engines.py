@@ -1,0 +1,75 @@
+"""What can be measured: a model file, whose suffix names its engine, or a peer by its name."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..runtime.errors import HtrjandError, UsageError
+
+BUNDLED = "bundled"
+PEERS = ("tesseract", "rapidocr")
+FORMATS = {".onnx": "onnxruntime", ".safetensors": "torch"}  # suffix of a model file -> its engine
+
+
+class Reader(Protocol):
+    """All that the harness knows of an engine: a line in, something with a `text` out."""
+
+    def read_line(self, source: Any) -> Any: ...
+
+
+def check_engine(engine: str) -> str:
+    """Returns the engine as given; a name that none has, or a missing file, is an error that lists the good ones."""
+    if engine in (BUNDLED, *PEERS):
+        return engine
+    if Path(engine).suffix not in FORMATS:
+        good = ", ".join((BUNDLED, *PEERS))
+        raise UsageError(f"{engine}: no such engine; give a model file ({', '.join(FORMATS)}) or one of {good}")
+    if not Path(engine).is_file():
+        raise HtrjandError(f"{engine}: no such file; check the path")
+    return engine
+
+
+def row_names(engines: Sequence[str]) -> dict[str, str]:
+    """Engine → the name of its row: the file's name, with its folder where two files share one."""
+    names = [Path(engine).name for engine in engines]
+    return {
+        engine: name if names.count(name) == 1 else str(Path(engine).parent.name + "/" + name)
+        for engine, name in zip(engines, names, strict=True)
+    }
+
+
+def open_reader(engine: str, threads: int) -> Reader:
+    """Opens an engine; only its own libraries are imported."""
+    if engine == "tesseract":
+        from .peers import Tesseract
+
+        return Tesseract()
+    if engine == "rapidocr":
+        from .peers import RapidOcr
+
+        return RapidOcr(threads)
+    if FORMATS.get(Path(engine).suffix) == "torch":
+        from ..train.reader import TorchRecognizer
+
+        return TorchRecognizer(engine, threads=threads)
+    from ..runtime import Recognizer
+
+    return Recognizer(None if engine == BUNDLED else engine, threads=threads)
+
+
+def about(engine: str, reader: Any) -> dict[str, object]:
+    """Engine, precision, version, size in bytes and SHA-256 of what was opened."""
+    if engine in PEERS:
+        described: dict[str, object] = reader.about()
+        return described
+    path = Path(reader.path)
+    return {
+        "engine": FORMATS[path.suffix],
+        "precision": reader.info.precision,
+        "version": reader.info.version,
+        "bytes": path.stat().st_size,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+    }

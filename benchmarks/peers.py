@@ -1,0 +1,109 @@
+"""Other people's readers, behind the one call the benchmark makes: `read_line(grey pixels).text`."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..runtime.errors import HtrjandError
+
+LANGUAGES = ("fra", "eng")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a peer read."""
+
+    text: str
+
+
+class Tesseract:
+    """Debian's `tesseract` program, one process a line, as its command-line users run it.
+
+    The line goes in through standard input as a PGM, at the size it has; so a reading's time holds the start of
+    the program and the loading of its two languages. Its threads follow the worker's OMP_THREAD_LIMIT.
+    """
+
+    remedy = "apt-get install tesseract-ocr tesseract-ocr-fra"
+
+    def __init__(self) -> None:
+        program = shutil.which("tesseract")
+        if program is None:
+            raise HtrjandError(f"tesseract is not installed: {self.remedy}")
+        self.command = [program, "-", "-", "--psm", "7", "-l", "+".join(LANGUAGES)]
+
+    def read_line(self, source: np.ndarray) -> Reading:
+        """Reads uint8 [H, W]."""
+        height, width = source.shape
+        image = b"P5 %d %d 255\n" % (width, height) + source.tobytes()
+        done = subprocess.run(self.command, input=image, capture_output=True, check=False)
+        complaint = done.stderr.decode(errors="replace").strip()
+        if done.returncode or "Failed loading language" in complaint:  # one language missing still exits with 0
+            last = complaint.splitlines()[-1] if complaint else f"exit status {done.returncode}"
+            raise HtrjandError(f"tesseract failed ({last}); {self.remedy}")
+        return Reading(done.stdout.decode(errors="replace").strip())
+
+    def about(self) -> dict[str, object]:
+        """Its version and the size of its two language files."""
+        version = subprocess.run([self.command[0], "--version"], capture_output=True, text=True, check=True).stdout
+        listed = subprocess.run([self.command[0], "--list-langs"], capture_output=True, text=True, check=True).stdout
+        folder = re.search(r'"(.+)"', listed.splitlines()[0])
+        files = [Path(folder[1]) / f"{language}.traineddata" for language in LANGUAGES] if folder else []
+        return {
+            "engine": "tesseract",
+            "precision": "",
+            "version": version.split()[1],
+            "bytes": sum(file.stat().st_size for file in files if file.is_file()),
+        }
+
+
+class RapidOcr:
+    """RapidOCR's recogniser alone (PP-OCRv6-small on onnxruntime), with the weights that its wheel carries.
+
+    The path of the weights is given outright, so that the library's downloader is never asked. Detection,
+    orientation and the scaling of pages are off: a line goes in as it is.
+    """
+
+    remedy = "pip install 'htrjand[bench]'"
+
+    def __init__(self, threads: int) -> None:
+        try:
+            import cv2
+            import rapidocr
+        except ModuleNotFoundError as error:
+            raise HtrjandError(f"{error.name} is not installed: {self.remedy}") from error
+        self.weights = Path(rapidocr.__file__).parent / "models" / "PP-OCRv6_rec_small.onnx"
+        if not self.weights.is_file():
+            raise HtrjandError(f"{self.weights}: rapidocr came without its weights; {self.remedy}")
+        cv2.setNumThreads(threads)
+        self.engine: Any = rapidocr.RapidOCR(
+            params={
+                "Global.use_det": False,
+                "Global.use_cls": False,
+                "Global.use_preprocess_img": False,
+                "Global.log_level": "critical",
+                "Rec.model_path": str(self.weights),
+                "EngineConfig.onnxruntime.intra_op_num_threads": threads,
+            }
+        )
+
+    def read_line(self, source: np.ndarray) -> Reading:
+        """Reads uint8 [H, W]."""
+        texts = self.engine(np.stack([source] * 3, axis=-1)).txts  # H, W, 3
+        return Reading(texts[0] if texts else "")
+
+    def about(self) -> dict[str, object]:
+        """Its version and the size of its recognition model."""
+        return {
+            "engine": "rapidocr",
+            "precision": "fp32",
+            "version": f"{metadata.version('rapidocr')}, PP-OCRv6-small",
+            "bytes": self.weights.stat().st_size,
+        }

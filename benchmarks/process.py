@@ -1,0 +1,92 @@
+"""The parent's side of a worker: start it, ask it, end it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from ..runtime.errors import HtrjandError
+
+
+class Worker:
+    """One engine in a fresh process, with a given number of threads. A context manager.
+
+    Attributes:
+        cold_start: milliseconds from starting the process to its first line's text.
+        about: what the worker opened (engine, precision, version, bytes).
+
+    Raises:
+        HtrjandError: the engine cannot be opened, cannot read a line, or its process died.
+    """
+
+    def __init__(self, engine: str, threads: int, folder: Path) -> None:
+        self.engine = engine
+        start = time.perf_counter()
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "htrjand.benchmarks.worker", engine, str(threads), str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+            env=os.environ | {"PYTHONPATH": import_path()} | dict.fromkeys(THREAD_SETTINGS, str(threads)),
+        )
+        self.receive()
+        self.cold_start = 1000 * (time.perf_counter() - start)
+        self.about = self.receive()
+
+    def read(self, lines: Sequence[int], queries: int = 0, seconds: float = 0) -> dict[str, Any]:
+        """Has the lines read: `{"texts": [...], "ms": [...], "peak_rss": bytes}`."""
+        assert self.process.stdin is not None
+        request = json.dumps({"lines": list(lines), "queries": queries, "seconds": seconds})
+        with suppress(BrokenPipeError):  # receive() says why
+            self.process.stdin.write(request + "\n")
+            self.process.stdin.flush()
+        return self.receive()
+
+    def receive(self) -> dict[str, Any]:
+        """The next message of the worker."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        message: dict[str, Any] = json.loads(line) if line else {}
+        if not message:
+            status = self.close()
+            raise HtrjandError(f"{self.engine}: its process ended with status {status}; its own message stands above")
+        if "error" in message:
+            self.close()
+            raise HtrjandError(message["error"])
+        return message
+
+    def close(self) -> int:
+        """Lets the worker end, and waits for it; returns its exit status."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        with suppress(BrokenPipeError):
+            self.process.stdin.close()
+        status = self.process.wait()
+        self.process.stdout.close()
+        return status
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self.process.kill()
+        self.close()
+
+
+# Engines take their number of threads as an argument; these hold what lies under them (BLAS, Tesseract) to it too.
+THREAD_SETTINGS = ("OMP_NUM_THREADS", "OMP_THREAD_LIMIT", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def import_path() -> str:
+    """A PYTHONPATH with which the worker imports what this process imports."""
+    return os.pathsep.join(os.path.abspath(path) for path in sys.path)

@@ -1,0 +1,110 @@
+"""Benchmark results as Markdown: a table a result, a row an engine, units in the headers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ..runtime.errors import HtrjandError
+from .engines import PEERS
+from .run import SCHEMA
+
+Column = tuple[str, Callable[[dict[str, Any]], str]]  # a header, and what makes a cell of an engine's row
+
+
+def load_result(path: Path) -> dict[str, Any]:
+    """Reads one result; anything else is an error that names the file."""
+    try:
+        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise HtrjandError(f"{path}: no such file; check the path") from error
+    except (OSError, ValueError) as error:
+        raise HtrjandError(f"{path}: not a readable JSON file ({error}); measure again") from error
+    if not isinstance(result, dict) or result.get("schema") != SCHEMA:
+        raise HtrjandError(f"{path}: not a result of `htrjand bench` ({SCHEMA}); measure again")
+    return result
+
+
+def markdown(results: list[dict[str, Any]]) -> str:
+    """All results, one after another."""
+    return "\n\n".join(one_result(result) for result in results) + "\n"
+
+
+def one_result(result: dict[str, Any]) -> str:
+    """What was measured on what, the table, the reasons against it, and the engines that failed."""
+    measured = [row for row in result["engines"] if "error" not in row]
+    parts = [caption(result), "\n".join(table(result, measured))]
+    if result["invalid"]:
+        parts.append("**Not a valid latency run**: " + "; ".join(result["invalid"]) + ".")
+    parts += [f"**{row['name']}** failed: {row['error']}" for row in result["engines"] if "error" in row]
+    return "\n\n".join(parts)
+
+
+def caption(result: dict[str, Any]) -> str:
+    """Device, software, data and time in one paragraph."""
+    device = result["machine"]
+    data = ", ".join(f"{part['dataset']} {part['split']} ({part['lines']})" for part in result["data"])
+    flags = " ".join(device["flags"]) or "no flags known"
+    governor = f", governor {device['governor']}" if device["governor"] else ""
+    return (
+        f"{device['device'] or device['cpu']}, {device['usable_cores']} cores ({flags}){governor}; "
+        f"lines: {data}; htrjand {result['versions']['htrjand']}, revision {result['git_revision'] or 'unknown'}; "
+        f"{result['measured_at']}."
+    )
+
+
+def table(result: dict[str, Any], rows: list[dict[str, Any]]) -> list[str]:
+    """The lines of the Markdown table."""
+    columns: list[Column] = [("engine", name_cell), ("precision", lambda row: str(row["precision"]))]
+    if result["settings"]["accuracy"]:
+        columns += accuracy_columns([part["dataset"] for part in result["data"]])
+    if result["settings"]["latency"]:
+        columns += latency_columns(result["settings"]["threads"], rows)
+    columns.append(("size, MB", lambda row: f"{row['bytes'] / 1e6:.2f}"))
+    lines = [[header for header, _ in columns], ["---", "---"] + ["---:"] * (len(columns) - 2)]
+    lines += [[cell(row) for _, cell in columns] for row in rows]
+    return ["| " + " | ".join(cells) + " |" for cells in lines]
+
+
+def accuracy_columns(datasets: Sequence[str]) -> list[Column]:
+    """CER of each dataset with its interval, and of all where there are several; WER of all."""
+
+    def cer_cell(row: dict[str, Any], dataset: str) -> str:
+        figures = row["accuracy"]["datasets"][dataset]
+        return f"{figures['cer']:.2f} ({figures['cer_low']:.1f}–{figures['cer_high']:.1f})"
+
+    names = list(dict.fromkeys(datasets))
+    columns: list[Column] = [(f"CER {name}, % (95 %)", partial(cer_cell, dataset=name)) for name in names]
+    if len(names) > 1:
+        columns.append(("CER all, %", lambda row: f"{row['accuracy']['all']['cer']:.2f}"))
+    return [*columns, ("WER all, %", lambda row: f"{row['accuracy']['all']['wer']:.1f}")]
+
+
+def latency_columns(threads: Sequence[int], rows: list[dict[str, Any]]) -> list[Column]:
+    """p50 and p90 at each number of threads, p50 over that of the fastest peer, cold start, memory."""
+
+    def milliseconds(row: dict[str, Any], index: int, key: str) -> str:
+        return f"{row['latency'][index][key]:.1f}"
+
+    def p50(row: dict[str, Any]) -> float:
+        return float(row["latency"][0]["p50_ms"])
+
+    columns: list[Column] = []
+    for index, count in enumerate(threads):
+        unit = f"ms a line, {count} thread{'s' * (count > 1)}"
+        columns.append((f"p50, {unit}", partial(milliseconds, index=index, key="p50_ms")))
+        columns.append((f"p90, {unit}", partial(milliseconds, index=index, key="p90_ms")))
+    peers = [row for row in rows if row["name"] in PEERS]
+    if peers:
+        fastest = min(peers, key=p50)
+        columns.append((f"p50 ÷ {fastest['name']}'s", lambda row: f"{p50(row) / p50(fastest):.2f}"))
+    columns.append(("cold start, ms", lambda row: f"{row['cold_start_ms']:.0f}"))
+    return [*columns, ("peak memory, MB", lambda row: f"{row['peak_rss_bytes'] / 1e6:.0f}")]
+
+
+def name_cell(row: dict[str, Any]) -> str:
+    """The row's name, and the version of a peer."""
+    return f"{row['name']} {row['version']}" if row["name"] in PEERS else str(row["name"])

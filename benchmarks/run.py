@@ -1,0 +1,158 @@
+"""One benchmark: the same lines to every engine, first for speed, then for accuracy; one JSON document out."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+
+from ..runtime.errors import HtrjandError
+from . import machine
+from .accuracy import measure_accuracy
+from .engines import row_names
+from .latency import attempt, measure_cold_starts, measure_latency, too_short, working
+
+if TYPE_CHECKING:
+    from ..train.lines import LineRow
+
+SCHEMA = "htrjand-bench-1"
+SEED = 0  # of every sample of lines: the same data gives the same lines
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How long to measure, and what. The defaults make a valid run."""
+
+    threads: tuple[int, ...]
+    queries: int = 100
+    seconds: float = 10.0
+    warm_up: int = 10
+    cold_starts: int = 5
+    latency: bool = True
+    accuracy: bool = True
+
+
+def choose_lines(
+    paths: Sequence[Path], split: str | None, datasets: Sequence[str] = (), limit: int | None = None
+) -> list[LineRow]:
+    """The lines to measure on, in the files' order: of the datasets named (of all where none is), `limit` of each.
+
+    Raises:
+        HtrjandError: a file cannot be read, a dataset has no such line, or there is none at all.
+    """
+    from ..train.lines import parquet_files, read_lines
+
+    files = parquet_files(paths)
+    named = [file for file in files if file.stem in datasets]  # a file is mostly named after its dataset
+    if {file.stem for file in named} >= set(datasets):
+        files = named or files
+    groups: dict[str, list[LineRow]] = {name: [] for name in datasets}
+    for row in read_lines(files, split):
+        if not datasets or row.dataset in datasets:
+            groups.setdefault(row.dataset, []).append(row)
+    empty = [name for name, rows in groups.items() if not rows]
+    if empty or not groups:
+        raise HtrjandError(
+            f"{', '.join(map(str, paths))}: no {split or ''} lines of {', '.join(empty) or 'any dataset'}; "
+            "check --data, --dataset and --split"
+        )
+    return [row for rows in groups.values() for row in drawn(rows, limit)]
+
+
+def drawn(rows: Sequence[LineRow], limit: int | None) -> list[LineRow]:
+    """A seeded sample of the rows, their order kept; all of them where there is no limit."""
+    if limit is None or limit >= len(rows):
+        return list(rows)
+    chosen = np.random.default_rng(SEED).choice(len(rows), limit, replace=False)
+    return [rows[int(index)] for index in sorted(chosen)]
+
+
+def run(engines: Sequence[str], rows: Sequence[LineRow], settings: Settings) -> dict[str, Any]:
+    """Measures every engine on the rows; an engine that fails keeps its error in its row, the others go on.
+
+    Returns:
+        A document for JSON: machine, versions, git revision, data, settings, one entry an engine, and `invalid`, the
+        reasons for which the latencies are not to be relied upon (empty: they are).
+    """
+    results: dict[str, dict[str, Any]] = {engine: {"name": name} for engine, name in row_names(engines).items()}
+    sample = [int(index) for index in np.random.default_rng(SEED).permutation(len(rows))[: max(1, settings.queries)]]
+    conditions: dict[str, object] = {}
+    reasons: list[str] = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        widths = write_pixels(rows, folder)
+        if settings.latency:
+            conditions, reasons = run_latency(engines, folder, sample, settings, results)
+            conditions["median_width"] = median(widths[index] for index in sample)
+        if settings.accuracy:
+            with bar("accuracy", len(rows) * len(working(engines, results))) as progress:
+                for engine in working(engines, results):
+                    with attempt(engine, results):
+                        threads = max(settings.threads)
+                        measure_accuracy(engine, threads, folder, rows, results[engine], progress.update)
+    return {
+        "schema": SCHEMA,
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "git_revision": machine.git_revision(),
+        "machine": machine.describe(),
+        "versions": machine.versions(),
+        "data": describe_data(rows),
+        "settings": asdict(settings),
+        "conditions": conditions,
+        "invalid": reasons,
+        "engines": list(results.values()),
+    }
+
+
+def run_latency(
+    engines: Sequence[str], folder: Path, sample: Sequence[int], settings: Settings, results: dict[str, dict[str, Any]]
+) -> tuple[dict[str, object], list[str]]:
+    """Cold starts, then latencies at each number of threads; returns the conditions and the reasons against them."""
+    watch = machine.Watch()
+    measure_cold_starts(engines, settings.threads[0], folder, settings.cold_starts, results)
+    limits = settings.queries, settings.seconds, settings.warm_up
+    for threads in settings.threads:
+        with bar(f"latency, threads {threads}", 10 * len(working(engines, results))) as progress:
+            measure_latency(engines, threads, folder, sample, limits, results, watch, progress.update)
+    conditions, reasons = watch.finish()
+    return conditions, too_short(results) + reasons
+
+
+def write_pixels(rows: Sequence[LineRow], folder: Path) -> list[int]:
+    """Decodes the lines into the files that workers read; returns their widths."""
+    widths = []
+    for index, row in enumerate(rows):
+        pixels = row.pixels()  # 64, W
+        np.save(folder / f"{index:05}.npy", pixels)
+        widths.append(pixels.shape[1])
+    return widths
+
+
+def describe_data(rows: Sequence[LineRow]) -> list[dict[str, object]]:
+    """Each dataset and split: its number of lines, and a SHA-256 of their ids and texts."""
+    digests: dict[tuple[str, str], Any] = {}
+    counts: dict[tuple[str, str], int] = {}
+    for row in rows:
+        key = row.dataset, row.split
+        digests.setdefault(key, hashlib.sha256()).update(f"{row.id}\t{row.text}\n".encode())
+        counts[key] = counts.get(key, 0) + 1
+    return [
+        {"dataset": key[0], "split": key[1], "lines": counts[key], "sha256": digests[key].hexdigest()} for key in counts
+    ]
+
+
+@contextmanager
+def bar(label: str, length: int) -> Iterator[Any]:
+    """A progress bar on standard error, where that is a terminal."""
+    with click.progressbar(length=length, label=label, file=sys.stderr, hidden=not sys.stderr.isatty()) as progress:
+        yield progress
