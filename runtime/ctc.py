@@ -53,8 +53,8 @@ def decode_greedy(logits: npt.NDArray[np.float32], info: ModelInfo, line_width: 
 
     A character's confidence is its greatest probability among its frames. The line's is the product over all runs of
     equal frames: for a character the same; for the blanks between two characters that of their weakest frame, where
-    either neighbour is as good as a blank (it changes no text), unless both neighbours are the same character: then that
-    of the surest blank, which keeps them two. An approximation of the probability CTC gives the text, without its loop.
+    either neighbour is as good as a blank (it changes no text), unless both neighbours are the same character: then
+    that of the surest blank, which keeps them two. It stands for the probability CTC gives the text, without its loop.
     Probabilities are the softmax of logits / `info.temperature`: that temperature is what makes chances of them.
 
     Args:

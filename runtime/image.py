@@ -16,7 +16,7 @@ HEIGHT = 64  # rows of every model's input
 WIDTH_MULTIPLE = 16  # columns are padded to a multiple of this: the network's strides divide it
 MAX_WIDTH = 4096  # columns after scaling to HEIGHT: about 200 characters, four times the longest line we know
 MAX_PIXELS = 50_000_000  # of a source image: a decompression bomb ends here
-SUFFIXES = frozenset(".png .jpg .jpeg .tif .tiff .webp .bmp .gif .jp2 .pgm .ppm".split())  # of images in a folder
+SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".jp2", ".pgm", ".ppm"}  # in folders
 
 LineSource = str | Path | bytes | np.ndarray | Image.Image
 Grey = npt.NDArray[np.uint8]

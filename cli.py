@@ -1,0 +1,217 @@
+"""The `htrjand` command: one verb a function, which imports its part of the package only when it runs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from . import __version__
+
+if TYPE_CHECKING:
+    from .runtime import Line, ModelInfo, Recognizer
+
+# Verbs whose options stand in their own part: verb -> (module with a click command of that name, one line of help).
+PARTS = {"bench": ("benchmarks.cli", "Measure error, speed, size and memory of models and peers.")}
+
+
+class Verbs(click.Group):
+    """Imports a part when its verb is called; makes one line on stderr and an exit status of an `HtrjandError`."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        if name in PARTS:
+            command = getattr(import_module(f".{PARTS[name][0]}", __package__), name)
+        return name, command, rest
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from .runtime.errors import HtrjandError  # here, so that --help and --version need no numpy
+
+        try:
+            return super().invoke(ctx)
+        except HtrjandError as error:
+            complain(error)
+            ctx.exit(error.exit_status)
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.startswith("htrjand"):
+                raise
+            complain(f"{error.name} is not installed, and this verb needs it: pip install 'htrjand[all]'")
+            ctx.exit(1)
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """Handwritten text recognition for small machines: train, compress, export, read, measure."""
+
+
+for verb, (_, line_of_help) in PARTS.items():
+    main.add_command(click.Command(verb, help=line_of_help))  # `resolve_command` puts the real one in its place
+
+
+@main.command()
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("-m", "--model", type=click.Path(path_type=Path), help="A model file. Default: the bundled student.")
+@click.option("-f", "--format", "form", type=click.Choice(["txt", "json"]), default="txt", show_default=True)
+@click.option("-o", "--output", type=click.Path(dir_okay=False), default="-", help="A file. Default: -, stdout.")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads to compute with. Default: one for each core.")
+@click.pass_context
+def read(
+    ctx: click.Context, images: tuple[Path, ...], model: Path | None, form: str, output: str, threads: int | None
+) -> None:
+    """Read text lines: IMAGES are files of one line each, or folders of such files.
+
+    Prints a line of text for an image, after its path and a tab where there are several. An image that cannot be read
+    is named on stderr; the others are read all the same, and the exit status is 1.
+    """
+    from .runtime import Recognizer
+
+    recognizer = Recognizer(model, threads)
+    failed: list[Path] = []
+    paths = expand(images, failed)
+    total = len(paths) + len(failed)
+    with output_stream(output) as stream, progress(paths, output) as shown:
+        readings = read_each(recognizer, shown, failed)
+        if form == "json":
+            write_json(stream, readings)
+        else:
+            write_text(stream, readings, several=total > 1)
+        if failed and total > 1:
+            complain(f"{len(failed)} of {total} could not be read: {', '.join(map(str, failed))}")
+        if len(failed) == total:
+            ctx.exit(1)  # inside the block: a file with nothing in it is not written
+    ctx.exit(1 if failed else 0)
+
+
+@main.command()
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.option("-f", "--format", "form", type=click.Choice(["txt", "json"]), default="txt", show_default=True)
+@click.pass_context
+def models(ctx: click.Context, files: tuple[Path, ...], form: str) -> None:
+    """List the bundled model files, or print what model FILES say of themselves."""
+    from .runtime import HtrjandError, bundled_models
+    from .runtime.engines import open_engine
+
+    paths = files or tuple(bundled_models())
+    if not paths:
+        raise HtrjandError("no model came with this installation; install htrjand again, or name a model file")
+    found: list[tuple[Path, ModelInfo]] = []
+    for path in paths:
+        try:
+            found.append((path, open_engine(path, threads=1).info))
+        except HtrjandError as error:
+            complain(error)
+    if form == "json":
+        click.echo(json.dumps([describe(path, info) for path, info in found], ensure_ascii=False, indent=1))
+    elif files:
+        click.echo("\n\n".join(block(describe(path, info)) for path, info in found))
+    else:
+        for path, info in found:
+            click.echo(f"{info.name} {info.version}\t{info.precision}\t{path.stat().st_size:,} bytes\t{path}")
+    ctx.exit(0 if len(found) == len(paths) else 1)
+
+
+def describe(path: Path, info: ModelInfo) -> dict[str, Any]:
+    """A model file's path, size and description as plain values."""
+    from dataclasses import asdict
+
+    return {"path": str(path), "bytes": path.stat().st_size} | asdict(info)
+
+
+def block(description: dict[str, Any]) -> str:
+    """A description for a reader: a key and its value a line."""
+    description["charset"] = f"{len(description['charset'])} classes: {''.join(description['charset'])}"
+    description["cer"] = [f"{name} {percent} %" for name, percent in description["cer"].items()]
+    rows = {key: ", ".join(value) if isinstance(value, list | tuple) else value for key, value in description.items()}
+    return "\n".join(f"{key:<16}{value}" for key, value in rows.items())
+
+
+def expand(images: Iterable[Path], failed: list[Path]) -> list[Path]:
+    """The images themselves, and in the place of a folder the image files in it, sorted; folders without any fail."""
+    from .runtime.image import SUFFIXES
+
+    paths: list[Path] = []
+    for image in images:
+        if not image.is_dir():
+            paths.append(image)
+            continue
+        try:
+            inside = sorted(path for path in image.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
+        except OSError as error:
+            complain(f"{image}: the folder may not be listed ({error.strerror}); change its permissions")
+            failed.append(image)
+            continue
+        if not inside:
+            complain(f"{image}: no image file in this folder; name one with {', '.join(sorted(SUFFIXES))} files")
+            failed.append(image)
+        paths += inside
+    return paths
+
+
+def read_each(recognizer: Recognizer, paths: Iterable[Path], failed: list[Path]) -> Iterator[tuple[Path, Line]]:
+    """Yields what could be read; complains of the others and adds them to `failed`."""
+    from .runtime import HtrjandError
+
+    for path in paths:
+        try:
+            line = recognizer.read_line(path)
+        except HtrjandError as error:
+            complain(error)
+            failed.append(path)
+        else:
+            yield path, line
+
+
+def write_text(stream: TextIO, readings: Iterable[tuple[Path, Line]], several: bool) -> None:
+    """One line of text an image; of several images each after its path and a tab."""
+    for path, line in readings:
+        stream.write(f"{path}\t{line.text}\n" if several else f"{line.text}\n")
+        stream.flush()  # what is read is not lost with what follows
+
+
+def write_json(stream: TextIO, readings: Iterable[tuple[Path, Line]]) -> None:
+    """A list of objects, one image a line."""
+    before, end = "[\n", "[]\n"
+    for path, line in readings:
+        stream.write(before + json.dumps({"path": str(path)} | line.to_dict(), ensure_ascii=False))
+        before, end = ",\n", "\n]\n"
+    stream.write(end)
+
+
+@contextmanager
+def output_stream(output: str) -> Iterator[TextIO]:
+    """Standard output for `-`; else a file, which is there only when it is whole."""
+    from .runtime.errors import HtrjandError
+    from .runtime.files import atomic_path
+
+    if output == "-":
+        yield click.get_text_stream("stdout")
+        return
+    try:
+        with atomic_path(output) as part, part.open("w", encoding="utf-8") as stream:
+            yield stream
+    except OSError as error:
+        raise HtrjandError(f"{output}: cannot be written ({error.strerror or error}); choose another file") from error
+
+
+@contextmanager
+def progress(paths: list[Path], output: str) -> Iterator[Iterable[Path]]:
+    """The paths behind a bar on stderr, where that is a terminal and the results do not go there too."""
+    if not sys.stderr.isatty() or (output == "-" and sys.stdout.isatty()):
+        yield paths
+        return
+    with click.progressbar(paths, label="reading", file=sys.stderr) as bar:
+        yield bar
+
+
+def complain(problem: object) -> None:
+    """One line on stderr."""
+    click.echo(f"htrjand: {' '.join(str(problem).split())}", err=True)
