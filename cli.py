@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -74,6 +75,7 @@ def read(
     """
     from .runtime import Recognizer
 
+    warnings.filterwarnings("ignore", module="PIL")  # of a file that is half broken: it is read, or an error tells why
     recognizer = Recognizer(model, threads)
     failed: list[Path] = []
     paths = expand(images, failed)
@@ -193,7 +195,7 @@ def output_stream(output: str) -> Iterator[TextIO]:
     from .runtime.files import atomic_path
 
     if output == "-":
-        yield click.get_text_stream("stdout")
+        yield sys.stdout
         return
     try:
         with atomic_path(output) as part, part.open("w", encoding="utf-8") as stream:

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from htrjand.runtime import HtrjandError, ModelInfo
+from htrjand.runtime.info import sha256
+
+INFO = ModelInfo(
+    name="student",
+    version="0.1.0",
+    charset=("", " ", "a", "é", '"', "\\", "œ"),
+    languages=("fr", "en"),
+    licence="Apache-2.0",
+    training_data=("copiste", "poilus"),
+    cer={"copiste": 13.9, "poilus": 18.5},
+    weights_sha256="ab" * 32,
+    precision="int8",
+    temperature=1.25,
+)
+
+
+def test_metadata_come_back_as_they_went():
+    metadata = INFO.to_metadata()
+    assert all(isinstance(value, str) for value in metadata.values())
+    assert ModelInfo.from_metadata(metadata, "m.onnx") == INFO
+    assert ModelInfo.from_metadata(metadata | {"author": "somebody"}, "m.onnx") == INFO
+
+
+def test_an_integrator_can_read_the_texts():
+    metadata = INFO.to_metadata()
+    assert metadata["format"] == "htrjand/1"
+    assert json.loads(metadata["charset"]) == list(INFO.charset) and "œ" in metadata["charset"]
+    assert (metadata["height"], metadata["width_multiple"], metadata["blank"]) == ("64", "16", "0")
+    assert "64 rows" in metadata["preprocessing"] and float(metadata["temperature"]) == 1.25
+
+
+@pytest.mark.parametrize("key", sorted(INFO.to_metadata().keys() - {"preprocessing"}))
+def test_a_missing_key_is_named(key):
+    metadata = INFO.to_metadata()
+    del metadata[key]
+    with pytest.raises(HtrjandError, match=rf"^m\.onnx: .*{key}.*; take a model file"):
+        ModelInfo.from_metadata(metadata, "m.onnx")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("format", "htrjand/2"),
+        ("charset", "abc"),
+        ("charset", '"abc"'),
+        ("charset", "[1, 2]"),
+        ("charset", '["a", "b"]'),
+        ("charset", '["", "a", "a"]'),
+        ("charset", '[""]'),
+        ("languages", "fr"),
+        ("cer", "[]"),
+        ("cer", '{"a": "b"}'),
+        ("height", "sixty-four"),
+        ("width_multiple", "6"),
+        ("frame_stride", "0"),
+        ("blank", "1"),
+        ("precision", "int4"),
+        ("temperature", "0"),
+        ("temperature", "nan"),
+    ],
+)
+def test_metadata_that_cannot_be_used_are_refused(key, value):
+    with pytest.raises(HtrjandError, match=r"^m\.onnx: .*; take a model file"):
+        ModelInfo.from_metadata(INFO.to_metadata() | {key: value}, "m.onnx")
+
+
+def test_a_description_made_wrong_is_refused():
+    with pytest.raises(HtrjandError, match="charset must begin"):
+        ModelInfo(name="x", version="1", charset=("a", "b"))
+    with pytest.raises(HtrjandError, match="charset is no tuple"):
+        ModelInfo(name="x", version="1", charset="abc")
+
+
+def test_sha256_of_a_file(tmp_path):
+    (tmp_path / "empty").touch()
+    assert sha256(tmp_path / "empty").startswith("e3b0c44298fc1c14")

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import htrjand.runtime.recognizer as recognizer_module
+from htrjand.runtime import HtrjandError, Recognizer, UsageError
+from htrjand.runtime.image import load_line, pad_line
+
+
+@pytest.fixture
+def reader(tiny_model):
+    return Recognizer(tiny_model, threads=1)
+
+
+def noisy_lines(draw, count: int = 40) -> list[np.ndarray]:
+    random = np.random.default_rng(7)
+    lines = []
+    for _ in range(count):
+        text = "".join(random.choice(list(" abcé"), int(random.integers(1, 20))))
+        noise = random.normal(0, 25, draw(text).shape)
+        lines.append(np.clip(draw(text) + noise, 0, 255).astype(np.uint8)[:, : -int(random.integers(1, 30))])
+    return lines
+
+
+def test_reads_what_was_drawn(reader, draw, tmp_path):
+    path = tmp_path / "line.png"
+    Image.fromarray(draw("abé cab")).save(path)
+    for source in (path, str(path), path.read_bytes(), draw("abé cab"), Image.open(path)):
+        line = reader.read_line(source)
+        assert line.text == "abé cab" and line.confidence > 0.9
+    assert reader.info.name == "tiny"
+
+
+def test_places_are_where_the_bars_are_in_the_image_given(reader, draw):
+    large = draw("abc", height=192, scale=3)
+    for place, item in enumerate(reader.read_line(large).characters):
+        left = (32 + 16 * place) * 3
+        assert item.x0 <= left and item.x1 >= left + 24 and item.x1 - item.x0 < 100
+
+
+def test_a_batch_and_one_alone_give_the_same(reader, draw):
+    lines = noisy_lines(draw)
+    assert len({pad_line(load_line(line)).shape[1] for line in lines}) > 5
+    alone = [reader.read_line(line) for line in lines]
+    assert sum(len(line.text) for line in alone) > 100
+    for batch_size in (1, 3, 8, 100):
+        assert reader.read_lines(lines, batch_size) == alone
+
+
+def test_order_is_kept_over_windows(reader, draw, monkeypatch):
+    monkeypatch.setattr(recognizer_module, "WINDOW", 2)
+    texts = ["a", "bb", "ccc", "a b", "é", "ab", "b", "c", "abc", "aéa"]
+    assert [line.text for line in reader.read_lines([draw(text) for text in texts], 2)] == texts
+
+
+def test_logits_of_lines(reader, draw):
+    lines = [draw("a"), draw("abc"), draw("b")]
+    logits = reader.logits(lines)
+    assert [item.shape for item in logits] == [(20, 6), (28, 6), (20, 6)]
+
+
+def test_no_lines_give_none(reader):
+    assert reader.read_lines([]) == [] and reader.logits([]) == []
+
+
+def test_blank_and_smallest_images(reader):
+    assert reader.read_line(np.full((64, 200), 255, np.uint8)).text == ""
+    for shape in ((1, 1), (5000, 1), (1, 60), (7, 3)):
+        line = reader.read_line(np.zeros(shape, np.uint8))
+        assert all(0 <= item.x0 < item.x1 <= shape[1] for item in line.characters)
+
+
+def test_bad_lines_and_options(reader, tmp_path, draw):
+    (tmp_path / "bad.png").write_bytes(b"nothing")
+    with pytest.raises(HtrjandError, match=r"bad\.png: not an image"):
+        reader.read_lines([draw("a"), tmp_path / "bad.png"])
+    with pytest.raises(UsageError):
+        reader.read_lines([draw("a")], batch_size=0)
+
+
+def test_a_line_wider_than_the_model_takes(make_model, draw):
+    with pytest.raises(HtrjandError, match="too wide for this model"):
+        Recognizer(make_model(max_width=64)).read_line(draw("abc"))
+
+
+def test_a_bundled_model_that_is_missing(monkeypatch):
+    monkeypatch.setattr(recognizer_module, "BUNDLED", "no-such-model.onnx")
+    with pytest.raises(HtrjandError, match="bundled model is missing"):
+        Recognizer()
+
+
+def test_the_bundled_model_reads_a_batch_as_alone():
+    if not recognizer_module.bundled_models():
+        pytest.skip("no model is bundled yet")
+    reader = Recognizer(threads=1)
+    random = np.random.default_rng(0)
+    lines = [random.integers(0, 256, (64, int(width)), np.uint8) for width in random.integers(200, 260, 12)]
+    together = reader.read_lines(lines)
+    for one, line in zip(together, lines, strict=True):
+        alone = reader.read_line(line)
+        assert alone.text == one.text and alone.confidence == pytest.approx(one.confidence, abs=1e-5)
