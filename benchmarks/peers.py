@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -28,7 +29,8 @@ class Tesseract:
     """Debian's `tesseract` program, one process a line, as its command-line users run it.
 
     The line goes in through standard input as a PGM, at the size it has; so a reading's time holds the start of
-    the program and the loading of its two languages. Its threads follow the worker's OMP_THREAD_LIMIT.
+    the program and the loading of its two languages. It always has one thread, whatever the run asks for: with more
+    its threads wait by spinning, and a line took 10 seconds on a machine with other work to do.
     """
 
     remedy = "apt-get install tesseract-ocr tesseract-ocr-fra"
@@ -38,12 +40,13 @@ class Tesseract:
         if program is None:
             raise HtrjandError(f"tesseract is not installed: {self.remedy}")
         self.command = [program, "-", "-", "--psm", "7", "-l", "+".join(LANGUAGES)]
+        self.environment = os.environ | {"OMP_THREAD_LIMIT": "1"}
 
     def read_line(self, source: np.ndarray) -> Reading:
         """Reads uint8 [H, W]."""
         height, width = source.shape
         image = b"P5 %d %d 255\n" % (width, height) + source.tobytes()
-        done = subprocess.run(self.command, input=image, capture_output=True, check=False)
+        done = subprocess.run(self.command, input=image, capture_output=True, check=False, env=self.environment)
         complaint = done.stderr.decode(errors="replace").strip()
         if done.returncode or "Failed loading language" in complaint:  # one language missing still exits with 0
             last = complaint.splitlines()[-1] if complaint else f"exit status {done.returncode}"

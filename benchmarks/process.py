@@ -83,8 +83,8 @@ class Worker:
         self.close()
 
 
-# Engines take their number of threads as an argument; these hold what lies under them (BLAS, Tesseract) to it too.
-THREAD_SETTINGS = ("OMP_NUM_THREADS", "OMP_THREAD_LIMIT", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+# Engines take their number of threads as an argument; these hold what lies under them (OpenMP, BLAS) to it too.
+THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def import_path() -> str:

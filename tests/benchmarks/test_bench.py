@@ -13,6 +13,8 @@ from htrjand.benchmarks.machine import Watch, describe
 from htrjand.benchmarks.report import load_result
 from htrjand.benchmarks.run import Settings, choose_lines, describe_data, run
 from htrjand.runtime.errors import HtrjandError, UsageError
+from htrjand.train.checkpoint import Card, save_network
+from htrjand.train.network import Network, NetworkRecipe
 
 SHORT = Settings(threads=(1,), queries=12, seconds=0.01, warm_up=1, cold_starts=1)
 FAST = ["--queries", "4", "--seconds", "0", "--threads", "1"]
@@ -22,15 +24,15 @@ def invoke(*arguments: object) -> Result:
     return CliRunner().invoke(bench, [str(argument) for argument in arguments])
 
 
-def test_two_models_measured_in_one_run(bar_model: Callable[[str], Path], bar_lines: Path, tmp_path: Path) -> None:
-    fp32, int8, output = bar_model("fp32"), bar_model("int8"), tmp_path / "result.json"
-    done = invoke("--data", bar_lines, "-m", fp32, "-m", int8, "--quick", "-o", output)
+def test_two_models_measured_in_one_run(make_model: Callable[..., Path], line_folder: Path, tmp_path: Path) -> None:
+    fp32, int8, output = make_model("fp32.onnx"), make_model("int8.onnx", precision="int8"), tmp_path / "result.json"
+    done = invoke("--data", line_folder, "-m", fp32, "-m", int8, "--quick", "-o", output)
     assert done.exit_code == 0, done.output
     result = load_result(output)
     assert [row["precision"] for row in result["engines"]] == ["fp32", "int8"]
     for row in result["engines"]:
         accuracy = row["accuracy"]
-        assert accuracy["datasets"]["bars"]["cer"] == 0 and accuracy["datasets"]["wrong"]["cer"] == 25.0
+        assert accuracy["datasets"]["plain"]["cer"] == 0 and accuracy["datasets"]["wrong"]["cer"] == 25.0
         assert accuracy["all"]["cer"] == pytest.approx(100 * 5 / (30 + 20))
         (latency,) = row["latency"]
         assert latency["queries"] >= 20 and 0 < latency["p50_ms"] <= latency["p90_ms"] <= latency["p99_ms"]
@@ -38,7 +40,7 @@ def test_two_models_measured_in_one_run(bar_model: Callable[[str], Path], bar_li
     assert any(reason.startswith("short") for reason in result["invalid"])
     assert result["data"][0]["lines"] == 12 and len(result["data"][0]["sha256"]) == 64
     assert result["machine"]["usable_cores"] >= 1 and result["versions"]["onnxruntime"]
-    assert str(bar_lines) not in output.read_text() and str(fp32.parent) not in output.read_text()
+    assert str(line_folder) not in output.read_text() and str(fp32.parent) not in output.read_text()
     table = [line for line in done.output.splitlines() if line.startswith("|")]
     assert len(table) == 4 and "CER wrong, % (95 %)" in table[0] and "| 25.00 (25.0–25.0) |" in table[2]
     assert "Not a valid latency run" in done.output
@@ -46,28 +48,26 @@ def test_two_models_measured_in_one_run(bar_model: Callable[[str], Path], bar_li
     assert again.exit_code == 0 and again.output.count(table[3]) == 2
 
 
-def test_json_on_standard_output_and_one_run_alone(bar_model: Callable[[str], Path], bar_lines: Path) -> None:
-    model = bar_model("fp32")
-    done = invoke("--data", bar_lines, "-m", model, "--dataset", "wrong", "--only", "accuracy", "-f", "json")
+def test_json_on_standard_output_and_one_run_alone(make_model: Callable[..., Path], line_folder: Path) -> None:
+    model = make_model()
+    done = invoke("--data", line_folder, "-m", model, "--dataset", "wrong", "--only", "accuracy", "-f", "json")
     result = json.loads(done.stdout)
     assert "latency" not in result["engines"][0] and result["invalid"] == []
-    done = invoke("--data", bar_lines, "-m", model, "--only", "latency", *FAST)
+    done = invoke("--data", line_folder, "-m", model, "--only", "latency", *FAST)
     assert done.exit_code == 0 and "CER" not in done.stdout
 
 
-def test_an_engine_that_fails_leaves_the_others(
-    bar_model: Callable[[str], Path], bar_lines: Path, tmp_path: Path
-) -> None:
-    cut = tmp_path / "cut.onnx"
-    cut.write_bytes(bar_model("fp32").read_bytes()[:99])
-    done = invoke("--data", bar_lines, "-m", cut, "-m", bar_model("int8"), *FAST)
+def test_an_engine_that_fails_leaves_the_others(make_model: Callable[..., Path], line_folder: Path) -> None:
+    cut = make_model("cut.onnx")
+    cut.write_bytes(cut.read_bytes()[:99])
+    done = invoke("--data", line_folder, "-m", cut, "-m", make_model(precision="int8"), *FAST)
     assert isinstance(done.exception, HtrjandError) and "cut.onnx: could not be measured" in str(done.exception)
-    assert "**cut.onnx** failed" in done.output and "| bars-int8.onnx | int8 |" in done.output
+    assert "**cut.onnx** failed" in done.output and "| tiny.onnx | int8 |" in done.output
 
 
-def test_a_missing_peer_names_the_remedy(bar_lines: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_peer_names_the_remedy(line_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    done = invoke("--data", bar_lines, "--engine", "tesseract", "--only", "accuracy")
+    done = invoke("--data", line_folder, "--engine", "tesseract", "--only", "accuracy")
     assert isinstance(done.exception, HtrjandError) and done.exception.exit_status == 1
     assert "apt-get install tesseract-ocr tesseract-ocr-fra" in done.output
 
@@ -80,30 +80,40 @@ def test_a_missing_peer_names_the_remedy(bar_lines: Path, monkeypatch: pytest.Mo
         (["--data", "{lines}", "-m", "model.onnx"], HtrjandError, "model.onnx: no such file"),
         (["--data", "{lines}", "--dataset", "nowhere", "--engine", "tesseract"], HtrjandError, "nowhere"),
         (["--data", "{lines}/none.parquet", "--engine", "tesseract"], HtrjandError, "none.parquet"),
-        (["report", "{lines}/bars.parquet"], HtrjandError, "bars.parquet"),
+        (["report", "{lines}/plain.parquet"], HtrjandError, "plain.parquet"),
         (["report", "{lines}/none.json"], HtrjandError, "none.json: no such file"),
     ],
 )
 def test_what_cannot_be_done_is_one_clear_error(
-    bar_lines: Path, arguments: list[str], kind: type[HtrjandError], message: str
+    line_folder: Path, arguments: list[str], kind: type[HtrjandError], message: str
 ) -> None:
-    done = invoke(*[argument.format(lines=bar_lines) for argument in arguments])
+    done = invoke(*[argument.format(lines=line_folder) for argument in arguments])
     assert type(done.exception) is kind and message in str(done.exception)
 
 
-def test_lines_are_chosen_by_split_dataset_and_seed(bar_lines: Path) -> None:
-    assert len(choose_lines([bar_lines], "test")) == 17
-    assert [row.id for row in choose_lines([bar_lines], "val", ["wrong"])] == ["wrong-9"]
-    some = choose_lines([bar_lines], "test", limit=3)
-    assert len(some) == 6 and some == choose_lines([bar_lines], "test", limit=3)
-    assert describe_data(some) != describe_data(choose_lines([bar_lines], "test", limit=4))
+def test_lines_are_chosen_by_split_dataset_and_seed(line_folder: Path) -> None:
+    assert len(choose_lines([line_folder], "test")) == 17
+    assert [row.id for row in choose_lines([line_folder], "val", ["wrong"])] == ["wrong-9"]
+    some = choose_lines([line_folder], "test", limit=3)
+    assert len(some) == 6 and some == choose_lines([line_folder], "test", limit=3)
+    assert describe_data(some) != describe_data(choose_lines([line_folder], "test", limit=4))
 
 
-def test_every_engine_reads_the_whole_sample(bar_model: Callable[[str], Path], bar_lines: Path) -> None:
-    rows = choose_lines([bar_lines], "test")
-    result = run([str(bar_model("fp32"))], rows, SHORT)
+def test_every_engine_reads_the_whole_sample(make_model: Callable[..., Path], line_folder: Path) -> None:
+    rows = choose_lines([line_folder], "test")
+    result = run([str(make_model())], rows, SHORT)
     assert result["engines"][0]["latency"][0]["queries"] >= 12
     assert json.loads(json.dumps(result)) == result | {"settings": result["settings"] | {"threads": [1]}}
+
+
+def test_torch_weights_are_a_row_like_any_other(line_folder: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "untrained.safetensors"
+    network = Network(NetworkRecipe(channels=(4, 4, 4, 4, 4), dim=16, heads=2, feed=16, blocks=1), classes=3)
+    save_network(weights, network.state_dict(), Card(network=network.recipe, charset=("", "a", "b")))
+    done = invoke("--data", line_folder, "-m", weights, "--limit", 2, "--only", "accuracy", "-f", "json")
+    assert done.exit_code == 0, done.output
+    (row,) = json.loads(done.stdout)["engines"]
+    assert row["engine"] == "torch" and row["accuracy"]["all"]["lines"] == 4
 
 
 def test_row_names_tell_files_of_one_name_apart() -> None:
