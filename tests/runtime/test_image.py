@@ -99,6 +99,14 @@ def test_padding_is_paper_to_the_next_sixteen():
     assert np.array_equal(pad_line(padded), padded)
 
 
+def test_the_paper_is_the_80th_percentile():
+    random = np.random.default_rng(0)
+    for _ in range(300):
+        shape = (int(random.integers(1, 65)), int(random.integers(1, 40)))
+        line = random.integers(0, 256, shape, np.uint8)
+        assert paper_grey(line) == int(np.percentile(line, 80))
+
+
 PNG = encoded(Image.fromarray(np.random.default_rng(1).integers(0, 256, (64, 400), np.uint8)))
 JPEG = encoded(Image.fromarray(RAMP), "JPEG")
 
