@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,7 @@ def bench(
         raise UsageError("no lines to measure on; name a Parquet file or a folder of them with --data")
     asked = [*models, *named]
     engines = [check_engine(engine) for engine in dict.fromkeys(asked or [BUNDLED, *PEERS])]
+    output = check_output(output)
     settings = Settings(
         threads=tuple(dict.fromkeys(threads or ((1,) if quick else (1, usable_cores())))),
         latency=only != "accuracy",
@@ -102,6 +104,19 @@ def bench(
 def report(results: tuple[Path, ...]) -> None:
     """Print a Markdown table for each result that `htrjand bench -o` wrote."""
     click.echo(markdown([load_result(path) for path in results]), nl=False)
+
+
+def check_output(output: Path | None) -> Path | None:
+    """The file to write, None for `-`; one that cannot be written is an error before the long run, not after it."""
+    if output is None or str(output) == "-":
+        return None
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise HtrjandError(f"{output}: cannot be written ({error.strerror}); choose another place") from error
+    if output.is_dir() or not os.access(output.parent, os.W_OK):
+        raise HtrjandError(f"{output}: cannot be written; name a file in a folder that you may write to")
+    return output
 
 
 def as_json(result: dict[str, Any]) -> str:

@@ -80,6 +80,8 @@ def test_a_missing_peer_names_the_remedy(line_folder: Path, monkeypatch: pytest.
         (["--data", "{lines}", "-m", "model.onnx"], HtrjandError, "model.onnx: no such file"),
         (["--data", "{lines}", "--dataset", "nowhere", "--engine", "tesseract"], HtrjandError, "nowhere"),
         (["--data", "{lines}/none.parquet", "--engine", "tesseract"], HtrjandError, "none.parquet"),
+        (["--data", "{lines}", "--engine", "tesseract", "-o", "{lines}"], HtrjandError, "cannot be written"),
+        (["--data", "{lines}", "--engine", "tesseract", "-o", "{lines}/plain.parquet/r.json"], HtrjandError, "r.json"),
         (["report", "{lines}/plain.parquet"], HtrjandError, "plain.parquet"),
         (["report", "{lines}/none.json"], HtrjandError, "none.json: no such file"),
     ],
