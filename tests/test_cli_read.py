@@ -134,3 +134,11 @@ def test_models_goes_on_after_a_bad_file(htrjand, tiny_model, tmp_path):
 def test_version_and_help(htrjand):
     assert htrjand("--help").exit_code == 0 and htrjand("read", "-h").exit_code == 0
     assert __version__ in htrjand("--version").stdout
+
+
+def test_a_verb_whose_extra_is_not_installed_says_so():
+    code = "import sys; sys.modules['pyarrow'] = None\nfrom htrjand.cli import main\nmain(['bench', '--data', 'lines'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and done.stderr == (
+        "htrjand: pyarrow is not installed, and this verb needs it: pip install 'htrjand[all]'\n"
+    )
