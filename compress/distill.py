@@ -1,0 +1,143 @@
+"""Distillation: a student learns from the lines and from what a teacher thinks of every frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..runtime.errors import UsageError
+from ..train.batches import Batch
+from ..train.checkpoint import Card, load_network, sha256
+from ..train.fit import Data, Outcome, Trainee, describe, fit, load_data
+from ..train.network import FRAME_STRIDE, Network
+from ..train.recipe import TrainRecipe, to_json
+
+
+@dataclass(frozen=True)
+class DistillRecipe:
+    """`alpha · CTC + gamma · τ² · KL(teacher ‖ student)`, the second over real frames."""
+
+    teacher: str = "teacher.safetensors"  # relative to the recipe
+    train: TrainRecipe = field(default_factory=TrainRecipe)
+    alpha: float = 1.0
+    gamma: float = 1.0
+    ramp: float = 0.2  # share of the run in which gamma rises from a tenth to its full value
+    temperature: float = 2.0
+    blank: float = 0.1  # weight of a frame the teacher is sure to be blank; others weigh 1
+    inherit: bool = True  # begin from the teacher's weights where the shapes agree, else from nothing
+    control: bool = True  # train the same student as long without the teacher's frames, and report both
+
+
+class Distillation(Trainee):
+    """A student in training beside its teacher, who sees the same distorted lines."""
+
+    def __init__(
+        self, recipe: DistillRecipe, student: Network, teacher: Network, charset: tuple[str, ...], max_time: float | None
+    ) -> None:
+        super().__init__(recipe.train, student, charset, max_time)
+        self.distil = recipe
+        self.signature = to_json(recipe)
+        self.teacher = teacher.eval().requires_grad_(False)
+
+    def losses(self, image: Tensor, batch: Batch) -> dict[str, Tensor]:
+        terms, logits = self.ctc_terms(image, batch)
+        with torch.no_grad():
+            target = self.teacher(image, batch.targets)  # N, T, V
+        gamma = self.distil.gamma * min(1.0, 0.1 + 0.9 * self.progress() / max(self.distil.ramp, 1e-9))
+        terms["ctc"] = self.distil.alpha * terms["ctc"]
+        terms["kl"] = gamma * frame_kl(logits, target, batch.targets, self.distil.temperature, self.distil.blank)
+        return terms
+
+    def train(self, mode: bool = True) -> Distillation:
+        super().train(mode)
+        self.teacher.eval()
+        return self
+
+
+def frame_kl(student: Tensor, teacher: Tensor, widths: Tensor, temperature: float, blank: float) -> Tensor:
+    """`τ² · KL(teacher ‖ student)` a frame (Hinton 2015), averaged over the real frames of a batch.
+
+    A frame weighs `1 − (1 − blank) · p(blank)`, p the teacher's: most frames are blank, and agreeing on those is easy.
+
+    Args:
+        student: logits [N, T, V].
+        teacher: logits [N, T, V].
+        widths: int [N], real columns of each line.
+        temperature: τ.
+        blank: weight of a frame that is surely blank.
+    """
+    real = torch.arange(teacher.shape[1], device=teacher.device) < widths[:, None] // FRAME_STRIDE  # N, T
+    weight = (1 - (1 - blank) * teacher.softmax(-1)[..., 0]) * real  # N, T
+    there = (teacher / temperature).log_softmax(-1)
+    here = (student / temperature).log_softmax(-1)
+    frames = F.kl_div(here, there, reduction="none", log_target=True).sum(-1)  # N, T
+    return temperature**2 * (frames * weight).sum() / weight.sum().clamp(min=1)
+
+
+def inherit(student: Network, teacher: Network) -> int:
+    """Copies the teacher's weights into the student where names and shapes agree; returns how many tensors.
+
+    The student's attention blocks take the teacher's at even distances, its first and its last among them.
+    """
+    source = teacher.state_dict()
+    here, there = len(student.attention), len(teacher.attention)
+    copied = 0
+    with torch.no_grad():
+        for name, tensor in student.state_dict().items():
+            parts = name.split(".")
+            if parts[0] == "attention":
+                parts[1] = str(round(int(parts[1]) * (there - 1) / max(1, here - 1)))
+            found = source.get(".".join(parts))
+            if found is not None and found.shape == tensor.shape:
+                tensor.copy_(found)
+                copied += 1
+    return copied
+
+
+def distil(
+    recipe: DistillRecipe, recipe_path: Path, out: Path, *, max_time: float | None = None, device: str = "auto",
+    workers: int = 0, progress: bool = True, say: Callable[[str], None] = print,
+) -> dict[str, Outcome]:  # fmt: skip
+    """Trains the student with its teacher, then, where the recipe wants it, the control without; each into its folder.
+
+    Returns:
+        `{"student": …, "control": …}`.
+
+    Raises:
+        UsageError: the teacher has other frames or another charset than the recipe can use.
+    """
+    path = recipe_path.resolve().parent / recipe.teacher
+    teacher, card = load_network(path)
+    data = load_data(recipe.train.data, recipe_path, card.charset)
+    say(data.notes)
+    outcomes = {}
+    for name in ["student", "control"] if recipe.control else ["student"]:
+        outcomes[name] = run(name, recipe, path, teacher, card, data, out / name, max_time, device, workers, progress)
+        say(f"{name}: {outcomes[name].val_cer:.2f} % CER on the validation lines")
+    return outcomes
+
+
+def run(
+    name: str, recipe: DistillRecipe, path: Path, teacher: Network, teacher_card: Card, data: Data, out: Path,
+    max_time: float | None, device: str, workers: int, progress: bool,
+) -> Outcome:  # fmt: skip
+    """One of the two runs; both begin from the same weights and see the same lines in the same order."""
+    torch.manual_seed(recipe.train.seed)
+    student = Network(recipe.train.network, len(teacher_card.charset))
+    if recipe.inherit and not inherit(student, teacher):
+        raise UsageError(f"{path}: no weight of this teacher fits the student; set inherit: false")
+    module = (
+        Distillation(recipe, student, teacher, data.charset, max_time)
+        if name == "student"
+        else Trainee(recipe.train, student, data.charset, max_time)
+    )
+    history = {"teacher": sha256(path)} if name == "student" else {"teacher": "none: control of a distillation"}
+    if recipe.inherit:
+        history["begins from"] = sha256(path)
+    card = Card(recipe.train.network, data.charset, training_data=describe(data.train), history=history)
+    return fit(module, data, out, card, device, workers, progress)

@@ -1,0 +1,30 @@
+"""Printed lines that tests train and measure on."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from htrjand.train.lines import LineRow
+
+TEXTS = ("abc cab", "bac abba", "cab ca", "a bb ccc", "bca cb", "cc ab a", "abab c", "b a c b")
+
+
+def printed(text: str, noise: int = 0, size: int = 40) -> np.ndarray:
+    """A text in Pillow's own font as uint8 [64, W]."""
+    font = ImageFont.load_default(size)
+    image = Image.new("L", (int(font.getlength(text)) + 24, 64), 220)
+    ImageDraw.Draw(image).text((12, 6), text, font=font, fill=40)
+    grain = np.random.default_rng(noise).normal(0, 4, (64, image.width))
+    return np.clip(np.asarray(image) + grain, 0, 255).astype(np.uint8)
+
+
+def printed_row(text: str, name: str, split: str = "train", dataset: str = "printed") -> LineRow:
+    """The same as a row of the line contract."""
+    pixels = printed(text, noise=sum(map(ord, name)))
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    height, width = pixels.shape
+    return LineRow(name, dataset, "doc", "page", split, "en", text, stream.getvalue(), width, height)

@@ -1,0 +1,102 @@
+"""Augmentation of a whole batch in torch: one warp, then ink, paper and noise. The same on CPU and GPU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class AugmentRecipe:
+    """How far each distortion may go; 0 switches it off."""
+
+    scale: float = 0.2  # of the width: the batch is planned with it, so the sampler draws it
+    slant: float = 0.35  # columns a row
+    height: float = 0.15  # of the height
+    shift: float = 4.0  # rows
+    wave: float = 2.5  # rows, over the length of a few words
+    elastic: float = 1.5  # pixels
+    thickness: float = 0.6  # share of the stroke's eroded or dilated form
+    blur: float = 0.6  # share of a 3×3 mean
+    contrast: float = 0.35  # exponent around 1
+    shade: float = 30.0  # grey levels of uneven light
+    noise: float = 10.0  # grey levels
+    cutout: float = 0.3  # share of lines that lose a patch
+
+
+def augment(image: Tensor, sources: Tensor, targets: Tensor, width: int, recipe: AugmentRecipe, seed: int) -> Tensor:
+    """Distorts a batch of lines.
+
+    Args:
+        image: uint8 [N, 1, 64, W], each padded at the right with its paper's grey.
+        sources: int [N], the columns of each line that are real.
+        targets: int [N], the columns each line shall fill in the result.
+        width: columns of the result.
+        recipe: how far it may go.
+        seed: the same seed gives the same batch on one machine.
+
+    Returns:
+        float [N, 1, 64, width] in 0…255.
+    """
+    generator = torch.Generator(image.device).manual_seed(seed)
+
+    def uniform(*shape: int) -> Tensor:
+        """Numbers in −1…1."""
+        return torch.rand(*shape, generator=generator, device=image.device) * 2 - 1
+
+    x = warp(image.float(), sources, targets, width, recipe, uniform)
+    n = x.shape[0]
+    each = (n, 1, 1, 1)
+    thick = uniform(*each) * recipe.thickness
+    side = torch.where(thick > 0, -1.0, 1.0)  # the darkest of 3×3 makes strokes thicker, the brightest thinner
+    x = torch.lerp(x, side * brightest(side * x), thick.abs())
+    x = torch.lerp(x, F.avg_pool2d(x, 3, 1, 1), (uniform(*each) * recipe.blur).clamp(min=0))
+    x = 255 * (x.clamp(0, 255) / 255) ** torch.exp(uniform(*each) * recipe.contrast)
+    light = F.interpolate(uniform(n, 1, 2, max(2, width // 128)), size=x.shape[2:], mode="bilinear", align_corners=True)
+    x = x + light * recipe.shade
+    x = x + uniform(*x.shape) * (uniform(*each).clamp(min=0) * recipe.noise)
+    return cut(x, targets, recipe, uniform).clamp(0, 255)
+
+
+def brightest(x: Tensor) -> Tensor:
+    """The greatest of each 3×3 neighbourhood [N, 1, H, W]; by halves, which is several times faster than max_pool2d."""
+    for dim in (2, 3):
+        size = x.shape[dim]
+        inner = torch.maximum(x.narrow(dim, 0, size - 2), x.narrow(dim, 2, size - 2))
+        x = torch.cat(
+            [x.narrow(dim, 0, 1), torch.maximum(inner, x.narrow(dim, 1, size - 2)), x.narrow(dim, size - 1, 1)], dim
+        )
+    return x
+
+
+def warp(image: Tensor, sources: Tensor, targets: Tensor, width: int, recipe: AugmentRecipe, uniform) -> Tensor:  # type: ignore[no-untyped-def]
+    """Scale, slant, height, shift, wave and elastic pull in one bilinear sampling."""
+    n, _, rows, columns = image.shape
+    each = (n, 1, 1)
+    row = torch.arange(rows, device=image.device).float()[None, :, None] - rows / 2  # 1, 64, 1
+    column = torch.arange(width, device=image.device).float()[None, None, :]  # 1, 1, W'
+    ratio = (sources.float() / targets.float()).reshape(each)
+    phase = uniform(*each) * torch.pi + column * (0.004 + 0.004 * uniform(*each).abs()) * 2 * torch.pi
+    y = row * (1 + uniform(*each) * recipe.height) + uniform(*each) * recipe.shift
+    y = y + uniform(*each) * recipe.wave * torch.sin(phase) + rows / 2  # N, 64, W'
+    x = column * ratio + row * uniform(*each) * recipe.slant  # N, 64, W'
+    pull = F.interpolate(uniform(n, 2, 4, max(2, width // 24)), size=(rows, width), mode="bilinear", align_corners=True)
+    x, y = x + pull[:, 0] * 2 * recipe.elastic, y + pull[:, 1] * recipe.elastic
+    grid = torch.stack([(2 * x + 1) / columns - 1, (2 * y + 1) / rows - 1], -1)  # N, 64, W', 2
+    return F.grid_sample(image, grid, padding_mode="border", align_corners=False)
+
+
+def cut(image: Tensor, targets: Tensor, recipe: AugmentRecipe, uniform) -> Tensor:  # type: ignore[no-untyped-def]
+    """Covers a patch of up to 12 columns with the line's brightness in some lines."""
+    n, _, rows, width = image.shape
+    middle = (uniform(n, 1, 1, 1) * 0.5 + 0.5) * targets.reshape(n, 1, 1, 1)
+    half = 2 + 4 * uniform(n, 1, 1, 1).abs()
+    top = uniform(n, 1, 1, 1) * rows
+    column = torch.arange(width, device=image.device).reshape(1, 1, 1, -1)
+    row = torch.arange(rows, device=image.device).reshape(1, 1, -1, 1)
+    inside = ((column - middle).abs() < half) & (row > top) & (row < top + rows)
+    chosen = uniform(n, 1, 1, 1) * 0.5 + 0.5 < recipe.cutout
+    return torch.where(inside & chosen, image.mean((2, 3), keepdim=True), image)

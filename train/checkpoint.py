@@ -1,0 +1,140 @@
+"""Weights as safetensors with a small JSON beside them; the state of a run in the same form."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ..runtime.errors import HtrjandError
+from ..runtime.files import atomic_path
+from .network import Network, NetworkRecipe
+from .recipe import from_dict
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Card:
+    """What stands beside weights: how to build the network, what it reads, where it comes from."""
+
+    network: NetworkRecipe
+    charset: tuple[str, ...]
+    name: str = "htrjand"
+    version: str = "0"
+    languages: tuple[str, ...] = ()
+    licence: str = ""
+    training_data: tuple[str, ...] = ()
+    lines_seen: int = 0
+    val_cer: float | None = None  # percent
+    history: dict[str, str] = field(default_factory=dict)  # what the run said of itself: recipe, time, teacher
+
+
+def save_network(path: str | Path, weights: dict[str, Tensor], card: Card) -> None:
+    """Writes `path` (.safetensors) and the JSON beside it, each whole or not at all."""
+    path = Path(path)
+    with atomic_path(path) as part:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, part)
+    values = {"format": FORMAT, "sha256": sha256(path), **dataclasses.asdict(card)}
+    with atomic_path(path.with_suffix(".json")) as part:
+        part.write_text(json.dumps(values, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def load_card(path: str | Path) -> Card:
+    """The card beside a weights file; HtrjandError where it is missing or of another format."""
+    beside = Path(path).with_suffix(".json")
+    try:
+        values = json.loads(beside.read_text(encoding="utf-8"))
+        if values.pop("format") != FORMAT:
+            raise HtrjandError(f"{beside}: written by another version of htrjand; train or convert it again")
+        values.pop("sha256")
+    except FileNotFoundError as error:
+        raise HtrjandError(f"{beside}: no such file; keep the .json beside its .safetensors") from error
+    except (json.JSONDecodeError, KeyError, AttributeError) as error:
+        raise HtrjandError(f"{beside}: not the card of a network ({error}); copy it again") from error
+    history = values.pop("history", {})
+    return dataclasses.replace(from_dict(Card, values, str(beside)), history=history)
+
+
+def load_network(path: str | Path) -> tuple[Network, Card]:
+    """The network with its weights, in eval mode, and its card.
+
+    Raises:
+        HtrjandError: a file is missing or cut short, or the weights are of another network or charset.
+    """
+    card = load_card(path)
+    network = Network(card.network, len(card.charset))
+    weights = load_tensors(path)
+    head = weights.get("head.weight")
+    if head is not None and head.shape[0] != len(card.charset):
+        raise HtrjandError(
+            f"{path}: {head.shape[0]} classes, and the charset beside it has {len(card.charset)}; "
+            "take the .json that was written with these weights"
+        )
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise HtrjandError(f"{path}: the weights are of another network than its .json says ({error})") from error
+    return network.eval(), card
+
+
+def load_tensors(path: str | Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file; HtrjandError where it is missing or cut short."""
+    try:
+        return load_file(path)
+    except FileNotFoundError as error:
+        raise HtrjandError(f"{path}: no such file; check the path") from error
+    except (SafetensorError, OSError) as error:
+        raise HtrjandError(f"{path}: not a whole safetensors file ({error}); copy it again") from error
+
+
+def save_state(path: Path, module: torch.nn.Module, optimizer: torch.optim.Optimizer, ema: dict[str, Tensor], rest: Any) -> None:
+    """Everything a run needs to go on as if it had never stopped; `rest` is JSON, kept in the file's metadata."""
+    tensors = {f"model.{name}": tensor for name, tensor in module.state_dict().items()}
+    tensors |= {f"ema.{name}": tensor for name, tensor in ema.items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in state.items()}
+    with atomic_path(path) as part:
+        copies = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
+        save_file(copies, part, metadata={"rest": json.dumps(rest)})
+
+
+def load_state(
+    path: Path, module: torch.nn.Module, optimizer: torch.optim.Optimizer, ema: dict[str, Tensor]
+) -> None:
+    """Puts back what `save_state` wrote; `ema` is filled in place."""
+    tensors = load_tensors(path)
+    module.load_state_dict({name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model.")})
+    for name in ema:
+        ema[name].copy_(tensors[f"ema.{name}"])
+    whole = optimizer.state_dict()
+    states: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("optimizer."):
+            _, index, key = name.split(".")
+            states.setdefault(int(index), {})[key] = tensor
+    optimizer.load_state_dict({"state": states, "param_groups": whole["param_groups"]})
+
+
+def read_rest(path: Path) -> Any:
+    """The JSON kept with a saved state."""
+    from safetensors import safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            return json.loads(file.metadata()["rest"])
+    except (SafetensorError, OSError, KeyError, TypeError) as error:
+        raise HtrjandError(f"{path}: not the saved state of a run ({error}); remove it to begin anew") from error
+
+
+def sha256(path: str | Path) -> str:
+    """The file's SHA-256 as hex."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()

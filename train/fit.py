@@ -1,0 +1,280 @@
+"""Training: a recipe and lines in, weights out. Lightning runs the loop; a killed run goes on where it was saved."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback, TQDMProgressBar
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from rapidfuzz.distance import Levenshtein
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+
+from ..runtime.errors import HtrjandError, UsageError
+from .augment import augment
+from .batches import Batch, Example, LineBatches, examples
+from .charset import build_charset
+from .checkpoint import Card, load_state, read_rest, save_network, save_state
+from .lines import read_lines
+from .network import FRAME_STRIDE, Network
+from .recipe import DataRecipe, TrainRecipe, find_data, to_json
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a run trains on and chooses by."""
+
+    charset: tuple[str, ...]
+    train: list[Example]
+    val: list[Example]
+    notes: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to: the weights kept, their CER on the validation lines in percent, lines seen, lines a second."""
+
+    weights: Path
+    val_cer: float
+    lines_seen: int
+    lines_per_second: float
+
+
+def load_data(recipe: DataRecipe, recipe_path: Path, charset: tuple[str, ...] | None = None) -> Data:
+    """Reads the train and val lines of a recipe; the charset is built from the training lines unless given."""
+    paths = find_data(recipe.lines, recipe_path)
+
+    def rows(split: str) -> Any:
+        limit = recipe.limit if split == "train" else None
+        return read_lines(paths, split, core=recipe.core, exclude=recipe.exclude, limit=limit)
+
+    charset = charset or build_charset((row.text for row in rows("train")), recipe.least)
+    train, skipped = examples(rows("train"), charset, recipe.too_narrow)
+    val, _ = examples(rows("val"), charset, recipe.too_narrow)
+    spread = val[:: max(1, -(-len(val) // recipe.val_lines))]
+    left_out = "; ".join(f"{count} left out: {reason}" for reason, count in skipped.items() if count)
+    notes = f"{len(train)} training lines, {len(spread)} of {len(val)} validation lines, {len(charset)} classes"
+    return Data(charset, train, spread, f"{notes}; {left_out}" if left_out else notes)
+
+
+class Trainee(lightning.LightningModule):
+    """A network in training, with the moving average of its weights that validation and the outcome are taken from."""
+
+    def __init__(self, recipe: TrainRecipe, network: Network, charset: Sequence[str], max_time: float | None) -> None:
+        super().__init__()
+        self.recipe, self.network, self.charset, self.max_time = recipe, network, tuple(charset), max_time
+        self.signature = to_json(recipe)  # a saved run goes on only under the same
+        self.average = copy.deepcopy(network).eval().requires_grad_(False)
+        self.step = self.seen = 0
+        self.spent = 0.0  # seconds, validation and earlier parts of the run included
+        self.best = math.inf
+        self.errors = self.length = 0
+
+    def progress(self) -> float:
+        """The share of the run that is done: of its lines, or of its time where that is more."""
+        return min(1.0, max(self.seen / self.recipe.lines, self.spent / self.max_time if self.max_time else 0.0))
+
+    def rate(self) -> float:
+        """Linear warm-up, then a cosine that ends at nothing when the lines or the time do."""
+        ramp = min(1.0, (self.step + 1) / self.recipe.warm_up) if self.recipe.warm_up else 1.0
+        return self.recipe.peak_rate * ramp * (0.5 + 0.5 * math.cos(math.pi * self.progress()))
+
+    def losses(self, image: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """The terms whose sum is minimised; `image` float [N, 1, 64, W] is augmented."""
+        return self.ctc_terms(image, batch)[0]
+
+    def ctc_terms(self, image: Tensor, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
+        """The CTC losses of the head and of the shortcut, and the head's logits [N, T, V]."""
+        logits, shortcut = self.network.both(image, batch.targets)
+        return {"ctc": ctc_loss(logits, batch), "shortcut": self.recipe.shortcut * ctc_loss(shortcut, batch)}, logits
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        torch.manual_seed(self.recipe.seed * 1_000_003 + batch.step)  # dropout: a resumed run draws the same
+        image = augment(
+            batch.image, batch.sources, batch.targets, batch.width, self.recipe.augment, self.recipe.seed + batch.step
+        )
+        terms = self.losses(image, batch)
+        self.log_dict({name: term.detach() for name, term in terms.items()}, prog_bar=True)
+        return torch.stack(list(terms.values())).sum()
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = self.rate()
+
+    @torch.no_grad()
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
+        for mean, now in zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(now, 1 - decay)
+            else:
+                mean.copy_(now)
+        self.step, self.seen = batch.step + 1, self.seen + len(batch.lengths)
+        now = time.perf_counter()
+        self.spent, self.clock = self.spent + now - self.clock, now
+        if self.step % 20 == 0:
+            self.log_dict({"lines_per_second": self.seen / self.spent, "rate": self.rate()}, prog_bar=True)
+        if self.progress() >= 1:
+            self.trainer.should_stop = True
+
+    def on_train_start(self) -> None:
+        self.clock = time.perf_counter()
+
+    def on_validation_epoch_start(self) -> None:
+        self.errors = self.length = 0
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        errors, length = count_errors(self.average(batch.image, batch.targets), batch, self.charset)
+        self.errors, self.length = self.errors + errors, self.length + length
+
+    def on_validation_epoch_end(self) -> None:
+        self.log("val_cer", 100 * self.errors / max(1, self.length), prog_bar=True)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        matrices = [p for p in self.network.parameters() if p.requires_grad and p.ndim > 1]
+        vectors = [p for p in self.network.parameters() if p.requires_grad and p.ndim <= 1]
+        groups = [{"params": matrices, "weight_decay": self.recipe.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+        return torch.optim.AdamW(groups, lr=self.recipe.peak_rate)
+
+
+class Saver(Callback):
+    """Writes the state of the run every so many steps, and the averaged weights when validation is better than ever."""
+
+    def __init__(self, out: Path, card: Card) -> None:
+        self.out, self.card = out, card
+
+    def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if module.step % module.recipe.save_every == 0 or trainer.should_stop:
+            rest = {
+                "recipe": module.signature, "step": module.step, "seen": module.seen, "spent": module.spent,
+                "best": module.best,
+            }  # fmt: skip
+            state = module.average.state_dict()
+            save_state(self.out / "state.safetensors", module.network, trainer.optimizers[0], state, rest)
+
+    def on_validation_end(self, trainer: Any, module: Any) -> None:
+        cer = 100 * module.errors / max(1, module.length)
+        if cer <= module.best:
+            module.best = cer
+            self.keep(module, cer)
+
+    def keep(self, module: Trainee, cer: float) -> None:
+        card = replace(self.card, lines_seen=module.seen, val_cer=round(cer, 3))
+        weights = {k: v for k, v in module.average.state_dict().items() if not k.endswith("num_batches_tracked")}
+        save_network(self.out / "weights.safetensors", weights, card)
+
+
+def fit(
+    module: Trainee, data: Data, out: Path, card: Card, device: str = "auto", workers: int = 0, progress: bool = True
+) -> Outcome:
+    """Runs a training to its end, or on from where `out` holds the state of the same recipe.
+
+    Raises:
+        UsageError: `out` holds the state of another recipe.
+        HtrjandError: a file of `out` is damaged, or there is nothing to train on.
+    """
+    warnings.filterwarnings("ignore", ".*(does not have many workers|IterableDataset|isinstance.treespec).*")
+    recipe, state = module.recipe, out / "state.safetensors"
+    resume(module, state)
+    batches = LineBatches(data.train, recipe.batch_columns, recipe.augment.scale, recipe.seed, module.step)
+    val = LineBatches(data.val, recipe.batch_columns, 0.0, once=True)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "recipe.json").write_text(module.signature + "\n", encoding="utf-8")
+    callbacks: list[Callback] = [Saver(out, card), Restorer(state)]
+    if progress:
+        callbacks.append(TQDMProgressBar(refresh_rate=10))
+    trainer = lightning.Trainer(
+        accelerator=device, devices=1, max_epochs=-1, precision="bf16-mixed" if recipe.bf16 else "32-true",
+        gradient_clip_val=recipe.clip, callbacks=callbacks, enable_checkpointing=False, enable_model_summary=False,
+        enable_progress_bar=progress, check_val_every_n_epoch=None, val_check_interval=recipe.val_every,
+        num_sanity_val_steps=0, log_every_n_steps=20, use_distributed_sampler=False,
+        logger=[CSVLogger(out, "", "log"), TensorBoardLogger(out, "", "tensorboard")],
+    )  # fmt: skip
+    if module.progress() < 1:
+        loader = DataLoader(batches, batch_size=None, num_workers=workers)
+        trainer.fit(module, loader, DataLoader(val, batch_size=None))
+    trainer.validate(module, DataLoader(val, batch_size=None), verbose=False)
+    weights = out / "weights.safetensors"
+    return Outcome(weights, module.best, module.seen, module.seen / max(module.spent, 1e-9))
+
+
+class Restorer(Callback):
+    """Puts back the state of a run once its optimiser exists."""
+
+    def __init__(self, state: Path) -> None:
+        self.state = state
+
+    def on_train_start(self, trainer: Any, module: Any) -> None:
+        if module.step:
+            load_state(self.state, module.network, trainer.optimizers[0], module.average.state_dict())
+
+
+def resume(module: Trainee, state: Path) -> None:
+    """Reads how far a run had come; the tensors follow when training starts."""
+    if not state.exists():
+        return
+    rest = read_rest(state)
+    if rest["recipe"] != module.signature:
+        raise UsageError(f"{state.parent}: holds a run of another recipe; choose another folder with -o, or remove it")
+    module.step, module.seen, module.spent, module.best = (rest[key] for key in ("step", "seen", "spent", "best"))
+
+
+def ctc_loss(logits: Tensor, batch: Batch) -> Tensor:
+    """CTC a character, so that long lines do not outweigh short ones; logits float [N, T, V]."""
+    frames = batch.targets // FRAME_STRIDE
+    log_probs = logits.log_softmax(-1).transpose(0, 1)  # T, N, V
+    return F.ctc_loss(log_probs, batch.classes, frames, batch.lengths, zero_infinity=True)
+
+
+def count_errors(logits: Tensor, batch: Batch, charset: Sequence[str]) -> tuple[int, int]:
+    """Edit distance of the greedy reading to the text, and the text's length, both summed over a batch."""
+    errors = length = 0
+    at = 0
+    for scores, width, size in zip(logits, batch.targets.tolist(), batch.lengths.tolist(), strict=True):
+        path = scores[: width // FRAME_STRIDE].argmax(-1).cpu().numpy()  # T
+        read = path[np.flatnonzero(np.diff(path, prepend=-1))]
+        text = batch.classes[at : at + size].tolist()
+        errors, length, at = errors + Levenshtein.distance(read[read != 0].tolist(), text), length + size, at + size
+    return errors, length
+
+
+def train(
+    recipe: TrainRecipe, recipe_path: Path, out: Path, *, max_time: float | None = None, device: str = "auto",
+    workers: int = 0, progress: bool = True, say: Any = print,
+) -> Outcome:  # fmt: skip
+    """Trains a network from nothing as a recipe says; writes weights, state and logs into `out`.
+
+    Args:
+        max_time: seconds; the learning rate comes to its end within them.
+        device: auto, cpu or gpu.
+    """
+    if recipe.lines < 1:
+        raise UsageError("lines: at least one line must be seen")
+    data = load_data(recipe.data, recipe_path)
+    say(data.notes)
+    torch.manual_seed(recipe.seed)
+    network = Network(recipe.network, len(data.charset))
+    module = Trainee(recipe, network, data.charset, max_time)
+    card = Card(recipe.network, data.charset, training_data=describe(data.train))
+    if not data.val:
+        raise HtrjandError("no validation line; a run chooses its weights by them: check data.lines and its splits")
+    return fit(module, data, out, card, device, workers, progress)
+
+
+def describe(lines: list[Example]) -> tuple[str, ...]:
+    """Datasets with their numbers of lines, for the card."""
+    counts: dict[str, int] = {}
+    for line in lines:
+        counts[line.row.dataset] = counts.get(line.row.dataset, 0) + 1
+    return tuple(f"{name}: {count} lines" for name, count in sorted(counts.items()))

@@ -1,0 +1,5 @@
+"""The network: gated CNN, combined attention, CTC head."""
+
+from .model import FRAME_STRIDE, STUDENT, TEACHER, Network, NetworkRecipe
+
+__all__ = ["FRAME_STRIDE", "STUDENT", "TEACHER", "Network", "NetworkRecipe"]

@@ -1,0 +1,61 @@
+"""The convolutional half: gated convolutions with squeeze-and-excitation, blind to padding."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class GatedConv2d(nn.Module):
+    """Fully gated 3×3 convolution: `[a, b] = split(conv(x)); y = a · σ(b)` (Dauphin 2017; Flor 2020)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: tuple[int, int] = (1, 1), gated: bool = True) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, 2 * outputs if gated else outputs, 3, stride, padding=1)
+        self.gated = gated
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)  # N, 2C | C, H, W
+        return F.glu(x, dim=1) if self.gated else x  # N, C, H, W
+
+
+class SqueezeExcite(nn.Module):
+    """Channel weights from the mean over real columns: mean → C/16 → ReLU → C → σ (Hu 2018).
+
+    The mask rides on the weights, so that one multiplication scales the channels and clears the padding, which the
+    next convolution then meets as the zeros it would meet at the border of an unpadded line.
+    """
+
+    def __init__(self, channels: int, enabled: bool = True) -> None:
+        super().__init__()
+        hidden = max(4, channels // 16)  # fewer than 4 cannot tell ink from paper in a narrow first block
+        self.squeeze = nn.Linear(channels, hidden) if enabled else None
+        self.excite = nn.Linear(hidden, channels) if enabled else None
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        if self.squeeze is None or self.excite is None:
+            return x if mask is None else x * mask
+        mean = x.mean((2, 3)) if mask is None else (x * mask).sum((2, 3)) / (mask.sum((2, 3)) * x.shape[2])  # N, C
+        weight = torch.sigmoid(self.excite(F.relu(self.squeeze(mean))))[:, :, None, None]  # N, C, 1, 1
+        return x * (weight if mask is None else weight * mask)  # N, C, H, W
+
+
+class ConvBlock(nn.Module):
+    """`SE(ReLU(BN(gated conv)))`, the paper's block, with a strided convolution where it pools."""
+
+    def __init__(
+        self, inputs: int, outputs: int, stride: tuple[int, int], gate: bool = True, squeeze_excite: bool = True
+    ) -> None:
+        super().__init__()
+        self.conv = GatedConv2d(inputs, outputs, stride, gate)
+        self.norm = nn.BatchNorm2d(outputs)
+        self.se = SqueezeExcite(outputs, squeeze_excite)
+        self.stride = stride
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Takes x [N, C, H, W] and its columns' mask [N, 1, 1, W] or None; returns both at the block's stride."""
+        if mask is not None:
+            mask = mask[..., :: self.stride[1]]
+        x = F.relu(self.norm(self.conv(x)))  # N, C, H/s, W/s
+        return self.se(x, None if mask is None else mask.to(x.dtype)), mask

@@ -1,0 +1,137 @@
+"""The recogniser: grey pixels in, one row of character scores for every 4 pixels out."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ...runtime.image import HEIGHT
+from .attention import FAR, AttentionBlock
+from .blocks import ConvBlock
+
+# Early stride buys most of the speed; four pixels a column until the last block, eight inside the attention.
+STRIDES = ((2, 2), (2, 2), (2, 1), (2, 1), (1, 2))
+TOKEN_STRIDE = 8
+FRAME_STRIDE = 4
+
+
+@dataclass(frozen=True)
+class NetworkRecipe:
+    """The shape of a network. The last five switch off a part, for ablations."""
+
+    channels: tuple[int, ...] = (24, 40, 64, 80, 96)
+    dim: int = 128
+    heads: int = 4
+    feed: int = 424
+    blocks: int = 2
+    dropout: float = 0.0
+    gate: bool = True
+    squeeze_excite: bool = True
+    self_attention: bool = True
+    proxima: bool = True
+
+    def __post_init__(self) -> None:
+        if len(self.channels) != len(STRIDES):
+            raise ValueError(f"channels: {len(STRIDES)} numbers, one a convolution block; got {len(self.channels)}")
+        if self.dim % (2 * self.heads):
+            raise ValueError(f"dim: a multiple of twice the heads ({2 * self.heads}); got {self.dim}")
+
+
+STUDENT = NetworkRecipe()
+TEACHER = dataclasses.replace(STUDENT, blocks=6)
+
+
+class Network(nn.Module):
+    """Gated CNN, combined attention, CTC head.
+
+    Args:
+        recipe: its shape.
+        classes: characters and the blank (class 0).
+    """
+
+    def __init__(self, recipe: NetworkRecipe, classes: int) -> None:
+        super().__init__()
+        self.recipe = recipe
+        widths = (1, *recipe.channels)
+        self.convs = nn.ModuleList(
+            ConvBlock(widths[i], widths[i + 1], stride, recipe.gate, recipe.squeeze_excite)
+            for i, stride in enumerate(STRIDES)
+        )
+        rows = HEIGHT
+        for stride in STRIDES:
+            rows //= stride[0]
+        self.neck = nn.Linear(rows * recipe.channels[-1], recipe.dim)
+        self.attention = nn.ModuleList(
+            AttentionBlock(
+                recipe.dim, recipe.heads, recipe.feed, recipe.dropout, recipe.self_attention, recipe.proxima
+            )
+            for _ in range(recipe.blocks)
+        )
+        self.norm = nn.LayerNorm(recipe.dim)
+        self.split = nn.Linear(recipe.dim, 2 * recipe.dim)  # one token of 8 pixels into two frames of 4
+        self.head = nn.Linear(recipe.dim, classes)
+        self.shortcut = nn.Linear(recipe.dim, 2 * classes)  # CTC on the CNN alone, for training (Retsinas 2022)
+
+    def forward(self, image: Tensor, widths: Tensor | None = None) -> Tensor:
+        """Scores of each frame.
+
+        Args:
+            image: uint8 or float [N, 1, 64, W], 0 = black, W a multiple of 16.
+            widths: int [N], the real columns of each line (multiples of 16), or None where none is padded further.
+
+        Returns:
+            float32 logits [N, W/4, V].
+        """
+        return self.scores(self.features(image, widths), widths)
+
+    def both(self, image: Tensor, widths: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of the head and of the shortcut, each [N, W/4, V]: what training takes its losses of."""
+        x = self.features(image, widths)  # N, T, D
+        shortcut = self.shortcut(x)  # N, T, 2·V
+        return self.scores(x, widths), shortcut.reshape(x.shape[0], 2 * x.shape[1], -1).float()
+
+    def features(self, image: Tensor, widths: Tensor | None) -> Tensor:
+        mask = None
+        if widths is not None:
+            mask = column_mask(widths, image.shape[3])  # N, 1, 1, W
+        x = normalise(image.float(), mask)
+        for conv in self.convs:
+            x, mask = conv(x, mask)  # N, C, H/s, W/s
+        x = x.permute(0, 3, 1, 2).flatten(2)  # N, T, C·H
+        return self.neck(x)  # N, T, D
+
+    def scores(self, x: Tensor, widths: Tensor | None) -> Tensor:
+        padding = None
+        if widths is not None:
+            real = torch.arange(x.shape[1], device=x.device) < widths[:, None] // TOKEN_STRIDE  # N, T
+            padding = (~real).float()[:, None, None, :] * FAR  # N, 1, 1, T
+        for block in self.attention:
+            x = block(x, padding)
+        x = self.split(self.norm(x))  # N, T, 2·D
+        x = F.relu(x.reshape(x.shape[0], 2 * x.shape[1], -1))  # N, 2·T, D
+        return self.head(x).float()  # N, 2·T, V
+
+
+def column_mask(widths: Tensor, width: int) -> Tensor:
+    """1 over the real columns of each line and 0 over its padding: float [N, 1, 1, width]."""
+    return (torch.arange(width, device=widths.device) < widths[:, None]).float()[:, None, None, :]
+
+
+def normalise(image: Tensor, mask: Tensor | None) -> Tensor:
+    """Ink towards 1 and paper towards 0, by the darkest and the brightest 4×4 patch of each line.
+
+    Mean and deviation would depend on how much is written. Takes and returns float [N, 1, 64, W].
+    """
+    patches = F.avg_pool2d(image, 4)  # N, 1, 16, W/4
+    dark = bright = patches
+    if mask is not None:
+        padding = (1 - mask[..., ::4]) * 1e4
+        dark, bright = patches + padding, patches - padding
+    low = dark.amin((2, 3), keepdim=True)  # N, 1, 1, 1
+    high = bright.amax((2, 3), keepdim=True)
+    ink = (high - image) / (high - low + 8)  # 8 grey levels: an empty line stays empty, its noise is not blown up
+    return ink if mask is None else ink * mask

@@ -1,0 +1,75 @@
+"""The torch network behind the runtime's own reader: same preparation, same decoding, other arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from rapidfuzz.distance import Levenshtein
+
+from ..runtime import Recognizer
+from ..runtime.image import HEIGHT, MAX_WIDTH, WIDTH_MULTIPLE
+from ..runtime.info import ModelInfo, sha256
+from ..runtime.text import normalize
+from .checkpoint import Card, load_network
+from .lines import LineRow
+from .network import FRAME_STRIDE
+
+SCORE_BATCH = 16
+
+
+class TorchEngine:
+    """A `.safetensors` file run by torch: an engine in the runtime's sense, kept out of the runtime for its weight."""
+
+    def __init__(self, path: Path) -> None:
+        self.network, card = load_network(path)
+        self.info = model_info(card, path)
+
+    def run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Logits float32 [N, T, V] of images uint8 [N, 1, 64, W]."""
+        with torch.inference_mode():
+            return np.asarray(self.network(torch.from_numpy(images)).numpy(), dtype=np.float32)
+
+
+class TorchRecognizer(Recognizer):
+    """`Recognizer` over a `.safetensors` file.
+
+    Args:
+        model: the weights; their card (.json) stands beside them.
+        threads: of torch, for the whole process; None leaves them as they are.
+    """
+
+    def __init__(self, model: str | Path, threads: int | None = None) -> None:
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self.path = Path(model)
+        self._engine = TorchEngine(self.path)
+
+
+def model_info(card: Card, weights: Path) -> ModelInfo:
+    """What a file exported from these weights is to say of itself."""
+    return ModelInfo(
+        name=card.name,
+        version=card.version,
+        charset=card.charset,
+        languages=card.languages,
+        licence=card.licence,
+        training_data=card.training_data,
+        cer={} if card.val_cer is None else {"validation": card.val_cer},
+        weights_sha256=sha256(weights),
+        frame_stride=FRAME_STRIDE,
+        height=HEIGHT,
+        width_multiple=WIDTH_MULTIPLE,
+        max_width=MAX_WIDTH,
+    )
+
+
+def score(reader: Recognizer, rows: Sequence[LineRow]) -> tuple[float, list[str]]:
+    """CER in percent over all characters of the normalised texts, and what was read."""
+    read = [normalize(line.text) for line in reader.read_lines([row.pixels() for row in rows], SCORE_BATCH)]
+    texts = [normalize(row.text) for row in rows]
+    errors = sum(Levenshtein.distance(a, b) for a, b in zip(read, texts, strict=True))
+    return 100 * errors / max(1, sum(map(len, texts))), read

@@ -1,0 +1,112 @@
+"""Recipes: YAML files read into frozen dataclasses. An unknown key is an error, never ignored."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import yaml
+
+from ..runtime.errors import UsageError
+from .augment import AugmentRecipe
+from .lines import data_dir
+from .network import NetworkRecipe
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class DataRecipe:
+    """Which lines: paths are relative to the recipe, or to the data folder where they are not found there."""
+
+    lines: tuple[str, ...] = ("lines",)
+    core: bool = False
+    exclude: tuple[str, ...] = ()
+    limit: int | None = None
+    least: int = 1  # a character rarer than this in the training lines is left out, and its lines with it
+    too_narrow: str = "error"  # or skip: what to do with a line whose text needs more frames than its image has
+    val_lines: int = 600  # how many of the validation lines, spread over them, decide which weights are kept
+
+
+@dataclass(frozen=True)
+class TrainRecipe:
+    """One training run."""
+
+    data: DataRecipe = field(default_factory=DataRecipe)
+    network: NetworkRecipe = field(default_factory=NetworkRecipe)
+    augment: AugmentRecipe = field(default_factory=AugmentRecipe)
+    lines: int = 300_000  # to see, each time one is shown
+    batch_columns: int = 14_336  # of pixels: 16 lines of 896
+    peak_rate: float = 2e-3
+    warm_up: int = 500  # steps
+    weight_decay: float = 0.01
+    clip: float = 1.0  # norm of the gradient
+    shortcut: float = 0.1  # weight of the CTC loss on the CNN alone
+    ema: float = 0.999
+    bf16: bool = True
+    seed: int = 1
+    val_every: int = 1000  # steps
+    save_every: int = 250  # steps
+
+
+def load_recipe(cls: type[T], path: str | Path) -> T:
+    """Reads a YAML recipe into a dataclass of recipes.
+
+    Raises:
+        UsageError: no such file, no YAML, an unknown key, or a value of another type; names the key and the good ones.
+    """
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    except FileNotFoundError as error:
+        raise UsageError(f"{path}: no such recipe; check the path") from error
+    except (yaml.YAMLError, UnicodeDecodeError, IsADirectoryError) as error:
+        raise UsageError(f"{path}: not a YAML recipe ({error})") from error
+    return from_dict(cls, values, str(path))
+
+
+def from_dict(cls: type[T], values: Any, where: str) -> T:
+    """A dataclass from nested mappings, every key and type checked; `where` begins each message."""
+    if not isinstance(values, Mapping):
+        raise UsageError(f"{where}: keys and values expected, got {values!r}")
+    hints = get_type_hints(cls)
+    unknown = [str(key) for key in values if key not in hints]
+    if unknown:
+        raise UsageError(f"{where}: unknown key {', '.join(unknown)}; the keys are {', '.join(hints)}")
+    given = {key: convert(hints[key], value, f"{where}: {key}") for key, value in values.items()}
+    try:
+        return cls(**given)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{where}: {error}") from error
+
+
+def convert(hint: Any, value: Any, where: str) -> Any:
+    """A value checked against a type hint: dataclass, optional, tuple of one type, or a plain type."""
+    if dataclasses.is_dataclass(hint):
+        return from_dict(hint, value, where)  # type: ignore[arg-type]
+    if get_origin(hint) in (Union, UnionType):
+        return None if value is None else convert(next(t for t in get_args(hint) if t is not NoneType), value, where)
+    if get_origin(hint) is tuple:
+        if not isinstance(value, list | tuple):
+            raise UsageError(f"{where}: a list expected, got {value!r}")
+        return tuple(convert(get_args(hint)[0], item, where) for item in value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        raise UsageError(f"{where}: {hint.__name__} expected, got {value!r}")
+    return value
+
+
+def to_json(recipe: Any) -> str:
+    """A recipe as JSON with sorted keys: what is stored beside weights and compared on resume."""
+    return json.dumps(dataclasses.asdict(recipe), sort_keys=True, indent=1)
+
+
+def find_data(names: tuple[str, ...], recipe_path: Path) -> list[Path]:
+    """Paths of a recipe: beside it where they exist, else in the data folder."""
+    beside = recipe_path.resolve().parent
+    return [beside / name if (beside / name).exists() else data_dir() / name for name in names]
