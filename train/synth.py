@@ -25,16 +25,16 @@ class Style:
 
     slant: Range = (-0.08, 0.25)  # columns to the right for a row upward
     width: Range = (0.95, 1.3)  # of the letters, as a factor
-    word_space: Range = (0.9, 1.7)  # of the space between words, as a factor
+    word_space: Range = (0.85, 1.4)  # of the space between words, as a factor
     word_size: float = 0.05  # standard deviation of a word's size
     word_shift: float = 0.02  # of a word's height above the baseline
     drift: Range = (0.0, 0.05)  # of the baseline, up and down over some words
     tremor: Range = (0.008, 0.022)  # of the strokes, over some letters: no two letters are the same
-    pen: Range = (-0.016, 0.016)  # the stroke thicker or, below 0, thinner
-    pressure: Range = (0.002, 0.010)  # how far the thickness wanders along the line
-    ink: Range = (15, 120)  # grey of a full stroke
+    pen: Range = (0.035, 0.065)  # width of a stroke, of the height of the line
+    pressure: Range = (0.03, 0.10)  # how far that wanders along the line, as a share
+    ink: Range = (15, 110)  # grey of a full stroke
     flow: Range = (0.05, 0.35)  # share of the ink that may be missing along a stroke
-    paper: Range = (205, 252)  # grey
+    paper: Range = (212, 253)  # grey
     stain: Range = (0.5, 4.0)  # deviation of the paper's grey over centimetres
     grain: Range = (0.5, 3.5)  # of the paper's grey from pixel to pixel, in clumps
     ruled: float = 0.4  # chance of a ruled line under the text
@@ -100,7 +100,7 @@ def written(text: str, font_path: str | Path, rng: np.random.Generator, style: S
     for word, font, length in zip(words, fonts, lengths, strict=True):
         draw.text((left, baseline + rng.normal(0, style.word_shift) * EM), word, font=font, fill=255, anchor="ls")
         left += length + space * rng.uniform(0.8, 1.2)
-    return np.asarray(image, np.float32) / 255, baseline  # H, W
+    return np.asarray(image, np.float32) / np.float32(255), baseline  # H, W
 
 
 def bent(ink: Floats, baseline: float, rng: np.random.Generator, style: Style) -> tuple[Floats, float]:
@@ -116,19 +116,37 @@ def bent(ink: Floats, baseline: float, rng: np.random.Generator, style: Style) -
 
 
 def penned(ink: Floats, rng: np.random.Generator, style: Style) -> Floats:
-    """Strokes made thicker or thinner, as the pressure of the pen wanders."""
-    reach = 0.022 * EM  # pixels: about half a stroke
-    soft = blurred(ink, reach)
-    change = rng.uniform(*style.pen) + rng.uniform(*style.pressure) * clouds(rng, (1, ink.shape[1]), EM)
-    threshold = np.clip(0.5 - 0.4 * change * EM / reach, 0.22, 0.62)
-    return np.clip((soft - threshold) * 5 + 0.5, 0, 1).astype(np.float32)
+    """The strokes drawn again by a pen of another width, pressed more here and less there.
+
+    A stroke of width w blurred by a deviation s has the value Φ((w − t) / 2s) − Φ((−w − t) / 2s) at the distance t / 2
+    from its middle: cut at that value, it is t wide.
+    """
+    rows = np.flatnonzero(ink.max(1) > 0.5)
+    if not rows.size:
+        raise HtrjandError("the font draws nothing for this text; choose another font")
+    old = stroke_width(ink)
+    new = max(rng.uniform(*style.pen) * float(rows[-1] - rows[0]), 0.8 * old)  # less than that tears a stroke
+    wanted = new * np.exp(rng.uniform(*style.pressure) * clouds(rng, (1, ink.shape[1]), EM))  # 1, W
+    reach = 0.35 * max(old, new)
+    value = normal((old - wanted) / (2 * reach)) - normal((-old - wanted) / (2 * reach))
+    result: Floats = np.clip((blurred(ink, reach) / value - 1) * 2.5 + 0.5, 0, 1).astype(np.float32)
+    return result
+
+
+def stroke_width(ink: Floats) -> float:
+    """The mean width of the strokes in pixels: their area over half the length of their edges."""
+    edges = np.abs(np.diff(ink, axis=0)).sum() + np.abs(np.diff(ink, axis=1)).sum()
+    return float(ink.sum() / (edges / 2 * np.pi / 4))  # π / 4: a slanting edge is counted by rows and columns
+
+
+def normal(x: Floats) -> Floats:
+    """Φ, the normal distribution's share below x, by the logistic curve that is nearest to it."""
+    return np.asarray(1 / (1 + np.exp(-1.702 * x)), np.float32)
 
 
 def cut(ink: Floats, baseline: float, rng: np.random.Generator, style: Style) -> tuple[Floats, float]:
     """Cuts tight around the ink, as a line polygon would, and scales to 64 rows."""
     rows, columns = np.flatnonzero(ink.max(1) > 0.5), np.flatnonzero(ink.max(0) > 0.5)
-    if not rows.size:
-        raise HtrjandError("nothing is left of the strokes; choose a less thin pen")
     above = max(float(baseline - rows[0]), 0.75 * EM)  # a line without tall letters keeps some of their room
     below = max(float(rows[-1] - baseline), 0.2 * EM)
     above, below = ((1 + rng.uniform(*style.edge)) * reach for reach in (above, below))
@@ -147,7 +165,7 @@ def on_paper(ink: Floats, baseline: float, rng: np.random.Generator, style: Styl
     shape = (ink.shape[0], ink.shape[1])
     paper = rng.uniform(*style.paper) + rng.uniform(*style.stain) * clouds(rng, shape, 2 * HEIGHT)
     paper += rng.uniform(*style.grain) * clouds(rng, shape, 2)
-    grey = np.clip(rng.uniform(*style.ink), 0, float(paper.mean()) - 70)  # the faintest ink can still be seen
+    grey = np.clip(rng.uniform(*style.ink), 0, float(paper.mean()) - 95)  # the faintest ink can still be seen
     if rng.uniform() < style.ruled:
         paper -= ruling(shape, baseline + rng.uniform(-1, 4), rng)
     missing = rng.uniform(*style.flow)
@@ -160,7 +178,8 @@ def ruling(shape: tuple[int, int], row: float, rng: np.random.Generator) -> Floa
     """Grey levels that a printed line takes from the paper [64, W]: not quite level, not quite even."""
     y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
     away = np.abs(y - row - rng.normal(0, 0.0015) * (x - shape[1] / 2))
-    return (np.clip(rng.uniform(0.8, 1.3) - away, 0, 1) * rng.uniform(25, 90)).astype(np.float32)
+    result: Floats = (np.clip(rng.uniform(0.8, 1.3) - away, 0, 1) * rng.uniform(25, 90)).astype(np.float32)
+    return result
 
 
 def clouds(rng: np.random.Generator, shape: tuple[int, int], cell: float) -> Floats:
@@ -175,7 +194,8 @@ def blurred(pixels: Floats, radius: float) -> Floats:
     """Gaussian blur by a deviation of `radius` pixels; values are held to 8 bits, 0…1 or 0…255 alike."""
     scale = 255.0 if pixels.max() <= 1 else 1.0
     image = Image.fromarray(np.clip(pixels * scale, 0, 255).astype(np.uint8))
-    return np.asarray(image.filter(ImageFilter.GaussianBlur(radius)), np.float32) / np.float32(scale)
+    result: Floats = np.asarray(image.filter(ImageFilter.GaussianBlur(radius)), np.float32) / np.float32(scale)
+    return result
 
 
 def sampled(pixels: Floats, y: Floats, x: Floats) -> Floats:
