@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from .runtime import Line, ModelInfo, Recognizer
 
 # Verbs whose options stand in their own part: verb -> (module with a click command of that name, one line of help).
-PARTS = {"bench": ("benchmarks.cli", "Measure error, speed, size and memory of models and peers.")}
+PARTS = {
+    "train": ("train.cli", "Train a network as a recipe says."),
+    "distill": ("compress.cli", "Train a small student with a teacher, and a control without."),
+    "bench": ("benchmarks.cli", "Measure error, speed, size and memory of models and peers."),
+}
 
 
 class Verbs(click.Group):
@@ -119,6 +123,67 @@ def models(ctx: click.Context, files: tuple[Path, ...], form: str) -> None:
         for path, info in found:
             click.echo(f"{info.name} {info.version}\t{info.precision}\t{path.stat().st_size:,} bytes\t{path}")
     ctx.exit(0 if len(found) == len(paths) else 1)
+
+
+@main.command()
+@click.argument("weights", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True, help="An .onnx file.")
+def export(weights: Path, output: Path) -> None:
+    """Export WEIGHTS (.safetensors) to an ONNX file proven equal to them; the proof stands beside it."""
+    from .export.onnx import export_onnx
+
+    proof = export_onnx(weights, onnx_name(output))
+    worst = max(proof["largest difference of a logit"].values())
+    click.echo(f"{output}: {proof['bytes']:,} bytes, logits within {worst:.1e} of torch")
+
+
+@main.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True, help="An .onnx file.")
+@click.option("-i", "--lines", "data", multiple=True, type=click.Path(path_type=Path), help="Parquet files or folders.")
+@click.option(
+    "--calibrate", type=click.IntRange(1), default=128, show_default=True, help="Training lines to calibrate on."
+)
+@click.option(
+    "--prove-on", type=click.Choice(["val", "test"]), default="val", show_default=True, help="Split of the proof."
+)
+@click.option("--max-cer-increase", type=click.FloatRange(0), default=0.3, show_default=True, help="Points of CER.")
+@click.option("--core", is_flag=True, help="Only lines marked as core.")
+def quantize(
+    model: Path,
+    output: Path,
+    data: tuple[Path, ...],
+    calibrate: int,
+    prove_on: str,
+    max_cer_increase: float,
+    core: bool,
+) -> None:
+    """Write an int8 edition of MODEL (float .onnx) if it reads as well; else write nothing, with exit status 1."""
+    from .compress.quantize import quantize_onnx
+    from .export.proof import prove_cer, write_proof
+    from .runtime.files import atomic_path
+    from .train.lines import data_dir, read_lines, spread
+
+    paths = data or (data_dir() / "lines",)
+    lines = [row.pixels() for row in spread(read_lines(paths, "train", core=core), calibrate)]
+    with atomic_path(onnx_name(output)) as part:
+        quantize_onnx(model, lines, part)
+        proof = prove_cer(part, model, list(read_lines(paths, prove_on, core=core)), max_cer_increase, output)
+    write_proof(output, proof | {"calibration lines": len(lines)})
+    cer = proof["cer"]
+    click.echo(
+        f"{output}: {proof['bytes']:,} bytes, CER {cer['file']:.2f} %, the float file's {cer['reference']:.2f} % "
+        f"({proof['lines']} {prove_on} lines)"
+    )
+
+
+def onnx_name(path: Path) -> Path:
+    """The path itself, or a UsageError: a reader chooses its engine by the suffix."""
+    from .runtime.errors import UsageError
+
+    if path.suffix != ".onnx":
+        raise UsageError(f"{path}: give a name that ends in .onnx")
+    return path
 
 
 def describe(path: Path, info: ModelInfo) -> dict[str, Any]:

@@ -37,9 +37,15 @@ class Distillation(Trainee):
     """A student in training beside its teacher, who sees the same distorted lines."""
 
     def __init__(
-        self, recipe: DistillRecipe, student: Network, teacher: Network, charset: tuple[str, ...], max_time: float | None
+        self,
+        recipe: DistillRecipe,
+        student: Network,
+        teacher: Network,
+        card: Card,
+        out: Path,
+        max_time: float | None,
     ) -> None:
-        super().__init__(recipe.train, student, charset, max_time)
+        super().__init__(recipe.train, student, card, out, max_time)
         self.distil = recipe
         self.signature = to_json(recipe)
         self.teacher = teacher.eval().requires_grad_(False)
@@ -131,13 +137,13 @@ def run(
     student = Network(recipe.train.network, len(teacher_card.charset))
     if recipe.inherit and not inherit(student, teacher):
         raise UsageError(f"{path}: no weight of this teacher fits the student; set inherit: false")
-    module = (
-        Distillation(recipe, student, teacher, data.charset, max_time)
-        if name == "student"
-        else Trainee(recipe.train, student, data.charset, max_time)
-    )
-    history = {"teacher": sha256(path)} if name == "student" else {"teacher": "none: control of a distillation"}
+    history = {"teacher": sha256(path) if name == "student" else "none: control of a distillation"}
     if recipe.inherit:
         history["begins from"] = sha256(path)
     card = Card(recipe.train.network, data.charset, training_data=describe(data.train), history=history)
-    return fit(module, data, out, card, device, workers, progress)
+    module = (
+        Distillation(recipe, student, teacher, card, out, max_time)
+        if name == "student"
+        else Trainee(recipe.train, student, card, out, max_time)
+    )
+    return fit(module, data, device, workers, progress)

@@ -43,8 +43,8 @@ class Lines(CalibrationDataReader):  # type: ignore[misc]
 def quantize_onnx(model: Path, lines: Sequence[npt.NDArray[np.uint8]], out: Path) -> None:
     """Writes an int8 edition of a float ONNX file (not atomic: hand it the path of `atomic_path`).
 
-    Weights are int8 a channel, activations int8 a tensor with the extremes met on the calibration lines, in QDQ form, which
-    onnxruntime fuses. Products of two activations (attention scores) stay in float.
+    Weights are int8 a channel, activations int8 a tensor with the extremes met on the calibration lines, in QDQ
+    form, which onnxruntime fuses. Products of two activations (attention scores) stay in float.
 
     Args:
         model: the float file, of this package.
@@ -58,7 +58,9 @@ def quantize_onnx(model: Path, lines: Sequence[npt.NDArray[np.uint8]], out: Path
     if info.precision != "fp32":
         raise HtrjandError(f"{model}: is {info.precision} already; quantise the float file")
     if len(lines) < FEWEST:
-        raise HtrjandError(f"{model}: {len(lines)} calibration lines are too few to see its ranges; give {FEWEST} or more")
+        raise HtrjandError(
+            f"{model}: {len(lines)} calibration lines are too few to see its ranges; give {FEWEST} or more"
+        )
     logging.getLogger("root").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:
         ready = Path(folder) / "ready.onnx"

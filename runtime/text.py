@@ -6,8 +6,7 @@ import unicodedata
 
 # Sources differ in these and a reader cannot tell them apart on paper: one form of each.
 FOLDED = str.maketrans(
-    {"’": "'", "‘": "'", "ʼ": "'", "´": "'", "`": "'", "“": '"', "”": '"', "„": '"', "–": "-", "—": "-", "‐": "-", "‑": "-"}
-    | {"¬": "-", "\u00ad": "", "…": "..."}
+    dict.fromkeys("’‘ʼ´`", "'") | dict.fromkeys("“”„", '"') | dict.fromkeys("–—‐‑¬", "-") | {"\u00ad": "", "…": "..."}
 )
 
 

@@ -84,3 +84,21 @@ def write_model(
     onnx.checker.check_model(model)
     onnx.save(model, path)
     return path
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with eight printed lines (lines.parquet), a recipe, and in run/ a tiny network trained on them."""
+    from generated import TEXTS, TINY, printed_row
+
+    from htrjand.train.fit import train
+    from htrjand.train.lines import write_lines
+    from htrjand.train.recipe import TrainRecipe, load_recipe
+
+    folder = tmp_path_factory.mktemp("tiny")
+    rows = [printed_row(text, f"{split}-{i}", split) for split in ("train", "val") for i, text in enumerate(TEXTS)]
+    write_lines(folder / "lines.parquet", rows)
+    (folder / "tiny.yaml").write_text(TINY, encoding="utf-8")
+    recipe = load_recipe(TrainRecipe, folder / "tiny.yaml")
+    train(recipe, folder / "tiny.yaml", folder / "run", device="cpu", progress=False)
+    return folder

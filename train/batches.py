@@ -55,7 +55,9 @@ def padded(width: float) -> int:
     return -(-round(width) // WIDTH_MULTIPLE) * WIDTH_MULTIPLE
 
 
-def examples(rows: Iterator[LineRow], charset: tuple[str, ...], too_narrow: str) -> tuple[list[Example], dict[str, int]]:
+def examples(
+    rows: Iterator[LineRow], charset: tuple[str, ...], too_narrow: str
+) -> tuple[list[Example], dict[str, int]]:
     """Encodes the texts; returns the usable lines and how many were left out for which reason."""
     if too_narrow not in ("error", "skip"):
         raise UsageError(f"data.too_narrow: error or skip, not {too_narrow!r}")
@@ -96,7 +98,14 @@ class LineBatches(IterableDataset[Batch]):
         super().__init__()
         if not lines:
             raise HtrjandError("no line left to train on or to validate with; check data.lines, its splits and filters")
-        self.lines, self.columns, self.scale, self.seed, self.start, self.once = lines, columns, scale, seed, start, once
+        self.lines, self.columns, self.scale, self.seed, self.start, self.once = (
+            lines,
+            columns,
+            scale,
+            seed,
+            start,
+            once,
+        )
 
     def __iter__(self) -> Iterator[Batch]:
         step = epoch = 0

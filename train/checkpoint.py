@@ -96,7 +96,9 @@ def load_tensors(path: str | Path) -> dict[str, Tensor]:
         raise HtrjandError(f"{path}: not a whole safetensors file ({error}); copy it again") from error
 
 
-def save_state(path: Path, module: torch.nn.Module, optimizer: torch.optim.Optimizer, ema: dict[str, Tensor], rest: Any) -> None:
+def save_state(
+    path: Path, module: torch.nn.Module, optimizer: torch.optim.Optimizer, ema: dict[str, Tensor], rest: Any
+) -> None:
     """Everything a run needs to go on as if it had never stopped; `rest` is JSON, kept in the file's metadata."""
     tensors = {f"model.{name}": tensor for name, tensor in module.state_dict().items()}
     tensors |= {f"ema.{name}": tensor for name, tensor in ema.items()}
@@ -107,9 +109,7 @@ def save_state(path: Path, module: torch.nn.Module, optimizer: torch.optim.Optim
         save_file(copies, part, metadata={"rest": json.dumps(rest)})
 
 
-def load_state(
-    path: Path, module: torch.nn.Module, optimizer: torch.optim.Optimizer, ema: dict[str, Tensor]
-) -> None:
+def load_state(path: Path, module: torch.nn.Module, optimizer: torch.optim.Optimizer, ema: dict[str, Tensor]) -> None:
     """Puts back what `save_state` wrote; `ema` is filled in place."""
     tensors = load_tensors(path)
     module.load_state_dict({name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model.")})

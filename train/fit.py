@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
+import logging
 import math
 import time
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,14 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback, TQDMProgressBar
+from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from rapidfuzz.distance import Levenshtein
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-from ..runtime.errors import HtrjandError, UsageError
+from ..runtime.errors import UsageError
 from .augment import augment
 from .batches import Batch, Example, LineBatches, examples
 from .charset import build_charset
@@ -29,6 +29,9 @@ from .checkpoint import Card, load_state, read_rest, save_network, save_state
 from .lines import read_lines
 from .network import FRAME_STRIDE, Network
 from .recipe import DataRecipe, TrainRecipe, find_data, to_json
+
+STATE = "state.safetensors"
+PROGRESS = ("step", "seen", "spent", "best")
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run came to: the weights kept, their CER on the validation lines in percent, lines seen, lines a second."""
+    """What a run came to: the weights kept, their CER on the validation lines in percent, lines seen, and a second."""
 
     weights: Path
     val_cer: float
@@ -71,13 +74,14 @@ def load_data(recipe: DataRecipe, recipe_path: Path, charset: tuple[str, ...] | 
 class Trainee(lightning.LightningModule):
     """A network in training, with the moving average of its weights that validation and the outcome are taken from."""
 
-    def __init__(self, recipe: TrainRecipe, network: Network, charset: Sequence[str], max_time: float | None) -> None:
+    def __init__(self, recipe: TrainRecipe, network: Network, card: Card, out: Path, max_time: float | None) -> None:
         super().__init__()
-        self.recipe, self.network, self.charset, self.max_time = recipe, network, tuple(charset), max_time
+        self.recipe, self.network, self.card, self.out, self.max_time = recipe, network, card, out, max_time
         self.signature = to_json(recipe)  # a saved run goes on only under the same
         self.average = copy.deepcopy(network).eval().requires_grad_(False)
         self.step = self.seen = 0
         self.spent = 0.0  # seconds, validation and earlier parts of the run included
+        self.clock = time.perf_counter()
         self.best = math.inf
         self.errors = self.length = 0
 
@@ -125,109 +129,91 @@ class Trainee(lightning.LightningModule):
         self.spent, self.clock = self.spent + now - self.clock, now
         if self.step % 20 == 0:
             self.log_dict({"lines_per_second": self.seen / self.spent, "rate": self.rate()}, prog_bar=True)
-        if self.progress() >= 1:
-            self.trainer.should_stop = True
+        self.trainer.should_stop = self.progress() >= 1
+        if self.step % self.recipe.save_every == 0 or self.trainer.should_stop:
+            self.save()
 
     def on_train_start(self) -> None:
+        if self.step:
+            load_state(self.out / STATE, self.network, self.trainer.optimizers[0], self.average.state_dict())
         self.clock = time.perf_counter()
 
     def on_validation_epoch_start(self) -> None:
         self.errors = self.length = 0
 
     def validation_step(self, batch: Batch, _: int) -> None:
-        errors, length = count_errors(self.average(batch.image, batch.targets), batch, self.charset)
+        errors, length = count_errors(self.average(batch.image, batch.targets), batch)
         self.errors, self.length = self.errors + errors, self.length + length
 
     def on_validation_epoch_end(self) -> None:
-        self.log("val_cer", 100 * self.errors / max(1, self.length), prog_bar=True)
+        cer = 100 * self.errors / max(1, self.length)
+        self.log("val_cer", cer, prog_bar=True)
+        if cer <= self.best:
+            self.best = cer
+            state = self.average.state_dict()
+            weights = {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
+            card = replace(self.card, lines_seen=self.seen, val_cer=round(cer, 3))
+            save_network(self.out / "weights.safetensors", weights, card)
+
+    def save(self) -> None:
+        """Writes all that the run needs to go on as if it had never stopped."""
+        rest = {key: getattr(self, key) for key in ("signature", *PROGRESS)}
+        save_state(self.out / STATE, self.network, self.trainer.optimizers[0], self.average.state_dict(), rest)
+
+    def resume(self) -> None:
+        """Reads how far the run in `out` had come; its tensors follow once the optimiser exists."""
+        if not (self.out / STATE).exists():
+            return
+        rest = read_rest(self.out / STATE)
+        if rest["signature"] != self.signature:
+            raise UsageError(f"{self.out}: holds a run of another recipe; choose another folder with -o, or remove it")
+        for key in PROGRESS:
+            setattr(self, key, rest[key])
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         matrices = [p for p in self.network.parameters() if p.requires_grad and p.ndim > 1]
         vectors = [p for p in self.network.parameters() if p.requires_grad and p.ndim <= 1]
-        groups = [{"params": matrices, "weight_decay": self.recipe.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+        groups = [
+            {"params": matrices, "weight_decay": self.recipe.weight_decay},
+            {"params": vectors, "weight_decay": 0.0},
+        ]
         return torch.optim.AdamW(groups, lr=self.recipe.peak_rate)
 
 
-class Saver(Callback):
-    """Writes the state of the run every so many steps, and the averaged weights when validation is better than ever."""
-
-    def __init__(self, out: Path, card: Card) -> None:
-        self.out, self.card = out, card
-
-    def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if module.step % module.recipe.save_every == 0 or trainer.should_stop:
-            rest = {
-                "recipe": module.signature, "step": module.step, "seen": module.seen, "spent": module.spent,
-                "best": module.best,
-            }  # fmt: skip
-            state = module.average.state_dict()
-            save_state(self.out / "state.safetensors", module.network, trainer.optimizers[0], state, rest)
-
-    def on_validation_end(self, trainer: Any, module: Any) -> None:
-        cer = 100 * module.errors / max(1, module.length)
-        if cer <= module.best:
-            module.best = cer
-            self.keep(module, cer)
-
-    def keep(self, module: Trainee, cer: float) -> None:
-        card = replace(self.card, lines_seen=module.seen, val_cer=round(cer, 3))
-        weights = {k: v for k, v in module.average.state_dict().items() if not k.endswith("num_batches_tracked")}
-        save_network(self.out / "weights.safetensors", weights, card)
-
-
-def fit(
-    module: Trainee, data: Data, out: Path, card: Card, device: str = "auto", workers: int = 0, progress: bool = True
-) -> Outcome:
-    """Runs a training to its end, or on from where `out` holds the state of the same recipe.
+def fit(module: Trainee, data: Data, device: str = "auto", workers: int = 0, progress: bool = True) -> Outcome:
+    """Runs a training to its end, or on from where its folder holds the state of the same recipe.
 
     Raises:
-        UsageError: `out` holds the state of another recipe.
-        HtrjandError: a file of `out` is damaged, or there is nothing to train on.
+        UsageError: the folder holds the state of another recipe.
+        HtrjandError: a file of it is damaged, or there is nothing to train on or to choose by.
     """
-    warnings.filterwarnings("ignore", ".*(does not have many workers|IterableDataset|isinstance.treespec).*")
-    recipe, state = module.recipe, out / "state.safetensors"
-    resume(module, state)
+    quiet()
+    recipe, out = module.recipe, module.out
+    module.resume()
     batches = LineBatches(data.train, recipe.batch_columns, recipe.augment.scale, recipe.seed, module.step)
     val = LineBatches(data.val, recipe.batch_columns, 0.0, once=True)
     out.mkdir(parents=True, exist_ok=True)
     (out / "recipe.json").write_text(module.signature + "\n", encoding="utf-8")
-    callbacks: list[Callback] = [Saver(out, card), Restorer(state)]
-    if progress:
-        callbacks.append(TQDMProgressBar(refresh_rate=10))
     trainer = lightning.Trainer(
         accelerator=device, devices=1, max_epochs=-1, precision="bf16-mixed" if recipe.bf16 else "32-true",
-        gradient_clip_val=recipe.clip, callbacks=callbacks, enable_checkpointing=False, enable_model_summary=False,
-        enable_progress_bar=progress, check_val_every_n_epoch=None, val_check_interval=recipe.val_every,
-        num_sanity_val_steps=0, log_every_n_steps=20, use_distributed_sampler=False,
-        logger=[CSVLogger(out, "", "log"), TensorBoardLogger(out, "", "tensorboard")],
+        gradient_clip_val=recipe.clip, callbacks=[TQDMProgressBar(refresh_rate=10)] if progress else [],
+        enable_checkpointing=False, enable_model_summary=False, enable_progress_bar=progress,
+        check_val_every_n_epoch=None, val_check_interval=recipe.val_every, num_sanity_val_steps=0,
+        log_every_n_steps=20, use_distributed_sampler=False,
+        logger=[make(out, "log", f"from-step-{module.step}") for make in (CSVLogger, TensorBoardLogger)],
     )  # fmt: skip
     if module.progress() < 1:
-        loader = DataLoader(batches, batch_size=None, num_workers=workers)
-        trainer.fit(module, loader, DataLoader(val, batch_size=None))
-    trainer.validate(module, DataLoader(val, batch_size=None), verbose=False)
-    weights = out / "weights.safetensors"
-    return Outcome(weights, module.best, module.seen, module.seen / max(module.spent, 1e-9))
+        trainer.fit(module, DataLoader(batches, batch_size=None, num_workers=workers), DataLoader(val, batch_size=None))
+        trainer.validate(module, DataLoader(val, batch_size=None), verbose=False)
+        module.save()
+    return Outcome(out / "weights.safetensors", module.best, module.seen, module.seen / max(module.spent, 1e-9))
 
 
-class Restorer(Callback):
-    """Puts back the state of a run once its optimiser exists."""
-
-    def __init__(self, state: Path) -> None:
-        self.state = state
-
-    def on_train_start(self, trainer: Any, module: Any) -> None:
-        if module.step:
-            load_state(self.state, module.network, trainer.optimizers[0], module.average.state_dict())
-
-
-def resume(module: Trainee, state: Path) -> None:
-    """Reads how far a run had come; the tensors follow when training starts."""
-    if not state.exists():
-        return
-    rest = read_rest(state)
-    if rest["recipe"] != module.signature:
-        raise UsageError(f"{state.parent}: holds a run of another recipe; choose another folder with -o, or remove it")
-    module.step, module.seen, module.spent, module.best = (rest[key] for key in ("step", "seen", "spent", "best"))
+def quiet() -> None:
+    """Lightning tells of hardware it did not find and of offers; what a run has to say, it says itself."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    noise = "does not have many workers|IterableDataset|treespec|in eval mode at the start|lr_scheduler.step"
+    warnings.filterwarnings("ignore", f".*({noise}).*")
 
 
 def ctc_loss(logits: Tensor, batch: Batch) -> Tensor:
@@ -237,7 +223,7 @@ def ctc_loss(logits: Tensor, batch: Batch) -> Tensor:
     return F.ctc_loss(log_probs, batch.classes, frames, batch.lengths, zero_infinity=True)
 
 
-def count_errors(logits: Tensor, batch: Batch, charset: Sequence[str]) -> tuple[int, int]:
+def count_errors(logits: Tensor, batch: Batch) -> tuple[int, int]:
     """Edit distance of the greedy reading to the text, and the text's length, both summed over a batch."""
     errors = length = 0
     at = 0
@@ -265,11 +251,8 @@ def train(
     say(data.notes)
     torch.manual_seed(recipe.seed)
     network = Network(recipe.network, len(data.charset))
-    module = Trainee(recipe, network, data.charset, max_time)
     card = Card(recipe.network, data.charset, training_data=describe(data.train))
-    if not data.val:
-        raise HtrjandError("no validation line; a run chooses its weights by them: check data.lines and its splits")
-    return fit(module, data, out, card, device, workers, progress)
+    return fit(Trainee(recipe, network, card, out, max_time), data, device, workers, progress)
 
 
 def describe(lines: list[Example]) -> tuple[str, ...]:

@@ -88,6 +88,18 @@ def read_lines(
                         return
 
 
+def spread(rows: Iterable[LineRow], count: int, seed: int = 0) -> list[LineRow]:
+    """A random choice of `count` rows, the same for a seed, in one pass and without holding more than these."""
+    rng = np.random.default_rng(seed)
+    chosen: list[LineRow] = []
+    for seen, row in enumerate(rows):
+        if seen < count:
+            chosen.append(row)
+        elif (place := int(rng.integers(seen + 1))) < count:
+            chosen[place] = row
+    return chosen
+
+
 def write_lines(path: Path, rows: Iterable[LineRow]) -> None:
     """Writes rows to one Parquet file (not atomic: hand it the path of `atomic_path`)."""
     columns = [{name: getattr(row, name) for name in SCHEMA.names} for row in rows]

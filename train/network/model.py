@@ -66,9 +66,7 @@ class Network(nn.Module):
             rows //= stride[0]
         self.neck = nn.Linear(rows * recipe.channels[-1], recipe.dim)
         self.attention = nn.ModuleList(
-            AttentionBlock(
-                recipe.dim, recipe.heads, recipe.feed, recipe.dropout, recipe.self_attention, recipe.proxima
-            )
+            AttentionBlock(recipe.dim, recipe.heads, recipe.feed, recipe.dropout, recipe.self_attention, recipe.proxima)
             for _ in range(recipe.blocks)
         )
         self.norm = nn.LayerNorm(recipe.dim)

@@ -1,0 +1,217 @@
+"""Training: it learns, it goes on after a kill as if nothing had been, and it refuses what it cannot use."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from generated import TEXTS, TINY, printed_row
+
+from htrjand.runtime.errors import HtrjandError, UsageError
+from htrjand.train.augment import AugmentRecipe, augment
+from htrjand.train.batches import BUCKET, Example, LineBatches
+from htrjand.train.checkpoint import Card, load_card, load_network, load_tensors
+from htrjand.train.fit import Trainee, train
+from htrjand.train.lines import read_lines, write_lines
+from htrjand.train.network import Network, NetworkRecipe
+from htrjand.train.reader import TorchRecognizer
+from htrjand.train.recipe import TrainRecipe, load_recipe
+
+OFF = AugmentRecipe(*[0.0] * 12)
+SMALL = NetworkRecipe(channels=(8, 12, 16, 16, 24), dim=32, heads=2, feed=64, blocks=1)
+
+
+def test_a_tiny_network_learns_eight_lines_by_heart(tiny_run: Path) -> None:
+    reader = TorchRecognizer(tiny_run / "run" / "weights.safetensors")
+    rows = list(read_lines(tiny_run / "lines.parquet", "val"))
+    assert [reader.read_line(row.image).text for row in rows] == list(TEXTS)
+    card = load_card(tiny_run / "run" / "weights.safetensors")
+    assert card.charset == ("", " ", "a", "b", "c")
+    assert card.val_cer == 0
+    assert card.training_data == ("printed: 8 lines",)
+
+
+def test_logs_are_there(tiny_run: Path) -> None:
+    head = (tiny_run / "run" / "log" / "from-step-0" / "metrics.csv").read_text().splitlines()[0]
+    assert {"ctc", "shortcut", "val_cer", "lines_per_second"} <= set(head.split(","))
+    assert list((tiny_run / "run" / "log" / "from-step-0").glob("events*"))
+
+
+def run_train(folder: Path, out: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "htrjand", "train", "tiny.yaml", "-o", out, "--device", "cpu", "--workers", "0"]
+    return subprocess.Popen(command, cwd=folder, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE)
+
+
+def test_a_killed_run_ends_with_the_same_weights(tmp_path: Path) -> None:
+    write_lines(tmp_path / "lines.parquet", [printed_row(t, f"{s}{t}", s) for s in ("train", "val") for t in TEXTS])
+    recipe = TINY.replace("lines: 1600", "lines: 480").replace("noise: 0", "noise: 10")
+    (tmp_path / "tiny.yaml").write_text(recipe, encoding="utf-8")
+    straight = run_train(tmp_path, "straight")
+    assert straight.wait(120) == 0
+
+    killed = run_train(tmp_path, "killed")
+    state = tmp_path / "killed" / "state.safetensors"
+    deadline = time.monotonic() + 120
+    while not state.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    killed.send_signal(signal.SIGKILL)
+    assert killed.wait(60) == -signal.SIGKILL, "it was still running"
+    whole = json.loads((tmp_path / "killed" / "recipe.json").read_text())["lines"]
+    assert whole == 480
+    again = run_train(tmp_path, "killed")
+    assert again.wait(120) == 0
+
+    expected, found = load_tensors(tmp_path / "straight" / "state.safetensors"), load_tensors(state)
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+def test_a_finished_run_is_not_done_again(tiny_run: Path) -> None:
+    before = (tiny_run / "run" / "state.safetensors").read_bytes()
+    recipe = load_recipe(TrainRecipe, tiny_run / "tiny.yaml")
+    outcome = train(recipe, tiny_run / "tiny.yaml", tiny_run / "run", device="cpu", progress=False)
+    assert outcome.lines_seen >= recipe.lines
+    assert (tiny_run / "run" / "state.safetensors").read_bytes() == before
+
+
+def test_a_folder_with_a_run_of_another_recipe_is_refused(tiny_run: Path) -> None:
+    other = tiny_run / "other.yaml"
+    other.write_text(TINY + "clip: 2.0\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="another recipe"):
+        train(load_recipe(TrainRecipe, other), other, tiny_run / "run", device="cpu", progress=False)
+
+
+def test_the_time_ends_a_run(tiny_run: Path, tmp_path: Path) -> None:
+    path = tiny_run / "long.yaml"
+    path.write_text(TINY.replace("lines: 1600", "lines: 10000000"), encoding="utf-8")
+    outcome = train(load_recipe(TrainRecipe, path), path, tmp_path, max_time=2.0, device="cpu", progress=False)
+    assert 0 < outcome.lines_seen < 10_000_000
+
+
+def test_the_rate_rises_then_falls_with_the_lines_or_the_time(tmp_path: Path) -> None:
+    recipe = TrainRecipe(network=SMALL, lines=1000, warm_up=10, peak_rate=1.0)
+    module = Trainee(recipe, Network(SMALL, 3), Card(SMALL, ("", "a", "b")), tmp_path, max_time=60.0)
+    assert module.rate() == pytest.approx(0.1)
+    module.step = 10
+    assert module.rate() == pytest.approx(1.0)
+    module.seen = 500
+    assert module.rate() == pytest.approx(0.5)
+    module.spent = 45.0
+    assert module.progress() == 0.75
+    module.spent = 61.0
+    assert module.rate() == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("linse: 3", "unknown key linse; the keys are data"),
+        ("data: {folder: x}", "data: unknown key folder"),
+        ("lines: many", "lines: int expected, got 'many'"),
+        ("network: {channels: 3}", "network: channels: a list expected"),
+        ("network: {dim: 30}", "multiple"),
+        ("[1, 2]", "keys and values expected"),
+        ("a: [", "not a YAML recipe"),
+    ],
+)
+def test_a_wrong_recipe_is_explained(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match=message) as caught:
+        load_recipe(TrainRecipe, path)
+    assert "recipe.yaml" in str(caught.value)
+
+
+def test_released_recipes_are_whole() -> None:
+    folder = Path(__file__).parents[2] / "train" / "recipes"
+    assert load_recipe(TrainRecipe, folder / "teacher.yaml").network.blocks == 6
+
+
+@pytest.fixture
+def weights(tiny_run: Path, tmp_path: Path) -> Path:
+    for suffix in (".safetensors", ".json"):
+        shutil.copy(tiny_run / "run" / f"weights{suffix}", tmp_path)
+    return tmp_path / "weights.safetensors"
+
+
+def test_weights_that_cannot_be_used_are_named(weights: Path) -> None:
+    card = weights.with_suffix(".json")
+    good = json.loads(card.read_text())
+    card.write_text(json.dumps(good | {"charset": [*good["charset"], "d"]}))
+    with pytest.raises(HtrjandError, match="5 classes, and the charset beside it has 6"):
+        load_network(weights)
+    card.write_text(json.dumps(good | {"network": good["network"] | {"blocks": 2}}))
+    with pytest.raises(HtrjandError, match="another network"):
+        load_network(weights)
+    card.write_text(json.dumps(good | {"format": 99}))
+    with pytest.raises(HtrjandError, match="another version"):
+        load_network(weights)
+    card.unlink()
+    with pytest.raises(HtrjandError, match=r"weights\.json: no such file"):
+        load_network(weights)
+    card.write_text(json.dumps(good))
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(HtrjandError, match="not a whole safetensors file"):
+        load_network(weights)
+
+
+def some_lines(count: int) -> list[Example]:
+    rows = [printed_row("ab " * (1 + i % 9), str(i)) for i in range(count)]
+    return [Example(row, np.array([1, 2] * (len(row.text) // 3))) for row in rows]
+
+
+def test_batches_are_the_same_from_any_step() -> None:
+    lines = some_lines(40)
+    whole = iter(LineBatches(lines, 2048, 0.2, seed=3))
+    first = [next(whole) for _ in range(30)]
+    for start in (1, 13, 29):
+        batch = next(iter(LineBatches(lines, 2048, 0.2, seed=3, start=start)))
+        assert batch.step == start
+        assert torch.equal(batch.image, first[start].image)
+        assert torch.equal(batch.classes, first[start].classes)
+
+
+def test_few_shapes() -> None:
+    batches = iter(LineBatches(some_lines(100), 2048, 0.2))
+    shapes = {(batch.image.shape[0], batch.width) for batch in (next(batches) for _ in range(60))}
+    assert len(shapes) == len({width for _, width in shapes}), "one number of lines a width"
+    assert all(width % BUCKET == 0 for _, width in shapes)
+
+
+def test_validation_shows_each_line_once() -> None:
+    lines = some_lines(37)
+    shown = sum(len(batch.lengths) for batch in LineBatches(lines, 2048, 0.0, once=True))
+    assert shown == 37
+
+
+def test_augmentation_is_fixed_by_its_seed_and_off_at_zero() -> None:
+    batch = next(iter(LineBatches(some_lines(10), 2048, 0.0)))
+
+    def distorted(recipe: AugmentRecipe, seed: int) -> torch.Tensor:
+        return augment(batch.image, batch.sources, batch.targets, batch.width, recipe, seed)
+
+    assert torch.equal(distorted(AugmentRecipe(), 1), distorted(AugmentRecipe(), 1))
+    assert not torch.equal(distorted(AugmentRecipe(), 1), distorted(AugmentRecipe(), 2))
+    plain = batch.image[..., : batch.width].float()
+    torch.testing.assert_close(distorted(OFF, 1), plain, atol=0.05, rtol=0)
+
+
+@pytest.mark.parametrize("name", [f for f in AugmentRecipe.__dataclass_fields__ if f != "scale"])
+def test_each_distortion_does_something(name: str) -> None:
+    batch = next(iter(LineBatches(some_lines(10), 2048, 0.0)))
+    recipe = AugmentRecipe(**{f: 0.0 for f in AugmentRecipe.__dataclass_fields__} | {name: 0.5})
+    images = [augment(batch.image, batch.sources, batch.targets, batch.width, recipe, seed) for seed in range(8)]
+    image = torch.cat(images)
+    assert images[0].shape == (*batch.image.shape[:3], batch.width)
+    assert image.min() >= 0
+    assert image.max() <= 255
+    assert (image - batch.image[..., : batch.width].repeat(8, 1, 1, 1)).abs().max() > 0.2
