@@ -1,7 +1,8 @@
 """Makes the bundled sample of handwriting out of font files: `python -m htrjand.train.sample FONTS FOLDER`.
 
 FOLDER holds `texts.tsv` (split, language, text); FONTS is a folder in which the WOFF files of `HANDS` are found at any
-depth. Written: `sample.parquet`, `lines/` with some test lines and what they say, and `page.png`.
+depth. Written: `sample.parquet`, `lines/` with some test lines and what they say, and `page.png`. Without folders it
+prints the npm packages that bring the fonts.
 """
 
 from __future__ import annotations
@@ -22,14 +23,21 @@ from .lines import LineRow, write_lines
 from .synth import clouds, render_line
 
 SEED = 1924
+FONTSOURCE = "5.3.0"  # version of the @fontsource packages that the sample was drawn from
 LINES = 12  # of the test split, which also lie as files in lines/, and make the page
 
 # The hands of each split, in turn by blocks of lines: a writer, like a document, is never in two splits.
 HANDS = {
     "train": ("bad-script", "caveat", "kalam", "marck-script", "over-the-rainbow", "patrick-hand"),
     "test": (
-        ("cedarville-cursive", "homemade-apple", "indie-flower", "la-belle-aurore")
-        + ("nothing-you-could-do", "reenie-beanie", "shadows-into-light", "zeyada")
+        "cedarville-cursive",
+        "homemade-apple",
+        "indie-flower",
+        "la-belle-aurore",
+        "nothing-you-could-do",
+        "reenie-beanie",
+        "shadows-into-light",
+        "zeyada",
     ),
 }
 
@@ -71,9 +79,7 @@ def sample_rows(fonts: Path, texts: Path) -> list[LineRow]:
             Image.fromarray(pixels).save(encoded, "WEBP", quality=70, method=6)
             name = f"{split}-{number + 1:02}"
             height, width = pixels.shape
-            rows.append(
-                LineRow(name, "sample", hand, hand, split, language, text, encoded.getvalue(), width, height)
-            )
+            rows.append(LineRow(name, "sample", hand, hand, split, language, text, encoded.getvalue(), width, height))
     return rows
 
 
@@ -98,9 +104,12 @@ def page(lines: Sequence[np.ndarray]) -> Image.Image:
 
 
 def main(arguments: Sequence[str]) -> None:
-    if len(arguments) != 2:
+    if not arguments:
+        print(*(f"@fontsource/{hand}@{FONTSOURCE}" for hands in HANDS.values() for hand in hands))
+    elif len(arguments) == 2:
+        make_sample(Path(arguments[0]), Path(arguments[1]))
+    else:
         raise UsageError("two folders are needed: the fonts, and the sample with its texts.tsv")
-    make_sample(Path(arguments[0]), Path(arguments[1]))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,58 @@
+# make demo      read the bundled sample, compress the bundled student anew, print the table (needs no other data)
+# make test      lint, type-check and test, with everything installed
+# make lint      ruff and mypy alone
+# make sample    draw the bundled sample again from its fonts (needs npm)
+#
+# Needed: Python 3.11 or later with its venv module, and make. All else goes into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OUT := out/demo
+SAMPLE := benchmarks/sample
+FONTS := build/fonts
+
+# Installed in editable mode. The root being the package, setuptools writes an import hook with one entry, `htrjand` ->
+# this folder: new files and folders are seen at once, `htrjand` is a command, and processes that tests start find the
+# package from any folder. A plain install would have to be made again after every edit; the link `.paths` alone gives no
+# command and needs PYTHONPATH in every process, so only mypy, which does not run import hooks, goes through it.
+# A stamp a set of extras: installed again when what is to be installed changes, over what is there.
+install = $(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[$(1)]' && touch $@
+
+.PHONY: demo test lint sample
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/demo.stamp
+	@echo "== The bundled student reads lines of the bundled sample =="
+	$(BIN)/htrjand read $(SAMPLE)/lines/*.png
+	@echo "== The student's weights become ONNX files: float, proven; int8, within its budget =="
+	$(BIN)/htrjand export train/weights/student.safetensors -o $(OUT)/student-fp32.onnx
+	$(BIN)/htrjand quantize $(OUT)/student-fp32.onnx -o $(OUT)/student-int8.onnx -i $(SAMPLE)/sample.parquet --prove-on test
+	@echo "== What that costs and what it gains, on this machine =="
+	$(BIN)/htrjand bench --quick --data $(SAMPLE)/sample.parquet -m $(OUT)/student-fp32.onnx -m $(OUT)/student-int8.onnx
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/test.stamp
+	mkdir -p .paths && ln -sfn .. .paths/htrjand
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+sample: $(VENV)/demo.stamp
+	mkdir -p $(FONTS)
+	npm install --prefix $(FONTS) --no-save --no-package-lock --no-audit --no-fund $$($(BIN)/python -m htrjand.train.sample)
+	$(BIN)/python -m htrjand.train.sample $(FONTS) $(SAMPLE)
+
+# Torch, onnx and the measuring, without the peers that the table of the README compares with.
+$(VENV)/demo.stamp: pyproject.toml constraints.txt | $(BIN)/pip
+	$(call install,compress$(,)export)
+
+$(VENV)/test.stamp: pyproject.toml constraints.txt | $(BIN)/pip
+	$(call install,all$(,)dev)
+
+$(BIN)/pip:
+	$(PYTHON) -m venv $(VENV) || { echo "no virtual environment could be made (on Debian: apt-get install python3-venv)" >&2; exit 1; }
+
+, := ,

@@ -1,0 +1,128 @@
+"""Holds the layout: who may import whom, what ships, and that two lists of the same thing agree."""
+
+from __future__ import annotations
+
+import ast
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import htrjand
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PACKAGES = PROJECT["tool"]["setuptools"]["packages"]
+PARTS = ("runtime", "train", "compress", "export", "benchmarks")
+MAY_IMPORT = {
+    "runtime": set(),
+    "train": {"runtime"},
+    "compress": {"train", "runtime"},
+    "export": {"train", "runtime"},
+    "benchmarks": {"runtime", "train"},  # train inside functions only: for the rows of torch, and to stream lines
+}
+HEAVY = {"torch", "lightning", "tensorflow", "openvino"}
+SOURCES = {part: sorted((ROOT / part).rglob("*.py")) for part in PARTS}
+
+
+def imports(path: Path, at_load_only: bool = False) -> Iterator[str]:
+    """Full names of the modules a file imports; with `at_load_only` those imported when it is loaded itself."""
+    module = ("htrjand", *path.relative_to(ROOT).with_suffix("").parts)
+
+    def visit(node: ast.AST) -> Iterator[str]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Import):
+                yield from (alias.name for alias in child.names)
+            elif isinstance(child, ast.ImportFrom):
+                base = ".".join(module[: -child.level]) if child.level else ""
+                base = ".".join(part for part in (base, child.module) if part)
+                yield base
+                yield from (f"{base}.{alias.name}" for alias in child.names)
+            elif at_load_only and (is_function(child) or is_for_types(child)):
+                continue
+            else:
+                yield from visit(child)
+
+    return visit(ast.parse(path.read_text(encoding="utf-8"), str(path)))
+
+
+def is_function(node: ast.AST) -> bool:
+    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+
+
+def is_for_types(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+
+
+def parts_of(names: Iterator[str]) -> set[str]:
+    return {name.split(".")[1] for name in names if name.startswith("htrjand.")} & set(PARTS)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_imports_only_the_parts_below_it(part: str) -> None:
+    assert SOURCES[part]
+    for path in SOURCES[part]:
+        others = parts_of(imports(path)) - {part}
+        assert others <= MAY_IMPORT[part], f"{path.relative_to(ROOT)} imports {others - MAY_IMPORT[part]}"
+
+
+@pytest.mark.parametrize("part", ["runtime", "benchmarks"])
+def test_what_measures_and_what_reads_load_no_training_code(part: str) -> None:
+    for path in SOURCES[part]:
+        loaded = {name.split(".")[0] for name in imports(path, at_load_only=True)} & HEAVY
+        loaded |= parts_of(imports(path, at_load_only=True)) & {"train"}
+        assert not loaded, f"{path.relative_to(ROOT)} loads {loaded} when it is imported"
+
+
+def test_runtime_never_imports_a_training_library() -> None:
+    for path in SOURCES["runtime"]:
+        assert not {name.split(".")[0] for name in imports(path)} & HEAVY, path
+
+
+def test_the_command_line_imports_a_part_only_when_its_verb_runs() -> None:
+    assert not parts_of(imports(ROOT / "cli.py", at_load_only=True))
+
+
+def test_parts_speak_of_each_other_by_relative_imports() -> None:
+    for path in [file for part in PARTS for file in SOURCES[part]]:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                names.append(node.module or "")
+            assert not [name for name in names if name.split(".")[0] == "htrjand"], path
+
+
+def test_the_package_itself_imports_nothing() -> None:
+    assert not list(imports(ROOT / "__init__.py"))
+
+
+def test_every_folder_of_python_files_ships() -> None:
+    folders = {path.parent for part in PARTS for path in SOURCES[part]}
+    assert sorted(PACKAGES) == sorted(
+        ["htrjand", *(".".join(["htrjand", *folder.relative_to(ROOT).parts]) for folder in folders)]
+    )
+    for folder in folders:
+        assert (folder / "__init__.py").is_file(), f"{folder} has no __init__.py"
+
+
+def test_nothing_else_lies_in_the_root_to_ship_with_the_package() -> None:
+    assert {path.name for path in ROOT.glob("*.py")} == {"__init__.py", "__main__.py", "cli.py"}
+
+
+def test_the_version_is_written_once() -> None:
+    assert "version" in PROJECT["project"]["dynamic"]
+    assert PROJECT["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "htrjand.__version__"}
+    assert f"[{htrjand.__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_every_direct_dependency_is_pinned() -> None:
+    def names(lines: list[str]) -> set[str]:
+        return {line.split(";")[0].split("[")[0].split("=")[0].split(">")[0].strip().lower() for line in lines}
+
+    constraints = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pinned = names([line for line in constraints if line and not line.startswith("#")])
+    extras = PROJECT["project"]["optional-dependencies"].values()
+    wanted = names([*PROJECT["project"]["dependencies"], *(line for lines in extras for line in lines)])
+    assert wanted - {"htrjand"} <= pinned
