@@ -78,8 +78,8 @@ def prove_cer(part: Path, reference: Path, rows: Sequence[LineRow], budget: floa
     after, texts_after = score(Recognizer(part), rows)
     if after - before > budget:
         raise HtrjandError(
-            f"{name}: {after:.2f} % CER where {reference.name} has {before:.2f} %: {after - before:.2f} points worse, and "
-            f"the budget is {budget:g}; calibrate with more lines, or allow more with --max-cer-increase; nothing was "
+            f"{name}: {after:.2f} % CER where {reference.name} has {before:.2f} %: {after - before:.2f} points worse; "
+            f"the budget is {budget:g}: calibrate with more lines, or allow more with --max-cer-increase; nothing was "
             "written"
         )
     return {

@@ -60,7 +60,7 @@ def tell(name: str, outcome: fit.Outcome) -> None:
 @click.argument("recipe", type=click.Path(path_type=Path))
 @run_options
 def train(recipe: Path, output: Path, max_time: float | None, device: str, workers: int) -> None:
-    """Train a network from nothing as RECIPE (YAML) says. A run that was cut off goes on where it was saved."""
+    """Train a network as RECIPE (YAML) says. A run that was cut off goes on where it was saved."""
     outcome = fit.train(
         load_recipe(TrainRecipe, recipe), recipe, output, max_time=max_time, device=device, workers=workers,
         progress=sys.stderr.isatty(), say=lambda text: click.echo(text, err=True),

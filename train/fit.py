@@ -25,7 +25,7 @@ from ..runtime.errors import UsageError
 from .augment import augment
 from .batches import Batch, Example, LineBatches, examples
 from .charset import build_charset
-from .checkpoint import Card, load_state, read_rest, save_network, save_state
+from .checkpoint import Card, load_network, load_state, read_rest, save_network, save_state, sha256
 from .lines import read_lines
 from .network import FRAME_STRIDE, Network
 from .recipe import DataRecipe, TrainRecipe, find_data, to_json
@@ -239,7 +239,7 @@ def train(
     recipe: TrainRecipe, recipe_path: Path, out: Path, *, max_time: float | None = None, device: str = "auto",
     workers: int = 0, progress: bool = True, say: Any = print,
 ) -> Outcome:  # fmt: skip
-    """Trains a network from nothing as a recipe says; writes weights, state and logs into `out`.
+    """Trains a network as a recipe says; writes weights, state and logs into `out`.
 
     Args:
         max_time: seconds; the learning rate comes to its end within them.
@@ -247,11 +247,15 @@ def train(
     """
     if recipe.lines < 1:
         raise UsageError("lines: at least one line must be seen")
-    data = load_data(recipe.data, recipe_path)
+    begin = load_network(recipe_path.resolve().parent / recipe.begin) if recipe.begin else None
+    if begin and begin[1].network != recipe.network:
+        raise UsageError(f"{recipe_path}: network differs from that of {recipe.begin}, which the run is to begin from")
+    data = load_data(recipe.data, recipe_path, begin[1].charset if begin else None)
     say(data.notes)
     torch.manual_seed(recipe.seed)
-    network = Network(recipe.network, len(data.charset))
-    card = Card(recipe.network, data.charset, training_data=describe(data.train))
+    network = begin[0].train() if begin else Network(recipe.network, len(data.charset))
+    history = {"begins from": sha256(recipe_path.resolve().parent / recipe.begin)} if recipe.begin else {}
+    card = Card(recipe.network, data.charset, training_data=describe(data.train), history=history)
     return fit(Trainee(recipe, network, card, out, max_time), data, device, workers, progress)
 
 

@@ -40,6 +40,7 @@ class TrainRecipe:
     data: DataRecipe = field(default_factory=DataRecipe)
     network: NetworkRecipe = field(default_factory=NetworkRecipe)
     augment: AugmentRecipe = field(default_factory=AugmentRecipe)
+    begin: str | None = None  # weights (.safetensors) to begin from, relative to the recipe; their charset is kept
     lines: int = 300_000  # to see, each time one is shown
     batch_columns: int = 14_336  # of pixels: 16 lines of 896
     peak_rate: float = 2e-3

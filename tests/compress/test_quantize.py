@@ -1,0 +1,89 @@
+"""Eight bits: smaller, within its budget or not there at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from click.testing import CliRunner
+from generated import TEXTS
+
+from htrjand.cli import main
+from htrjand.compress.quantize import quantize_onnx
+from htrjand.export.onnx import export_onnx
+from htrjand.export.proof import prove_cer
+from htrjand.runtime import Recognizer
+from htrjand.runtime.errors import HtrjandError
+from htrjand.train.lines import read_lines
+
+
+@pytest.fixture(scope="module")
+def files(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The tiny network as float and as int8 ONNX."""
+    folder = tmp_path_factory.mktemp("files")
+    export_onnx(tiny_run / "run" / "weights.safetensors", folder / "fp32.onnx")
+    lines = [row.pixels() for row in read_lines(tiny_run / "lines.parquet", "train")]
+    quantize_onnx(folder / "fp32.onnx", lines, folder / "int8.onnx")
+    return folder / "fp32.onnx", folder / "int8.onnx"
+
+
+def test_int8_reads_the_same_and_says_what_it_is(files: tuple[Path, Path], tiny_run: Path) -> None:
+    reader = Recognizer(files[1])
+    assert reader.info.precision == "int8"
+    assert reader.info.charset == Recognizer(files[0]).info.charset
+    rows = list(read_lines(tiny_run / "lines.parquet", "val"))
+    assert [line.text for line in reader.read_lines([row.image for row in rows])] == list(TEXTS)
+
+
+def test_every_weighed_operator_is_quantised_but_products_of_activations(files: tuple[Path, Path]) -> None:
+    graph = onnx.load(files[1]).graph
+    made_by = {output: node.op_type for node in graph.node for output in node.output}
+    convs = [node for node in graph.node if node.op_type == "Conv"]
+    assert len(convs) == 5
+    assert all(made_by.get(name) == "DequantizeLinear" for node in convs for name in node.input[:2])
+    products = [node for node in graph.node if node.op_type in ("MatMul", "Gemm")]
+    quantised = [node for node in products if made_by.get(node.input[1]) == "DequantizeLinear"]
+    assert quantised
+    assert len(products) - len(quantised) == 4, "scores and sums of one block's two attentions"
+
+
+def test_int8_is_smaller_where_weights_are_many(files: tuple[Path, Path]) -> None:
+    def weights(path: Path) -> int:
+        return sum(len(tensor.raw_data) for tensor in onnx.load(path).graph.initializer)
+
+    assert weights(files[1]) < 0.6 * weights(files[0])
+
+
+def test_too_few_lines_and_a_second_time(files: tuple[Path, Path], tmp_path: Path) -> None:
+    lines = [np.full((64, 128), 200, np.uint8)] * 8
+    with pytest.raises(HtrjandError, match="3 calibration lines are too few"):
+        quantize_onnx(files[0], lines[:3], tmp_path / "x.onnx")
+    with pytest.raises(HtrjandError, match="is int8 already"):
+        quantize_onnx(files[1], lines, tmp_path / "x.onnx")
+
+
+def test_a_broken_budget_leaves_no_file(files: tuple[Path, Path], tiny_run: Path, tmp_path: Path) -> None:
+    """Calibrated on white paper, the ranges are wrong and the int8 file reads nonsense."""
+    white = [np.full((64, 256), 255, np.uint8)] * 8
+    quantize_onnx(files[0], white, tmp_path / "bad.onnx")
+    rows = list(read_lines(tiny_run / "lines.parquet", "val"))
+    with pytest.raises(HtrjandError, match=r"points worse, and the budget is 0\.3"):
+        prove_cer(tmp_path / "bad.onnx", files[0], rows, 0.3, Path("bad.onnx"))
+
+
+def test_the_verb_writes_file_and_proof_or_nothing(files: tuple[Path, Path], tiny_run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "small.onnx"
+    command = ["quantize", str(files[0]), "-o", str(out), "-i", str(tiny_run / "lines.parquet")]
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 0, done.output
+    assert "CER 0.00 %" in done.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["small.onnx", "small.proof.json"]
+
+    lacking = CliRunner().invoke(main, [*command, "--prove-on", "test", "-o", str(tmp_path / "other.onnx")])
+    assert lacking.exit_code == 1
+    assert "no line to compare" in lacking.output
+    assert not (tmp_path / "other.onnx").exists()
+    wrong = CliRunner().invoke(main, [*command, "-o", str(tmp_path / "name.bin")])
+    assert wrong.exit_code == 2
