@@ -9,6 +9,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OUT := out/demo
+# Points of CER. A release is held to 0.3 on real lines; that is four of the sample's 1,360 characters, which is chance.
+BUDGET := 1
 SAMPLE := benchmarks/sample
 FONTS := build/fonts
 
@@ -27,7 +29,7 @@ demo: $(VENV)/demo.stamp
 	$(BIN)/htrjand read $(SAMPLE)/lines/*.png
 	@echo "== The student's weights become ONNX files: float, proven; int8, within its budget =="
 	$(BIN)/htrjand export train/weights/student.safetensors -o $(OUT)/student-fp32.onnx
-	$(BIN)/htrjand quantize $(OUT)/student-fp32.onnx -o $(OUT)/student-int8.onnx -i $(SAMPLE)/sample.parquet --prove-on test
+	$(BIN)/htrjand quantize $(OUT)/student-fp32.onnx -o $(OUT)/student-int8.onnx -i $(SAMPLE)/sample.parquet --prove-on test --max-cer-increase $(BUDGET)
 	@echo "== What that costs and what it gains, on this machine =="
 	$(BIN)/htrjand bench --quick --data $(SAMPLE)/sample.parquet -m $(OUT)/student-fp32.onnx -m $(OUT)/student-int8.onnx
 

@@ -9,7 +9,7 @@ plain strings as they are, numbers in decimal, lists and tables as JSON (UTF-8, 
 | `name`, `version`, `licence` | plain text | `htrjand-student` |
 | `charset` | JSON list of strings: one for each class of the logits; the first is "", the blank | `["", "a"]` |
 | `languages`, `training_data` | JSON lists of strings: ISO 639-1 codes; datasets | `["fr", "en"]` |
-| `cer` | JSON table: dataset -> character error rate on its test split, in percent | `{"copiste": 13.9}` |
+| `cer` | JSON table: dataset -> CER of the float weights on its test split, in percent | `{"copiste": 13.9}` |
 | `weights_sha256` | the SHA-256 of the float weights that the file was made from | hexadecimal |
 | `precision` | `fp32` or `int8` | `int8` |
 | `height`, `width_multiple`, `max_width` | integers: rows; columns: a multiple of, at most | `64`, `16`, `4096` |

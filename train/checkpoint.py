@@ -34,7 +34,8 @@ class Card:
     licence: str = ""
     training_data: tuple[str, ...] = ()
     lines_seen: int = 0
-    val_cer: float | None = None  # percent
+    val_cer: float | None = None  # percent, on the validation lines
+    cer: dict[str, float] = field(default_factory=dict)  # percent, on the test lines of each dataset: set on release
     history: dict[str, str] = field(default_factory=dict)  # what the run said of itself: recipe, time, teacher
 
 
@@ -60,8 +61,7 @@ def load_card(path: str | Path) -> Card:
         raise HtrjandError(f"{beside}: no such file; keep the .json beside its .safetensors") from error
     except (json.JSONDecodeError, KeyError, AttributeError) as error:
         raise HtrjandError(f"{beside}: not the card of a network ({error}); copy it again") from error
-    history = values.pop("history", {})
-    return dataclasses.replace(from_dict(Card, values, str(beside)), history=history)
+    return from_dict(Card, values, str(beside))
 
 
 def load_network(path: str | Path) -> tuple[Network, Card]:

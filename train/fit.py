@@ -188,6 +188,8 @@ def fit(module: Trainee, data: Data, device: str = "auto", workers: int = 0, pro
         HtrjandError: a file of it is damaged, or there is nothing to train on or to choose by.
     """
     quiet()
+    if device == "gpu" and not torch.cuda.is_available():
+        raise UsageError("--device gpu: torch finds no GPU on this machine; use --device cpu, or install a CUDA build")
     recipe, out = module.recipe, module.out
     module.resume()
     batches = LineBatches(data.train, recipe.batch_columns, recipe.augment.scale, recipe.seed, module.step)

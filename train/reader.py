@@ -58,7 +58,7 @@ def model_info(card: Card, weights: Path) -> ModelInfo:
         languages=card.languages,
         licence=card.licence,
         training_data=card.training_data,
-        cer={} if card.val_cer is None else {"validation": card.val_cer},
+        cer=card.cer,
         weights_sha256=sha256(weights),
         frame_stride=FRAME_STRIDE,
         height=HEIGHT,

@@ -86,11 +86,15 @@ def from_dict(cls: type[T], values: Any, where: str) -> T:
 
 
 def convert(hint: Any, value: Any, where: str) -> Any:
-    """A value checked against a type hint: dataclass, optional, tuple of one type, or a plain type."""
+    """A value checked against a type hint: dataclass, optional, tuple or dict of one type, or a plain type."""
     if dataclasses.is_dataclass(hint):
         return from_dict(hint, value, where)  # type: ignore[arg-type]
     if get_origin(hint) in (Union, UnionType):
         return None if value is None else convert(next(t for t in get_args(hint) if t is not NoneType), value, where)
+    if get_origin(hint) is dict:
+        if not isinstance(value, Mapping):
+            raise UsageError(f"{where}: keys and values expected, got {value!r}")
+        return {str(key): convert(get_args(hint)[1], item, f"{where}: {key}") for key, item in value.items()}
     if get_origin(hint) is tuple:
         if not isinstance(value, list | tuple):
             raise UsageError(f"{where}: a list expected, got {value!r}")
