@@ -39,7 +39,7 @@ class Attention(nn.Module):
             scores = scores + (band - F.softplus(self.fade)[:, None, None] * distance)
         if padding is not None:
             scores = scores + padding
-        out = torch.softmax(scores, -1).to(v.dtype) @ v  # N, H, T, D
+        out: Tensor = torch.softmax(scores, -1).to(v.dtype) @ v  # N, H, T, D
         return out.transpose(1, 2).reshape(n, t, -1)  # N, T, inner
 
 
@@ -66,4 +66,5 @@ class AttentionBlock(nn.Module):
             y = self.norm(x)
             y = torch.cat([attention(y, padding) for attention in self.attentions], -1)  # N, T, 2·inner
             x = x + self.dropout(self.out(y))
-        return x + self.dropout(self.feed(self.feed_norm(x)))  # N, T, D
+        x = x + self.dropout(self.feed(self.feed_norm(x)))
+        return x  # N, T, D

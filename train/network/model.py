@@ -100,7 +100,8 @@ class Network(nn.Module):
         for conv in self.convs:
             x, mask = conv(x, mask)  # N, C, H/s, W/s
         x = x.permute(0, 3, 1, 2).flatten(2)  # N, T, C·H
-        return self.neck(x)  # N, T, D
+        x = self.neck(x)
+        return x  # N, T, D
 
     def scores(self, x: Tensor, widths: Tensor | None) -> Tensor:
         padding = None
@@ -111,7 +112,8 @@ class Network(nn.Module):
             x = block(x, padding)
         x = self.split(self.norm(x))  # N, T, 2·D
         x = F.relu(x.reshape(x.shape[0], 2 * x.shape[1], -1))  # N, 2·T, D
-        return self.head(x).float()  # N, 2·T, V
+        logits: Tensor = self.head(x)  # N, 2·T, V
+        return logits.float()
 
 
 def column_mask(widths: Tensor, width: int) -> Tensor:
