@@ -69,7 +69,7 @@ def test_a_broken_budget_leaves_no_file(files: tuple[Path, Path], tiny_run: Path
     white = [np.full((64, 256), 255, np.uint8)] * 8
     quantize_onnx(files[0], white, tmp_path / "bad.onnx")
     rows = list(read_lines(tiny_run / "lines.parquet", "val"))
-    with pytest.raises(HtrjandError, match=r"points worse, and the budget is 0\.3"):
+    with pytest.raises(HtrjandError, match=r"points worse; the budget is 0\.3"):
         prove_cer(tmp_path / "bad.onnx", files[0], rows, 0.3, Path("bad.onnx"))
 
 

@@ -16,16 +16,19 @@ import pytest
 import torch
 from generated import TEXTS, TINY, printed_row
 
+from htrjand.compress.distill import DistillRecipe
 from htrjand.runtime.errors import HtrjandError, UsageError
 from htrjand.train.augment import AugmentRecipe, augment
 from htrjand.train.batches import BUCKET, Example, LineBatches
 from htrjand.train.checkpoint import Card, load_card, load_network, load_tensors
 from htrjand.train.fit import Trainee, train
 from htrjand.train.lines import read_lines, write_lines
-from htrjand.train.network import Network, NetworkRecipe
+from htrjand.train.network import STUDENT, TEACHER, Network, NetworkRecipe
 from htrjand.train.reader import TorchRecognizer
 from htrjand.train.recipe import TrainRecipe, load_recipe
 
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / ".paths")}
 OFF = AugmentRecipe(*[0.0] * 12)
 SMALL = NetworkRecipe(channels=(8, 12, 16, 16, 24), dim=32, heads=2, feed=64, blocks=1)
 
@@ -48,7 +51,7 @@ def test_logs_are_there(tiny_run: Path) -> None:
 
 def run_train(folder: Path, out: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "htrjand", "train", "tiny.yaml", "-o", out, "--device", "cpu", "--workers", "0"]
-    return subprocess.Popen(command, cwd=folder, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE)
+    return subprocess.Popen(command, cwd=folder, env=ENVIRONMENT, stderr=subprocess.PIPE)
 
 
 def test_a_killed_run_ends_with_the_same_weights(tmp_path: Path) -> None:
@@ -133,7 +136,11 @@ def test_a_wrong_recipe_is_explained(tmp_path: Path, text: str, message: str) ->
 
 def test_released_recipes_are_whole() -> None:
     folder = Path(__file__).parents[2] / "train" / "recipes"
-    assert load_recipe(TrainRecipe, folder / "teacher.yaml").network.blocks == 6
+    first, second = (load_recipe(TrainRecipe, folder / name) for name in ("teacher.yaml", "teacher-2.yaml"))
+    assert first.network == second.network == TEACHER
+    student = load_recipe(DistillRecipe, folder / "student.yaml")
+    assert student.train.network == STUDENT
+    assert student.train.data.lines == first.data.lines
 
 
 @pytest.fixture
