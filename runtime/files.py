@@ -19,6 +19,14 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     part = final.with_name(f".{final.stem}.{os.getpid()}.part{final.suffix}")
     try:
         yield part
+        part.chmod(0o666 & ~current_umask())  # some libraries write for their owner alone
         os.replace(part, final)
     finally:
         part.unlink(missing_ok=True)
+
+
+def current_umask() -> int:
+    """The permissions that new files are not to have; the system tells them only while they are changed."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
