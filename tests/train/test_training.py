@@ -141,6 +141,7 @@ def test_released_recipes_are_whole() -> None:
     student = load_recipe(DistillRecipe, folder / "student.yaml")
     assert student.train.network == STUDENT
     assert student.train.data.lines == first.data.lines
+    assert load_recipe(TrainRecipe, folder / "student-2.yaml").network == STUDENT
 
 
 @pytest.fixture

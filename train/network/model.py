@@ -13,10 +13,10 @@ from ...runtime.image import HEIGHT
 from .attention import FAR, AttentionBlock
 from .blocks import ConvBlock
 
-# Early stride buys most of the speed; four pixels a column until the last block, eight inside the attention.
-STRIDES = ((2, 2), (2, 2), (2, 1), (2, 1), (1, 2))
-TOKEN_STRIDE = 8
+# Early stride buys most of the speed. A column of the CNN is 4 pixels wide; attention sees every second one.
+STRIDES = ((2, 2), (2, 2), (2, 1), (2, 1), (1, 1))
 FRAME_STRIDE = 4
+TOKEN_STRIDE = 8
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,9 @@ class Network(nn.Module):
         )
         self.norm = nn.LayerNorm(recipe.dim)
         self.split = nn.Linear(recipe.dim, 2 * recipe.dim)  # one token of 8 pixels into two frames of 4
+        self.skip = nn.Linear(recipe.dim, recipe.dim, bias=False)  # what a single column of 4 pixels shows
         self.head = nn.Linear(recipe.dim, classes)
-        self.shortcut = nn.Linear(recipe.dim, 2 * classes)  # CTC on the CNN alone, for training (Retsinas 2022)
+        self.shortcut = nn.Linear(recipe.dim, classes)  # CTC on the CNN alone, for training (Retsinas 2022)
 
     def forward(self, image: Tensor, widths: Tensor | None = None) -> Tensor:
         """Scores of each frame.
@@ -88,9 +89,8 @@ class Network(nn.Module):
 
     def both(self, image: Tensor, widths: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of the head and of the shortcut, each [N, W/4, V]: what training takes its losses of."""
-        x = self.features(image, widths)  # N, T, D
-        shortcut = self.shortcut(x)  # N, T, 2·V
-        return self.scores(x, widths), shortcut.reshape(x.shape[0], 2 * x.shape[1], -1).float()
+        x = self.features(image, widths)  # N, W/4, D
+        return self.scores(x, widths), self.shortcut(x).float()
 
     def features(self, image: Tensor, widths: Tensor | None) -> Tensor:
         mask = None
@@ -99,11 +99,12 @@ class Network(nn.Module):
         x = normalise(image.float(), mask)
         for conv in self.convs:
             x, mask = conv(x, mask)  # N, C, H/s, W/s
-        x = x.permute(0, 3, 1, 2).flatten(2)  # N, T, C·H
+        x = x.permute(0, 3, 1, 2).flatten(2)  # N, W/4, C·H
         x = self.neck(x)
-        return x  # N, T, D
+        return x  # N, W/4, D
 
-    def scores(self, x: Tensor, widths: Tensor | None) -> Tensor:
+    def scores(self, columns: Tensor, widths: Tensor | None) -> Tensor:
+        x = columns[:, :: TOKEN_STRIDE // FRAME_STRIDE]  # N, T, D
         padding = None
         if widths is not None:
             real = torch.arange(x.shape[1], device=x.device) < widths[:, None] // TOKEN_STRIDE  # N, T
@@ -111,8 +112,8 @@ class Network(nn.Module):
         for block in self.attention:
             x = block(x, padding)
         x = self.split(self.norm(x))  # N, T, 2·D
-        x = F.relu(x.reshape(x.shape[0], 2 * x.shape[1], -1))  # N, 2·T, D
-        logits: Tensor = self.head(x)  # N, 2·T, V
+        x = F.relu(x.reshape(columns.shape) + self.skip(columns))  # N, W/4, D
+        logits: Tensor = self.head(x)  # N, W/4, V
         return logits.float()
 
 
