@@ -19,7 +19,7 @@ FONTS := build/fonts
 # package from any folder. A plain install would have to be made again after every edit; the link `.paths` alone gives no
 # command and needs PYTHONPATH in every process, so only mypy, which does not run import hooks, goes through it.
 # A stamp a set of extras: installed again when what is to be installed changes, over what is there.
-install = $(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[$(1)]' && touch $@
+install = echo "installing into $(VENV); the first time takes minutes" && $(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[$(1)]' && touch $@
 
 .PHONY: demo test lint sample
 .DELETE_ON_ERROR:
@@ -49,10 +49,10 @@ sample: $(VENV)/demo.stamp
 
 # Torch, onnx and the measuring, without the peers that the table of the README compares with.
 $(VENV)/demo.stamp: pyproject.toml constraints.txt | $(BIN)/pip
-	$(call install,compress$(,)export)
+	@$(call install,compress$(,)export)
 
 $(VENV)/test.stamp: pyproject.toml constraints.txt | $(BIN)/pip
-	$(call install,all$(,)dev)
+	@$(call install,all$(,)dev)
 
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV) || { echo "no virtual environment could be made (on Debian: apt-get install python3-venv)" >&2; exit 1; }

@@ -17,6 +17,7 @@ from . import __version__
 
 if TYPE_CHECKING:
     from .runtime import Line, ModelInfo, Recognizer
+    from .train.lines import LineRow
 
 # Verbs whose options stand in their own part: verb -> (module with a click command of that name, one line of help).
 PARTS = {
@@ -45,6 +46,13 @@ class Verbs(click.Group):
         except HtrjandError as error:
             complain(error)
             ctx.exit(error.exit_status)
+        except OSError as error:
+            if isinstance(error, BrokenPipeError):
+                raise
+            complain(
+                f"{error.filename or 'a file'}: {error.strerror or error}; check the path, its permissions and space"
+            )
+            ctx.exit(1)
         except ModuleNotFoundError as error:
             if error.name is None or error.name.startswith("htrjand"):
                 raise
@@ -149,6 +157,7 @@ def export(weights: Path, output: Path) -> None:
 )
 @click.option("--max-cer-increase", type=click.FloatRange(0), default=0.3, show_default=True, help="Points of CER.")
 @click.option("--core", is_flag=True, help="Only lines marked as core.")
+@click.option("--exclude", multiple=True, help="A dataset to leave out. Repeatable.")
 def quantize(
     model: Path,
     output: Path,
@@ -157,6 +166,7 @@ def quantize(
     prove_on: str,
     max_cer_increase: float,
     core: bool,
+    exclude: tuple[str, ...],
 ) -> None:
     """Write an int8 edition of MODEL (float .onnx) if it reads as well; else write nothing, with exit status 1."""
     from .compress.quantize import quantize_onnx
@@ -165,11 +175,15 @@ def quantize(
     from .train.lines import data_dir, read_lines, spread
 
     paths = data or (data_dir() / "lines",)
-    lines = [row.pixels() for row in spread(read_lines(paths, "train", core=core), calibrate)]
-    with atomic_path(onnx_name(output)) as part:
+
+    def rows(split: str) -> Iterator[LineRow]:
+        return read_lines(paths, split, core=core, exclude=exclude)
+
+    lines = [row.pixels() for row in spread(rows("train"), calibrate)]
+    with atomic_path(onnx_name(output, not_this=model)) as part:
         quantize_onnx(model, lines, part)
-        proof = prove_cer(part, model, list(read_lines(paths, prove_on, core=core)), max_cer_increase, output)
-    write_proof(output, proof | {"calibration lines": len(lines)})
+        proof = prove_cer(part, model, list(rows(prove_on)), max_cer_increase, output)
+        write_proof(output, proof | {"calibration lines": len(lines)})
     cer = proof["cer"]
     click.echo(
         f"{output}: {proof['bytes']:,} bytes, CER {cer['file']:.2f} %, the float file's {cer['reference']:.2f} % "
@@ -177,12 +191,14 @@ def quantize(
     )
 
 
-def onnx_name(path: Path) -> Path:
+def onnx_name(path: Path, not_this: Path | None = None) -> Path:
     """The path itself, or a UsageError: a reader chooses its engine by the suffix."""
     from .runtime.errors import UsageError
 
     if path.suffix != ".onnx":
         raise UsageError(f"{path}: give a name that ends in .onnx")
+    if not_this is not None and path.resolve() == not_this.resolve():
+        raise UsageError(f"{path}: is the float file itself; give another name")
     return path
 
 

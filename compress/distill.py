@@ -13,14 +13,14 @@ from torch.nn import functional as F
 from ..runtime.errors import UsageError
 from ..train.batches import Batch
 from ..train.checkpoint import Card, load_network, sha256
-from ..train.fit import Data, Outcome, Trainee, describe, fit, load_data
+from ..train.fit import Data, Outcome, Trainee, accelerator, describe, fit, load_data
 from ..train.network import FRAME_STRIDE, Network
 from ..train.recipe import TrainRecipe, to_json
 
 
 @dataclass(frozen=True)
 class DistillRecipe:
-    """`alpha · CTC + gamma · τ² · KL(teacher ‖ student)`, the second over real frames."""
+    """`alpha · CTC + gamma · τ² · KL(teacher ‖ student)`, the second over real frames; the shortcut's CTC as ever."""
 
     teacher: str = "teacher.safetensors"  # relative to the recipe
     train: TrainRecipe = field(default_factory=TrainRecipe)
@@ -30,7 +30,11 @@ class DistillRecipe:
     temperature: float = 2.0
     blank: float = 0.1  # weight of a frame the teacher is sure to be blank; others weigh 1
     inherit: bool = True  # begin from the teacher's weights where the shapes agree, else from nothing
-    control: bool = True  # train the same student as long without the teacher's frames, and report both
+    control: bool = True  # then train the same student as long without the teacher's frames, and report both
+
+    def __post_init__(self) -> None:
+        if self.temperature <= 0:
+            raise ValueError(f"temperature: more than 0, got {self.temperature}")
 
 
 class Distillation(Trainee):
@@ -88,7 +92,7 @@ def frame_kl(student: Tensor, teacher: Tensor, widths: Tensor, temperature: floa
 def inherit(student: Network, teacher: Network) -> int:
     """Copies the teacher's weights into the student where names and shapes agree; returns how many tensors.
 
-    The student's attention blocks take the teacher's at even distances, its first and its last among them.
+    The student's attention blocks take the teacher's at even distances, its first and (of two or more) its last.
     """
     source = teacher.state_dict()
     here, there = len(student.attention), len(teacher.attention)
@@ -115,8 +119,12 @@ def distil(
         `{"student": …, "control": …}`.
 
     Raises:
-        UsageError: the teacher has other frames or another charset than the recipe can use.
+        UsageError: `inherit` is set and no weight of the teacher fits, or there is no GPU where one is asked for.
+        HtrjandError: the teacher or the lines cannot be read.
     """
+    accelerator(device)  # before the lines are read
+    if recipe.train.begin:
+        raise UsageError(f"{recipe_path}: train.begin is not for a distillation; see inherit")
     path = recipe_path.resolve().parent / recipe.teacher
     teacher, card = load_network(path)
     data = load_data(recipe.train.data, recipe_path, card.charset)
@@ -140,7 +148,8 @@ def run(
     history = {"teacher": sha256(path) if name == "student" else "none: control of a distillation"}
     if recipe.inherit:
         history["begins from"] = sha256(path)
-    card = Card(recipe.train.network, data.charset, training_data=describe(data.train), history=history)
+    earlier = teacher_card if recipe.inherit or name == "student" else Card(recipe.train.network, data.charset)
+    card = Card(recipe.train.network, data.charset, training_data=describe(data.train, earlier), history=history)
     module = (
         Distillation(recipe, student, teacher, card, out, max_time)
         if name == "student"

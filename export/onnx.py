@@ -38,7 +38,7 @@ def export_onnx(weights: Path, out: Path) -> dict[str, Any]:
     with atomic_path(out) as part:
         part.write_bytes(describe(trace(network), model_info(card, weights)).SerializeToString())
         proof = prove_values(part, weights, out)
-    write_proof(out, proof)
+        write_proof(out, proof)
     return proof
 
 

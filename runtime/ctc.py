@@ -15,7 +15,7 @@ REACH = 20  # columns at 64 rows that a character reaches beyond its frames at m
 
 @dataclass(frozen=True, slots=True)
 class Character:
-    """A character read, the chance that it is right, and where it stands: pixels of the image as it was given."""
+    """A character read, how sure it is (0 to 1), and where it stands: pixels of the image as it was given."""
 
     char: str
     confidence: float
@@ -25,7 +25,10 @@ class Character:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line read. `text` is its characters joined; `confidence` the chance that the whole text is right."""
+    """A line read. `text` is its characters joined; `confidence` how sure the whole text is (0 to 1).
+
+    Both become chances of being right only once a model's `temperature` is calibrated.
+    """
 
     text: str
     confidence: float

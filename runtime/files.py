@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .errors import HtrjandError
+
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
@@ -14,12 +16,16 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
     The temporary name keeps the suffix, since several libraries choose a format by it.
     """
-    final = Path(path)
+    final = Path(os.path.realpath(path))  # a link is followed, not replaced
+    if final.exists() and not final.is_file():
+        raise HtrjandError(f"{path}: not a plain file; name another")
     final.parent.mkdir(parents=True, exist_ok=True)
     part = final.with_name(f".{final.stem}.{os.getpid()}.part{final.suffix}")
     try:
         yield part
         part.chmod(0o666 & ~current_umask())  # some libraries write for their owner alone
+        with part.open("rb") as written:
+            os.fsync(written.fileno())  # a device that loses power keeps the old file or the new one
         os.replace(part, final)
     finally:
         part.unlink(missing_ok=True)

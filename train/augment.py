@@ -1,4 +1,4 @@
-"""Augmentation of a whole batch in torch: one warp, then ink, paper and noise. The same on CPU and GPU."""
+"""Augmentation of a whole batch in torch: one warp, then ink, paper and noise."""
 
 from __future__ import annotations
 

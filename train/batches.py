@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import IterableDataset
+from torch.utils.data import IterableDataset, get_worker_info
 
 from ..runtime.errors import HtrjandError, UsageError
 from ..runtime.image import WIDTH_MULTIPLE, pad_line
@@ -108,12 +108,15 @@ class LineBatches(IterableDataset[Batch]):
         )
 
     def __iter__(self) -> Iterator[Batch]:
+        worker = get_worker_info()  # several workers take turns, and the loader asks them in turn: the order stays
+        place, workers = (worker.id, worker.num_workers) if worker else (0, 1)
         step = epoch = 0
         while True:
             plan = self.plan(epoch)
             first = max(0, self.start - step)
             for at, chosen in enumerate(plan[first:], step + first):
-                yield self.collate(chosen, at)
+                if (at - self.start) % workers == place:
+                    yield self.collate(chosen, at)
             step, epoch = step + len(plan), epoch + 1
             if self.once:
                 return

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ..runtime.errors import HtrjandError
+from ..runtime.errors import HtrjandError, UsageError
 from ..runtime.files import atomic_path
 from .network import Network, NetworkRecipe
 from .recipe import from_dict
@@ -36,7 +36,7 @@ class Card:
     lines_seen: int = 0
     val_cer: float | None = None  # percent, on the validation lines
     cer: dict[str, float] = field(default_factory=dict)  # percent, on the test lines of each dataset: set on release
-    history: dict[str, str] = field(default_factory=dict)  # what the run said of itself: recipe, time, teacher
+    history: dict[str, str] = field(default_factory=dict)  # SHA-256 of the teacher and of the weights it began from
 
 
 def save_network(path: str | Path, weights: dict[str, Tensor], card: Card) -> None:
@@ -50,18 +50,20 @@ def save_network(path: str | Path, weights: dict[str, Tensor], card: Card) -> No
 
 
 def load_card(path: str | Path) -> Card:
-    """The card beside a weights file; HtrjandError where it is missing or of another format."""
+    """The card beside a weights file; HtrjandError where one of them is missing or the card is of another format."""
+    if not Path(path).is_file():
+        raise HtrjandError(f"{path}: no such file; check the path")
     beside = Path(path).with_suffix(".json")
     try:
         values = json.loads(beside.read_text(encoding="utf-8"))
         if values.pop("format") != FORMAT:
             raise HtrjandError(f"{beside}: written by another version of htrjand; train or convert it again")
-        values.pop("sha256")
+        values.pop("sha256")  # of the weights: see load_network
     except FileNotFoundError as error:
         raise HtrjandError(f"{beside}: no such file; keep the .json beside its .safetensors") from error
-    except (json.JSONDecodeError, KeyError, AttributeError) as error:
+        return from_dict(Card, values, str(beside))
+    except (ValueError, KeyError, AttributeError, TypeError, UsageError) as error:
         raise HtrjandError(f"{beside}: not the card of a network ({error}); copy it again") from error
-    return from_dict(Card, values, str(beside))
 
 
 def load_network(path: str | Path) -> tuple[Network, Card]:
@@ -83,6 +85,8 @@ def load_network(path: str | Path) -> tuple[Network, Card]:
         network.load_state_dict(weights)
     except RuntimeError as error:
         raise HtrjandError(f"{path}: the weights are of another network than its .json says ({error})") from error
+    if json.loads(Path(path).with_suffix(".json").read_text(encoding="utf-8"))["sha256"] != sha256(path):
+        raise HtrjandError(f"{path}: not the weights that the .json beside it was written with; copy both again")
     return network.eval(), card
 
 
@@ -112,6 +116,18 @@ def save_state(
 def load_state(path: Path, module: torch.nn.Module, optimizer: torch.optim.Optimizer, ema: dict[str, Tensor]) -> None:
     """Puts back what `save_state` wrote; `ema` is filled in place."""
     tensors = load_tensors(path)
+    try:
+        put_back(tensors, module, optimizer, ema)
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise HtrjandError(
+            f"{path}: the saved state is of another network; choose another folder with -o, or remove it"
+        ) from error
+
+
+def put_back(
+    tensors: dict[str, Tensor], module: torch.nn.Module, optimizer: torch.optim.Optimizer, ema: dict[str, Tensor]
+) -> None:
+    """Spreads the tensors of a saved state over their owners."""
     module.load_state_dict({name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model.")})
     for name in ema:
         ema[name].copy_(tensors[f"ema.{name}"])
@@ -131,7 +147,7 @@ def read_rest(path: Path) -> Any:
     try:
         with safe_open(path, "pt") as file:
             return json.loads(file.metadata()["rest"])
-    except (SafetensorError, OSError, KeyError, TypeError) as error:
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise HtrjandError(f"{path}: not the saved state of a run ({error}); remove it to begin anew") from error
 
 

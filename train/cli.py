@@ -15,7 +15,7 @@ from .recipe import TrainRecipe, load_recipe
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class Minutes(click.ParamType[float]):
+class Duration(click.ParamType[float]):
     """A length of time in seconds, from `90s`, `45m` or `2h`."""
 
     name = "time"
@@ -31,7 +31,7 @@ class Minutes(click.ParamType[float]):
         return seconds
 
 
-MINUTES = Minutes()
+DURATION = Duration()
 
 
 def run_options(command: Command) -> Command:
@@ -40,7 +40,7 @@ def run_options(command: Command) -> Command:
         click.option(
             "-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True, help="A folder."
         ),
-        click.option("--max-time", type=MINUTES, help="End within this time: 90s, 45m, 2h. The rate falls with it."),
+        click.option("--max-time", type=DURATION, help="End within this time: 90s, 45m, 2h. The rate falls with it."),
         click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True),
         click.option("--workers", type=click.IntRange(0), default=1, show_default=True, help="Processes that decode."),
     ):

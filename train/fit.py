@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
 import logging
 import math
+import sys
 import time
 import warnings
-from dataclasses import dataclass, replace
+from contextlib import redirect_stdout
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +25,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-from ..runtime.errors import UsageError
+from ..runtime.errors import HtrjandError, UsageError
+from ..runtime.files import atomic_path
 from .augment import augment
 from .batches import Batch, Example, LineBatches, examples
 from .charset import build_charset
@@ -130,12 +135,16 @@ class Trainee(lightning.LightningModule):
         if self.step % 20 == 0:
             self.log_dict({"lines_per_second": self.seen / self.spent, "rate": self.rate()}, prog_bar=True)
         self.trainer.should_stop = self.progress() >= 1
-        if self.step % self.recipe.save_every == 0 or self.trainer.should_stop:
+        validates = self.trainer.should_stop or self.step % self.recipe.val_every == 0  # then it is saved after that
+        if self.step % self.recipe.save_every == 0 and not validates:
             self.save()
 
     def on_train_start(self) -> None:
         if self.step:
             load_state(self.out / STATE, self.network, self.trainer.optimizers[0], self.average.state_dict())
+            self.trainer.fit_loop.epoch_loop.batch_progress.total.ready = (
+                self.step
+            )  # validates when an unbroken run does
         self.clock = time.perf_counter()
 
     def on_validation_epoch_start(self) -> None:
@@ -154,10 +163,11 @@ class Trainee(lightning.LightningModule):
             weights = {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
             card = replace(self.card, lines_seen=self.seen, val_cer=round(cer, 3))
             save_network(self.out / "weights.safetensors", weights, card)
+        self.save()
 
     def save(self) -> None:
         """Writes all that the run needs to go on as if it had never stopped."""
-        rest = {key: getattr(self, key) for key in ("signature", *PROGRESS)}
+        rest = {key: getattr(self, key) for key in ("signature", *PROGRESS)} | {"card": fingerprint(self.card)}
         save_state(self.out / STATE, self.network, self.trainer.optimizers[0], self.average.state_dict(), rest)
 
     def resume(self) -> None:
@@ -167,6 +177,11 @@ class Trainee(lightning.LightningModule):
         rest = read_rest(self.out / STATE)
         if rest["signature"] != self.signature:
             raise UsageError(f"{self.out}: holds a run of another recipe; choose another folder with -o, or remove it")
+        if rest["card"] != fingerprint(self.card):
+            raise UsageError(
+                f"{self.out}: holds a run on other lines, with another teacher or other first weights; choose another "
+                "folder with -o, or remove it"
+            )
         for key in PROGRESS:
             setattr(self, key, rest[key])
 
@@ -188,16 +203,15 @@ def fit(module: Trainee, data: Data, device: str = "auto", workers: int = 0, pro
         HtrjandError: a file of it is damaged, or there is nothing to train on or to choose by.
     """
     quiet()
-    if device == "gpu" and not torch.cuda.is_available():
-        raise UsageError("--device gpu: torch finds no GPU on this machine; use --device cpu, or install a CUDA build")
     recipe, out = module.recipe, module.out
     module.resume()
     batches = LineBatches(data.train, recipe.batch_columns, recipe.augment.scale, recipe.seed, module.step)
     val = LineBatches(data.val, recipe.batch_columns, 0.0, once=True)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "recipe.json").write_text(module.signature + "\n", encoding="utf-8")
+    with atomic_path(out / "recipe.json") as part:
+        part.write_text(module.signature + "\n", encoding="utf-8")
     trainer = lightning.Trainer(
-        accelerator=device, devices=1, max_epochs=-1, precision="bf16-mixed" if recipe.bf16 else "32-true",
+        accelerator=accelerator(device), devices=1, max_epochs=-1, precision="bf16-mixed" if recipe.bf16 else "32-true",
         gradient_clip_val=recipe.clip, callbacks=[TQDMProgressBar(refresh_rate=10)] if progress else [],
         enable_checkpointing=False, enable_model_summary=False, enable_progress_bar=progress,
         check_val_every_n_epoch=None, val_check_interval=recipe.val_every, num_sanity_val_steps=0,
@@ -205,10 +219,27 @@ def fit(module: Trainee, data: Data, device: str = "auto", workers: int = 0, pro
         logger=[make(out, "log", f"from-step-{module.step}") for make in (CSVLogger, TensorBoardLogger)],
     )  # fmt: skip
     if module.progress() < 1:
-        trainer.fit(module, DataLoader(batches, batch_size=None, num_workers=workers), DataLoader(val, batch_size=None))
-        trainer.validate(module, DataLoader(val, batch_size=None), verbose=False)
-        module.save()
+        try:
+            with redirect_stdout(sys.stderr):  # the bar
+                trainer.fit(
+                    module, DataLoader(batches, batch_size=None, num_workers=workers), DataLoader(val, batch_size=None)
+                )
+        except HtrjandError as error:  # from a worker it comes wrapped in its traceback
+            raise HtrjandError(str(error).rstrip().rpartition("HtrjandError: ")[2]) from error
     return Outcome(out / "weights.safetensors", module.best, module.seen, module.seen / max(module.spent, 1e-9))
+
+
+def accelerator(device: str) -> str:
+    """Lightning's name for `auto`, `cpu` or `gpu`; UsageError where a GPU is asked for and there is none."""
+    there = torch.cuda.is_available()
+    if device == "gpu" and not there:
+        raise UsageError("--device gpu: torch finds no GPU on this machine; use --device cpu, or install a CUDA build")
+    return "gpu" if there and device != "cpu" else "cpu"
+
+
+def fingerprint(card: Card) -> str:
+    """What a run's lines, charset, network and ancestors come to: a saved run goes on only with the same."""
+    return hashlib.sha256(json.dumps(asdict(card), sort_keys=True).encode()).hexdigest()
 
 
 def quiet() -> None:
@@ -247,8 +278,7 @@ def train(
         max_time: seconds; the learning rate comes to its end within them.
         device: auto, cpu or gpu.
     """
-    if recipe.lines < 1:
-        raise UsageError("lines: at least one line must be seen")
+    accelerator(device)  # before the lines are read
     begin = load_network(recipe_path.resolve().parent / recipe.begin) if recipe.begin else None
     if begin and begin[1].network != recipe.network:
         raise UsageError(f"{recipe_path}: network differs from that of {recipe.begin}, which the run is to begin from")
@@ -256,14 +286,19 @@ def train(
     say(data.notes)
     torch.manual_seed(recipe.seed)
     network = begin[0].train() if begin else Network(recipe.network, len(data.charset))
-    history = {"begins from": sha256(recipe_path.resolve().parent / recipe.begin)} if recipe.begin else {}
-    card = Card(recipe.network, data.charset, training_data=describe(data.train), history=history)
+    earlier = begin[1] if begin else Card(recipe.network, data.charset)
+    history = dict(earlier.history)
+    if recipe.begin:
+        history["begins from"] = sha256(recipe_path.resolve().parent / recipe.begin)
+    card = Card(recipe.network, data.charset, training_data=describe(data.train, earlier), history=history)
     return fit(Trainee(recipe, network, card, out, max_time), data, device, workers, progress)
 
 
-def describe(lines: list[Example]) -> tuple[str, ...]:
-    """Datasets with their numbers of lines, for the card."""
+def describe(lines: list[Example], earlier: Card) -> tuple[str, ...]:
+    """Datasets with their numbers of lines, those that the weights had learnt from before among them."""
     counts: dict[str, int] = {}
     for line in lines:
         counts[line.row.dataset] = counts.get(line.row.dataset, 0) + 1
-    return tuple(f"{name}: {count} lines" for name, count in sorted(counts.items()))
+    now = {name: f"{name}: {count} lines" for name, count in counts.items()}
+    before = {entry.partition(":")[0]: entry for entry in earlier.training_data}
+    return tuple(entry for _, entry in sorted((before | now).items()))

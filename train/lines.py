@@ -49,7 +49,8 @@ def data_dir() -> Path:
     named = os.environ.get("HTRJAND_DATA")
     path = Path(named) if named else Path(__file__).resolve().parents[2] / "shared" / "data"
     if not path.is_dir():
-        raise UsageError(f"{path}: no such folder; set HTRJAND_DATA to the folder that holds lines/*.parquet")
+        found = f"HTRJAND_DATA: {path}: no such folder" if named else "HTRJAND_DATA is not set"
+        raise UsageError(f"{found}; set it to the folder that holds lines/*.parquet")
     return path
 
 
@@ -81,6 +82,8 @@ def read_lines(
     for path in parquet_files(paths):
         for batch in record_batches(path, core):
             for row in batch.to_pylist():
+                if None in row.values() or min(row["width"], row["height"]) < 1:
+                    raise HtrjandError(f"{path}: line {row['id']} lacks a value or has no size; write the file again")
                 if row.pop("core", True) and split in (None, row["split"]) and row["dataset"] not in left_out:
                     yield LineRow(**row)
                     count += 1

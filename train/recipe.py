@@ -30,7 +30,10 @@ class DataRecipe:
     limit: int | None = None
     least: int = 1  # a character rarer than this in the training lines is left out, and its lines with it
     too_narrow: str = "error"  # or skip: what to do with a line whose text needs more frames than its image has
-    val_lines: int = 600  # how many of the validation lines, spread over them, decide which weights are kept
+    val_lines: int = 600  # about how many of the validation lines, spread over them, decide which weights are kept
+
+    def __post_init__(self) -> None:
+        at_least_one(self, "least", "val_lines", *(["limit"] if self.limit is not None else []))
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,16 @@ class TrainRecipe:
     val_every: int = 1000  # steps
     save_every: int = 250  # steps
 
+    def __post_init__(self) -> None:
+        at_least_one(self, "lines", "batch_columns", "val_every", "save_every")
+
+
+def at_least_one(recipe: Any, *names: str) -> None:
+    """Raises a ValueError for a number below 1 where that means nothing."""
+    for name in names:
+        if getattr(recipe, name) < 1:
+            raise ValueError(f"{name}: 1 or more, got {getattr(recipe, name)}")
+
 
 def load_recipe(cls: type[T], path: str | Path) -> T:
     """Reads a YAML recipe into a dataclass of recipes.
@@ -65,7 +78,7 @@ def load_recipe(cls: type[T], path: str | Path) -> T:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
     except FileNotFoundError as error:
         raise UsageError(f"{path}: no such recipe; check the path") from error
-    except (yaml.YAMLError, UnicodeDecodeError, IsADirectoryError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise UsageError(f"{path}: not a YAML recipe ({error})") from error
     return from_dict(cls, values, str(path))
 
@@ -99,8 +112,11 @@ def convert(hint: Any, value: Any, where: str) -> Any:
         if not isinstance(value, list | tuple):
             raise UsageError(f"{where}: a list expected, got {value!r}")
         return tuple(convert(get_args(hint)[0], item, where) for item in value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+    if hint is float and isinstance(value, int | str) and not isinstance(value, bool):
+        try:
+            return float(value)  # YAML takes 2e-3 for a word: it wants 2.0e-3
+        except ValueError:
+            pass
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
         raise UsageError(f"{where}: {hint.__name__} expected, got {value!r}")
     return value

@@ -132,5 +132,7 @@ def test_the_watch_tells_what_it_saw() -> None:
     watch.probe()
     seen, reasons = watch.finish()
     assert set(seen) == {"load_average", "foreign_cores", "steal", "pace_drift"}
+    watch.paces = [1.0, 2.0]
+    assert any("pace" in reason for reason in watch.finish()[1])
     assert all(isinstance(reason, str) for reason in reasons)
     assert describe()["architecture"]

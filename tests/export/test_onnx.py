@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,6 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from htrjand.export import onnx as exporter
 from htrjand.export.onnx import export_onnx
 from htrjand.export.proof import prove_values
 from htrjand.runtime import Recognizer
@@ -76,13 +74,10 @@ def test_a_changed_weight_is_found(file: Path, weights: Path, tmp_path: Path) ->
         prove_values(tmp_path / "changed.onnx", weights, Path("changed.onnx"))
 
 
-def test_a_file_that_is_not_proven_is_not_written(weights: Path, tmp_path: Path) -> None:
-    """The card is of another charset than the weights: nothing may appear under the name asked for."""
-    for suffix in (".safetensors", ".json"):
-        shutil.copy(weights.with_suffix(suffix), tmp_path / f"w{suffix}")
-    card = json.loads((tmp_path / "w.json").read_text())
-    (tmp_path / "w.json").write_text(json.dumps(card | {"charset": [*card["charset"], "x"]}))
-    with pytest.raises(HtrjandError, match="charset"):
-        export_onnx(tmp_path / "w.safetensors", tmp_path / "out" / "w.onnx")
-    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
-    assert exporter.OPSET == 18
+def test_a_file_that_is_not_proven_is_not_written(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("htrjand.export.proof.TOLERANCE", -1.0)  # no difference is small enough
+    with pytest.raises(HtrjandError, match="differ from torch"):
+        export_onnx(weights, tmp_path / "w.onnx")
+    assert not list(tmp_path.iterdir())

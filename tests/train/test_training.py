@@ -9,13 +9,16 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from generated import TEXTS, TINY, printed_row
 
+from htrjand.cli import main
 from htrjand.compress.distill import DistillRecipe
 from htrjand.runtime.errors import HtrjandError, UsageError
 from htrjand.train.augment import AugmentRecipe, augment
@@ -56,26 +59,30 @@ def run_train(folder: Path, out: str) -> subprocess.Popen[bytes]:
 
 def test_a_killed_run_ends_with_the_same_weights(tmp_path: Path) -> None:
     write_lines(tmp_path / "lines.parquet", [printed_row(t, f"{s}{t}", s) for s in ("train", "val") for t in TEXTS])
-    recipe = TINY.replace("lines: 1600", "lines: 480").replace("noise: 0", "noise: 10")
+    recipe = (
+        TINY.replace("lines: 1600", "lines: 480")
+        .replace("noise: 0", "noise: 10")
+        .replace("val_every: 50", "val_every: 20")
+    )
     (tmp_path / "tiny.yaml").write_text(recipe, encoding="utf-8")
     straight = run_train(tmp_path, "straight")
     assert straight.wait(120) == 0
 
     killed = run_train(tmp_path, "killed")
-    state = tmp_path / "killed" / "state.safetensors"
+    state, weights = (tmp_path / "killed" / name for name in ("state.safetensors", "weights.safetensors"))
     deadline = time.monotonic() + 120
-    while not state.exists() and time.monotonic() < deadline:
+    while not weights.exists() and time.monotonic() < deadline:  # the first validation, at step 20 of 60
         time.sleep(0.01)
     killed.send_signal(signal.SIGKILL)
     assert killed.wait(60) == -signal.SIGKILL, "it was still running"
-    whole = json.loads((tmp_path / "killed" / "recipe.json").read_text())["lines"]
-    assert whole == 480
     again = run_train(tmp_path, "killed")
     assert again.wait(120) == 0
 
     expected, found = load_tensors(tmp_path / "straight" / "state.safetensors"), load_tensors(state)
     assert expected.keys() == found.keys()
     assert all(torch.equal(expected[name], found[name]) for name in expected)
+    for name in ("weights.safetensors", "weights.json"):
+        assert (tmp_path / "straight" / name).read_bytes() == (tmp_path / "killed" / name).read_bytes()
 
 
 def test_a_finished_run_is_not_done_again(tiny_run: Path) -> None:
@@ -122,6 +129,8 @@ def test_the_rate_rises_then_falls_with_the_lines_or_the_time(tmp_path: Path) ->
         ("lines: many", "lines: int expected, got 'many'"),
         ("network: {channels: 3}", "network: channels: a list expected"),
         ("network: {dim: 30}", "multiple"),
+        ("save_every: 0", "save_every: 1 or more"),
+        ("peak_rate: fast", "float expected"),
         ("[1, 2]", "keys and values expected"),
         ("a: [", "not a YAML recipe"),
     ],
@@ -166,6 +175,12 @@ def test_weights_that_cannot_be_used_are_named(weights: Path) -> None:
     card.unlink()
     with pytest.raises(HtrjandError, match=r"weights\.json: no such file"):
         load_network(weights)
+    card.write_text(json.dumps(good | {"sha256": "0" * 64}))
+    with pytest.raises(HtrjandError, match="not the weights that the .json beside it was written with"):
+        load_network(weights)
+    card.write_text(json.dumps([1]))
+    with pytest.raises(HtrjandError, match="not the card of a network"):
+        load_network(weights)
     card.write_text(json.dumps(good))
     weights.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(HtrjandError, match="not a whole safetensors file"):
@@ -186,6 +201,47 @@ def test_batches_are_the_same_from_any_step() -> None:
         assert batch.step == start
         assert torch.equal(batch.image, first[start].image)
         assert torch.equal(batch.classes, first[start].classes)
+
+
+def test_workers_take_turns() -> None:
+    batches = LineBatches(some_lines(40), 2048, 0.2, seed=3, start=5)
+    loader = iter(torch.utils.data.DataLoader(batches, batch_size=None, num_workers=2))
+    assert [next(loader).step for _ in range(8)] == list(range(5, 13))
+
+
+def test_other_lines_under_the_same_recipe_are_refused(tiny_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(TINY, encoding="utf-8")
+    rows = list(read_lines(tiny_run / "lines.parquet"))
+    write_lines(tmp_path / "lines.parquet", rows[1:])
+    shutil.copytree(tiny_run / "run", tmp_path / "run")
+    with pytest.raises(UsageError, match="on other lines"):
+        train(load_recipe(TrainRecipe, tmp_path / "tiny.yaml"), tmp_path / "tiny.yaml", tmp_path / "run", device="cpu")
+
+
+def test_a_broken_image_is_named_from_a_worker_too(tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(TINY, encoding="utf-8")
+    good = printed_row("ab", "1", "val")
+    write_lines(tmp_path / "lines.parquet", [replace(printed_row("ab", "17"), image=good.image[:60]), good])
+    recipe = load_recipe(TrainRecipe, tmp_path / "tiny.yaml")
+    with pytest.raises(HtrjandError, match=r"^line 17 of printed: ") as caught:
+        train(recipe, tmp_path / "tiny.yaml", tmp_path / "run", device="cpu", workers=1, progress=False)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there(tiny_run: Path, tmp_path: Path) -> None:
+    recipe = load_recipe(TrainRecipe, tiny_run / "tiny.yaml")
+    with pytest.raises(UsageError, match="finds no GPU"):
+        train(recipe, tiny_run / "tiny.yaml", tmp_path, device="gpu", progress=False)
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tiny_run: Path) -> None:
+    (tiny_run / "file").write_text("")
+    command = ["train", str(tiny_run / "tiny.yaml"), "-o", str(tiny_run / "file" / "run"), "--device", "cpu"]
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 1
+    assert "check the path" in done.output
+    assert "Traceback" not in done.output
 
 
 def test_few_shapes() -> None:

@@ -1,4 +1,6 @@
-"""The convolutional half: gated convolutions with squeeze-and-excitation, blind to padding."""
+"""The convolutional half: gated convolutions with squeeze-and-excitation.
+
+In use they are blind to padding; in training, batch norm counts it."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ TOKEN_STRIDE = 8
 
 @dataclass(frozen=True)
 class NetworkRecipe:
-    """The shape of a network. The last five switch off a part, for ablations."""
+    """The shape of a network. The last four switch off a part, for ablations."""
 
     channels: tuple[int, ...] = (24, 40, 64, 80, 96)
     dim: int = 128
@@ -35,6 +35,8 @@ class NetworkRecipe:
     proxima: bool = True
 
     def __post_init__(self) -> None:
+        if min(self.dim, self.heads, self.feed, *self.channels) < 1:
+            raise ValueError("channels, dim, heads and feed: 1 or more")
         if len(self.channels) != len(STRIDES):
             raise ValueError(f"channels: {len(STRIDES)} numbers, one a convolution block; got {len(self.channels)}")
         if self.dim % (2 * self.heads):
