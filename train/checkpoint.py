@@ -59,9 +59,9 @@ def load_card(path: str | Path) -> Card:
         if values.pop("format") != FORMAT:
             raise HtrjandError(f"{beside}: written by another version of htrjand; train or convert it again")
         values.pop("sha256")  # of the weights: see load_network
+        return from_dict(Card, values, str(beside))
     except FileNotFoundError as error:
         raise HtrjandError(f"{beside}: no such file; keep the .json beside its .safetensors") from error
-        return from_dict(Card, values, str(beside))
     except (ValueError, KeyError, AttributeError, TypeError, UsageError) as error:
         raise HtrjandError(f"{beside}: not the card of a network ({error}); copy it again") from error
 

@@ -92,8 +92,7 @@ def test_a_bundled_model_that_is_missing(monkeypatch):
 
 
 def test_the_bundled_model_reads_a_batch_as_alone():
-    if not recognizer_module.bundled_models():
-        pytest.skip("no model is bundled yet")
+    assert recognizer_module.bundled_models()
     reader = Recognizer(threads=1)
     random = np.random.default_rng(0)
     lines = [random.integers(0, 256, (64, int(width)), np.uint8) for width in random.integers(200, 260, 12)]

@@ -92,7 +92,8 @@ class Network(nn.Module):
     def both(self, image: Tensor, widths: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of the head and of the shortcut, each [N, W/4, V]: what training takes its losses of."""
         x = self.features(image, widths)  # N, W/4, D
-        return self.scores(x, widths), self.shortcut(x).float()
+        shortcut: Tensor = self.shortcut(x)
+        return self.scores(x, widths), shortcut.float()
 
     def features(self, image: Tensor, widths: Tensor | None) -> Tensor:
         mask = None
