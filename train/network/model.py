@@ -103,8 +103,8 @@ class Network(nn.Module):
         for conv in self.convs:
             x, mask = conv(x, mask)  # N, C, H/s, W/s
         x = x.permute(0, 3, 1, 2).flatten(2)  # N, W/4, C·H
-        x = self.neck(x)
-        return x  # N, W/4, D
+        columns: Tensor = self.neck(x)  # N, W/4, D
+        return columns
 
     def scores(self, columns: Tensor, widths: Tensor | None) -> Tensor:
         x = columns[:, :: TOKEN_STRIDE // FRAME_STRIDE]  # N, T, D
