@@ -142,9 +142,8 @@ class Trainee(lightning.LightningModule):
     def on_train_start(self) -> None:
         if self.step:
             load_state(self.out / STATE, self.network, self.trainer.optimizers[0], self.average.state_dict())
-            self.trainer.fit_loop.epoch_loop.batch_progress.total.ready = (
-                self.step
-            )  # validates when an unbroken run does
+            done = self.trainer.fit_loop.epoch_loop.batch_progress.total
+            done.ready = self.step  # so that it validates when an unbroken run does
         self.clock = time.perf_counter()
 
     def on_validation_epoch_start(self) -> None:
