@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
-from ..train.cli import run_options, tell
+from ..train.cli import log, run_options, tell
+from ..train.fit import Machine
 from ..train.recipe import load_recipe
 from .distill import DistillRecipe, distil
 
@@ -15,14 +15,12 @@ from .distill import DistillRecipe, distil
 @click.command("distill")
 @click.argument("recipe", type=click.Path(path_type=Path))
 @run_options
-def distill(recipe: Path, output: Path, max_time: float | None, device: str, workers: int) -> None:
+def distill(recipe: Path, output: Path, max_time: float | None, machine: Machine) -> None:
     """Train a student with a teacher as RECIPE (YAML) says, and the same student as long without, into OUTPUT.
 
     --max-time is for each of the two.
     """
-    outcomes = distil(
-        load_recipe(DistillRecipe, recipe), recipe, output, max_time=max_time, device=device, workers=workers,
-        progress=sys.stderr.isatty(), say=lambda text: click.echo(text, err=True),
-    )  # fmt: skip
+    loaded = load_recipe(DistillRecipe, recipe)
+    outcomes = distil(loaded, recipe, output, max_time=max_time, machine=machine, say=log)
     for name, outcome in outcomes.items():
         tell(name, outcome)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 from torch.nn import functional as F
 
 from ..runtime.errors import UsageError
 from ..train.batches import Batch
 from ..train.checkpoint import Card, load_network, sha256
-from ..train.fit import Data, Outcome, Trainee, accelerator, describe, fit, load_data
+from ..train.dataset import Data, load_data
+from ..train.fit import Machine, Outcome, Say, describe, fit
 from ..train.network import FRAME_STRIDE, Network
 from ..train.recipe import TrainRecipe, to_json
+from ..train.trainee import Trainee
 
 
 @dataclass(frozen=True)
@@ -110,8 +112,8 @@ def inherit(student: Network, teacher: Network) -> int:
 
 
 def distil(
-    recipe: DistillRecipe, recipe_path: Path, out: Path, *, max_time: float | None = None, device: str = "auto",
-    workers: int = 0, progress: bool = True, say: Callable[[str], None] = print,
+    recipe: DistillRecipe, recipe_path: Path, out: Path, *, max_time: float | None = None,
+    machine: Machine | None = None, say: Say = print,
 ) -> dict[str, Outcome]:  # fmt: skip
     """Trains the student with its teacher, then, where the recipe wants it, the control without; each into its folder.
 
@@ -122,27 +124,28 @@ def distil(
         UsageError: `inherit` is set and no weight of the teacher fits, or there is no GPU where one is asked for.
         HtrjandError: the teacher or the lines cannot be read.
     """
-    accelerator(device)  # before the lines are read
-    if recipe.train.begin:
-        raise UsageError(f"{recipe_path}: train.begin is not for a distillation; see inherit")
+    machine = machine or Machine()
+    machine.accelerator  # noqa: B018  # an error of it before the lines are read
+    if recipe.train.begin or recipe.train.grow:
+        raise UsageError(f"{recipe_path}: train.begin and train.grow are not for a distillation; see inherit")
     path = recipe_path.resolve().parent / recipe.teacher
     teacher, card = load_network(path)
     data = load_data(recipe.train.data, recipe_path, card.charset)
-    say(data.notes)
+    rank_zero_only(say)(data.notes)
     outcomes = {}
     for name in ["student", "control"] if recipe.control else ["student"]:
-        outcomes[name] = run(name, recipe, path, teacher, card, data, out / name, max_time, device, workers, progress)
-        say(f"{name}: {outcomes[name].val_cer:.2f} % CER on the validation lines")
+        outcomes[name] = run(name, recipe, path, teacher, card, data, out / name, max_time, machine, say)
+        rank_zero_only(say)(f"{name}: {outcomes[name].val_cer:.2f} % CER on the validation lines")
     return outcomes
 
 
 def run(
     name: str, recipe: DistillRecipe, path: Path, teacher: Network, teacher_card: Card, data: Data, out: Path,
-    max_time: float | None, device: str, workers: int, progress: bool,
+    max_time: float | None, machine: Machine, say: Say,
 ) -> Outcome:  # fmt: skip
     """One of the two runs; both begin from the same weights and see the same lines in the same order."""
     torch.manual_seed(recipe.train.seed)
-    student = Network(recipe.train.network, len(teacher_card.charset))
+    student = Network(recipe.train.network, len(teacher_card.charset), len(data.origins) if recipe.train.origin else 0)
     if recipe.inherit and not inherit(student, teacher):
         raise UsageError(f"{path}: no weight of this teacher fits the student; set inherit: false")
     history = {"teacher": sha256(path) if name == "student" else "none: control of a distillation"}
@@ -155,4 +158,4 @@ def run(
         if name == "student"
         else Trainee(recipe.train, student, card, out, max_time)
     )
-    return fit(module, data, device, workers, progress)
+    return fit(module, data, machine, say)

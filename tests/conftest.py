@@ -89,7 +89,7 @@ def write_model(
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with eight printed lines (lines.parquet), a recipe, and in run/ a tiny network trained on them."""
-    from generated import TEXTS, TINY, printed_row
+    from generated import CPU, TEXTS, TINY, printed_row
 
     from htrjand.train.fit import train
     from htrjand.train.lines import write_lines
@@ -100,5 +100,5 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_lines(folder / "lines.parquet", rows)
     (folder / "tiny.yaml").write_text(TINY, encoding="utf-8")
     recipe = load_recipe(TrainRecipe, folder / "tiny.yaml")
-    train(recipe, folder / "tiny.yaml", folder / "run", device="cpu", progress=False)
+    train(recipe, folder / "tiny.yaml", folder / "run", machine=CPU)
     return folder

@@ -25,6 +25,8 @@ class AugmentRecipe:
     shade: float = 30.0  # grey levels of uneven light
     noise: float = 10.0  # grey levels
     cutout: float = 0.3  # share of lines that lose a patch
+    cutoff: float = 4.0  # rows that the crop may take from above and below
+    neighbours: float = 0.3  # share of lines with ink of other lines in their outermost rows
 
 
 def augment(image: Tensor, sources: Tensor, targets: Tensor, width: int, recipe: AugmentRecipe, seed: int) -> Tensor:
@@ -58,7 +60,7 @@ def augment(image: Tensor, sources: Tensor, targets: Tensor, width: int, recipe:
     light = F.interpolate(uniform(n, 1, 2, max(2, width // 128)), size=x.shape[2:], mode="bilinear", align_corners=True)
     x = x + light * recipe.shade
     x = x + uniform(*x.shape) * (uniform(*each).clamp(min=0) * recipe.noise)
-    return cut(x, targets, recipe, uniform).clamp(0, 255)
+    return crop(cut(x, targets, recipe, uniform), recipe, uniform).clamp(0, 255)
 
 
 def brightest(x: Tensor) -> Tensor:
@@ -100,3 +102,21 @@ def cut(image: Tensor, targets: Tensor, recipe: AugmentRecipe, uniform) -> Tenso
     inside = ((column - middle).abs() < half) & (row > top) & (row < top + rows)
     chosen = uniform(n, 1, 1, 1) * 0.5 + 0.5 < recipe.cutout
     return torch.where(inside & chosen, image.mean((2, 3), keepdim=True), image)
+
+
+def crop(image: Tensor, recipe: AugmentRecipe, uniform) -> Tensor:  # type: ignore[no-untyped-def]
+    """What a line's crop does at its upper and lower edge: it cuts ink off, and lets in some of the next lines'."""
+    n, _, rows, _ = image.shape
+    row = torch.arange(rows, device=image.device).reshape(1, 1, -1, 1)
+    paper = image.mean((2, 3), keepdim=True)  # N, 1, 1, 1
+    paper = torch.maximum(paper, image.amax((2, 3), keepdim=True) * 0.9)  # a line full of ink has a dark mean
+    for turned in (False, True):  # above, then below
+        place = rows - 1 - row if turned else row
+        lost = (uniform(n, 1, 1, 1) * 2 - 1).clamp(min=0) * recipe.cutoff  # in one line of four
+        kept = torch.where(place < lost, paper, image)
+        reach = 4 + 4 * uniform(n, 1, 1, 1)  # rows
+        shift = int(rows - 8)  # the other line's far edge comes to this one's near edge
+        other = image.roll(1, 0).roll(shift if turned else -shift, 2)  # N, 1, 64, W
+        chosen = (uniform(n, 1, 1, 1) * 0.5 + 0.5 < recipe.neighbours) & (place < reach)
+        image = torch.where(chosen, torch.minimum(kept, other), kept)
+    return image

@@ -6,8 +6,8 @@ there. A bucket's batch always holds the same number of lines.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,17 +17,19 @@ from torch.utils.data import IterableDataset, get_worker_info
 from ..runtime.errors import HtrjandError, UsageError
 from ..runtime.image import WIDTH_MULTIPLE, pad_line
 from .charset import check_frames, encode, frames_needed
-from .lines import LineRow
+from .lines import LineRow, Place, read_images
 from .network import FRAME_STRIDE
 
 BUCKET = 128
 MOST_LINES = 64  # a batch; short lines teach little more when there are more of them
+POOL = 16  # row groups that a run which streams its images holds at a time, and mixes with each other
 
 
 @dataclass
 class Batch:
     """`image` uint8 [N, 1, 64, W]; `sources` and `targets` int [N], columns before and after scaling; `width` of the
-    bucket; `classes` int [ΣL], the texts end to end; `lengths` int [N]."""
+    bucket; `classes` int [ΣL], the texts end to end; `lengths` int [N]; `origins` int [N], the number of each line's
+    dataset; `number` of the batch, and the `step` it is for: of several processes each has a number of its own."""
 
     image: Tensor
     sources: Tensor
@@ -35,15 +37,18 @@ class Batch:
     width: int
     classes: Tensor
     lengths: Tensor
+    origins: Tensor
+    number: int
     step: int
 
 
 @dataclass(frozen=True)
 class Example:
-    """A line ready to be trained on: its row and its classes int64 [L]."""
+    """A line ready to be trained on: its row, its classes int64 [L], and where its image stands if not in the row."""
 
     row: LineRow
     classes: np.ndarray
+    place: Place | None = None
 
     @property
     def width(self) -> int:
@@ -56,19 +61,22 @@ def padded(width: float) -> int:
 
 
 def examples(
-    rows: Iterator[LineRow], charset: tuple[str, ...], too_narrow: str
+    rows: Iterable[tuple[LineRow, Place]], charset: tuple[str, ...], too_narrow: str
 ) -> tuple[list[Example], dict[str, int]]:
-    """Encodes the texts; returns the usable lines and how many were left out for which reason."""
+    """Encodes the texts; returns the usable lines and how many were left out for which reason.
+
+    A row without its image keeps the place of it.
+    """
     if too_narrow not in ("error", "skip"):
         raise UsageError(f"data.too_narrow: error or skip, not {too_narrow!r}")
     kept: list[Example] = []
     skipped = {"no text, or a character outside the charset": 0, "more text than frames": 0}
-    for row in rows:
+    for row, place in rows:
         classes = encode(row.text, charset)
         if classes is None:
             skipped["no text, or a character outside the charset"] += 1
             continue
-        example = Example(row, classes)
+        example = Example(row, classes, None if row.image else place)
         try:
             check_frames(row, classes, example.width)
         except HtrjandError:
@@ -78,6 +86,30 @@ def examples(
             continue
         kept.append(example)
     return kept, skipped
+
+
+def draws(lines: Sequence[Example], temperature: float, mix: Mapping[str, float]) -> dict[str, float]:
+    """How often a line of each dataset is to come in an epoch, so that the epoch stays as long as there are lines.
+
+    A dataset of n lines gets a share in proportion to `mix · n^(1/temperature)` (Arivazhagan 2019): 1 leaves the sizes
+    as they are, more evens them out.
+    """
+    counts: dict[str, int] = {}
+    for line in lines:
+        counts[line.row.dataset] = counts.get(line.row.dataset, 0) + 1
+    wanted = {name: mix.get(name, 1.0) * count ** (1 / temperature) for name, count in counts.items()}
+    whole = sum(wanted.values())
+    if not whole:
+        raise UsageError("a stage's mix leaves no line; give one of its datasets more than 0")
+    return {name: len(lines) * wanted[name] / whole / count for name, count in counts.items()}
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Which batches are this process's: those numbered `step · of + rank`."""
+
+    rank: int = 0
+    of: int = 1
 
 
 class LineBatches(IterableDataset[Batch]):
@@ -90,46 +122,65 @@ class LineBatches(IterableDataset[Batch]):
         seed: of shuffling and scaling.
         start: the step to begin at.
         once: one pass in order of width instead, nothing repeated (for validation).
+        began: the step that the stream counts from.
+        often: how often a line of each dataset comes in an epoch; 1 where it is not named.
+        turn: which of several processes this is.
+        origins: names of the datasets, in the order of their numbers.
     """
 
     def __init__(
-        self, lines: list[Example], columns: int, scale: float, seed: int = 0, start: int = 0, once: bool = False
-    ) -> None:
+        self, lines: list[Example], columns: int, scale: float, seed: int | tuple[int, ...] = 0, start: int = 0,
+        once: bool = False, *, began: int = 0, often: Mapping[str, float] | None = None, turn: Turn | None = None,
+        origins: Sequence[str] = (),
+    ) -> None:  # fmt: skip
         super().__init__()
         if not lines:
             raise HtrjandError("no line left to train on or to validate with; check data.lines, its splits and filters")
-        self.lines, self.columns, self.scale, self.seed, self.start, self.once = (
-            lines,
-            columns,
-            scale,
-            seed,
-            start,
-            once,
-        )
+        self.lines, self.columns, self.scale, self.once = lines, columns, scale, once
+        self.seed = seed if isinstance(seed, tuple) else (seed,)
+        self.start, self.began, self.often, self.turn = start, began, often or {}, turn or Turn()
+        self.origins = {name: number for number, name in enumerate(origins)}
+        self.groups: dict[Place | None, list[int]] = {}  # lines by the row group of their image; None: in memory
+        for index, line in enumerate(lines):
+            self.groups.setdefault(line.place and line.place._replace(row=0), []).append(index)
+        self.held: dict[Place, list[bytes]] = {}
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()  # several workers take turns, and the loader asks them in turn: the order stays
         place, workers = (worker.id, worker.num_workers) if worker else (0, 1)
-        step = epoch = 0
+        number, epoch = self.began * self.turn.of, 0
         while True:
-            plan = self.plan(epoch)
-            first = max(0, self.start - step)
-            for at, chosen in enumerate(plan[first:], step + first):
-                if (at - self.start) % workers == place:
-                    yield self.collate(chosen, at)
-            step, epoch = step + len(plan), epoch + 1
+            for chosen in self.plan(epoch):
+                step = number // self.turn.of
+                mine = number % self.turn.of == self.turn.rank and (step - self.start) % workers == place
+                if step >= self.start and mine:
+                    yield self.collate(chosen, number)
+                number += 1
+            epoch += 1
             if self.once:
                 return
 
-    def plan(self, epoch: int) -> list[list[tuple[int, int]]]:
-        """The batches of an epoch, each a list of (line, columns it shall fill)."""
-        rng = np.random.default_rng((self.seed, epoch))
+    def plan(self, epoch: int) -> Iterator[list[tuple[int, int]]]:
+        """The batches of an epoch, each a list of (line, columns it shall fill); a pool of row groups at a time."""
+        rng = np.random.default_rng((*self.seed, epoch))
+        groups = list(self.groups.values())
+        order = range(len(groups)) if self.once else rng.permutation(len(groups))
+        for first in range(0, len(groups), POOL):
+            pool = [index for group in order[first : first + POOL] for index in groups[group]]
+            yield from self.batches(pool, rng)
+
+    def batches(self, pool: Sequence[int], rng: np.random.Generator) -> list[list[tuple[int, int]]]:
+        """The lines of a pool, as often as each is to come, in batches of one bucket each."""
         buckets: dict[int, list[tuple[int, int]]] = {}
-        for index in range(len(self.lines)) if self.once else rng.permutation(len(self.lines)):
+        for place in range(len(pool)) if self.once else rng.permutation(len(pool)):
+            index = pool[place]
             line = self.lines[index]
+            often = self.often.get(line.row.dataset, 1.0)
+            times = int(often) + int(rng.uniform() < often % 1) if often != 1 else 1
             least = frames_needed(line.classes) * FRAME_STRIDE
-            target = max(padded(line.width * (1 + self.scale * rng.uniform(-1, 1))), padded(least))
-            buckets.setdefault(bucket(target), []).append((int(index), target))
+            for _ in range(times):
+                target = max(padded(line.width * (1 + self.scale * rng.uniform(-1, 1))), padded(least))
+                buckets.setdefault(bucket(target), []).append((int(index), target))
         batches: list[list[tuple[int, int]]] = []
         for width, chosen in buckets.items():
             size = min(MOST_LINES, max(1, self.columns // width))
@@ -141,9 +192,9 @@ class LineBatches(IterableDataset[Batch]):
             rng.shuffle(batches)
         return batches
 
-    def collate(self, chosen: list[tuple[int, int]], step: int) -> Batch:
+    def collate(self, chosen: list[tuple[int, int]], number: int) -> Batch:
         lines = [self.lines[index] for index, _ in chosen]
-        pixels = [pad_line(line.row.pixels()) for line in lines]
+        pixels = [pad_line(self.row(line).pixels()) for line in lines]
         width = bucket(max(target for _, target in chosen))
         canvas = max(width, *(p.shape[1] for p in pixels))
         return Batch(
@@ -153,8 +204,21 @@ class LineBatches(IterableDataset[Batch]):
             width=width,
             classes=torch.from_numpy(np.concatenate([line.classes for line in lines])),
             lengths=torch.tensor([len(line.classes) for line in lines]),
-            step=step,
+            origins=torch.tensor([self.origins.get(line.row.dataset, 0) for line in lines]),
+            number=number,
+            step=number // self.turn.of,
         )
+
+    def row(self, line: Example) -> LineRow:
+        """A line's row with its image, read from its file where it was left there; the latest pool stays in memory."""
+        if line.place is None:
+            return line.row
+        group = line.place._replace(row=0)
+        if group not in self.held:
+            while len(self.held) >= POOL:  # of the pool before this one
+                self.held.pop(next(iter(self.held)))
+            self.held[group] = read_images(group.path, group.group)
+        return replace(line.row, image=self.held[group][line.place.row])
 
 
 def bucket(width: int) -> int:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from lightning.pytorch.utilities import rank_zero_only
 
-from . import fit
+from ..runtime.errors import UsageError
+from . import adapt, fit
+from .checkpoint import load_card
 from .recipe import TrainRecipe, load_recipe
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -35,19 +40,28 @@ DURATION = Duration()
 
 
 def run_options(command: Command) -> Command:
-    """The options that every verb which trains takes."""
+    """The options that every verb which trains takes; those of the machine come as one `machine`."""
+
+    @functools.wraps(command)
+    def with_machine(*args: Any, device: str, devices: int, nodes: int, workers: int, **options: Any) -> Any:
+        machine = fit.Machine(device, devices, nodes, workers, progress=sys.stderr.isatty())
+        return command(*args, machine=machine, **options)
+
     for option in (
         click.option(
             "-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True, help="A folder."
         ),
         click.option("--max-time", type=DURATION, help="End within this time: 90s, 45m, 2h. The rate falls with it."),
         click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True),
+        click.option("--devices", type=click.IntRange(1), default=1, show_default=True, help="GPUs, or CPU processes."),
+        click.option("--nodes", type=click.IntRange(1), default=1, show_default=True, help="Machines of the run."),
         click.option("--workers", type=click.IntRange(0), default=1, show_default=True, help="Processes that decode."),
-    ):
-        command = option(command)
-    return command
+    ):  # fmt: skip
+        with_machine = option(with_machine)
+    return with_machine  # type: ignore[return-value]
 
 
+@rank_zero_only
 def tell(name: str, outcome: fit.Outcome) -> None:
     """The result on stdout: where the weights are, and what they are worth."""
     click.echo(
@@ -56,13 +70,35 @@ def tell(name: str, outcome: fit.Outcome) -> None:
     )
 
 
+def log(text: str) -> None:
+    """What a run says of its way, on stderr."""
+    click.echo(text, err=True)
+
+
 @click.command("train")
-@click.argument("recipe", type=click.Path(path_type=Path))
+@click.argument("recipe", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--from", "begin", metavar="WEIGHTS", help="Begin from these: a .safetensors file, or student or teacher."
+)
+@click.option(
+    "-i", "--input", "lines", multiple=True, type=click.Path(path_type=Path), help="In place of its lines."
+)  # fmt: skip
 @run_options
-def train(recipe: Path, output: Path, max_time: float | None, device: str, workers: int) -> None:
-    """Train a network as RECIPE (YAML) says. A run that was cut off goes on where it was saved."""
-    outcome = fit.train(
-        load_recipe(TrainRecipe, recipe), recipe, output, max_time=max_time, device=device, workers=workers,
-        progress=sys.stderr.isatty(), say=lambda text: click.echo(text, err=True),
-    )  # fmt: skip
-    tell("weights", outcome)
+def train(
+    recipe: Path | None, begin: str | None, lines: tuple[Path, ...], output: Path, max_time: float | None,
+    machine: fit.Machine,
+) -> None:  # fmt: skip
+    """Train a network as RECIPE (YAML) says. A run that was cut off goes on where it was saved.
+
+    Without RECIPE, weights are adapted to some lines: htrjand train --from student -i mine.parquet -o runs/mine
+    """
+    if recipe is None and not (begin and lines):
+        raise UsageError("name a recipe, or give --from and -i to adapt weights to lines")
+    path = recipe or adapt.RECIPE
+    loaded = load_recipe(TrainRecipe, path)
+    if lines:
+        loaded = replace(loaded, data=replace(loaded.data, lines=tuple(str(line.resolve()) for line in lines)))
+    if begin:
+        weights = adapt.find_weights(begin)
+        loaded = replace(loaded, begin=str(weights), network=load_card(weights).network)
+    tell("weights", fit.train(loaded, path, output, max_time=max_time, machine=machine, say=log))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +21,7 @@ SCHEMA = pa.schema(
     + [("image", pa.binary()), ("width", pa.int32()), ("height", pa.int32())]
 )
 SPLITS = ("train", "val", "test")
+ROW_GROUP = 256  # lines a row group: what a run that streams its images reads at a time
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,14 @@ class LineRow:
             raise HtrjandError(f"line {self.id} of {self.dataset}: {error}") from error
 
 
+class Place(NamedTuple):
+    """Where the image of a line stands: file, row group, and row within that."""
+
+    path: Path
+    group: int
+    row: int
+
+
 def data_dir() -> Path:
     """The folder of the real lines: HTRJAND_DATA, or `shared/data` beside the repository where it exists."""
     named = os.environ.get("HTRJAND_DATA")
@@ -59,6 +70,7 @@ def read_lines(
     split: str | None = None,
     *,
     core: bool = False,
+    whole: Iterable[str] = (),
     exclude: Iterable[str] = (),
     limit: int | None = None,
 ) -> Iterator[LineRow]:
@@ -68,6 +80,7 @@ def read_lines(
         paths: one file or several, or folders of them.
         split: train, val or test; None for all.
         core: only rows whose `core` column is true; a file without that column is taken whole.
+        whole: datasets of which every line is taken all the same.
         exclude: datasets to leave out.
         limit: how many lines at most.
 
@@ -75,20 +88,43 @@ def read_lines(
         HtrjandError: a file is missing, cut short, or lacks a column.
         UsageError: the split has another name.
     """
+    for row, _ in placed_lines(paths, split, core=core, whole=whole, exclude=exclude, limit=limit):
+        yield row
+
+
+def placed_lines(
+    paths: str | Path | Iterable[str | Path],
+    split: str | None = None,
+    *,
+    core: bool = False,
+    whole: Iterable[str] = (),
+    exclude: Iterable[str] = (),
+    limit: int | None = None,
+    images: bool = True,
+) -> Iterator[tuple[LineRow, Place]]:
+    """As `read_lines`, each with the place of its image; with `images` off the images are left there (`b""`)."""
     if split not in (None, *SPLITS):
         raise UsageError(f"split {split!r}: it is one of {', '.join(SPLITS)}")
-    left_out = set(exclude)
+    every, left_out = set(whole), set(exclude)
     count = 0
     for path in parquet_files(paths):
-        for batch in record_batches(path, core):
-            for row in batch.to_pylist():
+        for group, first, batch in record_batches(path, core, images):
+            for number, row in enumerate(batch.to_pylist(), first):
                 if None in row.values() or min(row["width"], row["height"]) < 1:
                     raise HtrjandError(f"{path}: line {row['id']} lacks a value or has no size; write the file again")
-                if row.pop("core", True) and split in (None, row["split"]) and row["dataset"] not in left_out:
-                    yield LineRow(**row)
+                wanted = row.pop("core", True) or row["dataset"] in every
+                if wanted and split in (None, row["split"]) and row["dataset"] not in left_out:
+                    yield LineRow(**{"image": b""} | row), Place(path, group, number)
                     count += 1
                     if count == limit:
                         return
+
+
+def read_images(path: Path, group: int) -> list[bytes]:
+    """The encoded images of one row group, in its order."""
+    with opened(path) as file:
+        images: list[bytes] = file.read_row_group(group, columns=["image"]).column("image").to_pylist()
+        return images
 
 
 def spread(rows: Iterable[LineRow], count: int, seed: int = 0) -> list[LineRow]:
@@ -106,7 +142,7 @@ def spread(rows: Iterable[LineRow], count: int, seed: int = 0) -> list[LineRow]:
 def write_lines(path: Path, rows: Iterable[LineRow]) -> None:
     """Writes rows to one Parquet file (not atomic: hand it the path of `atomic_path`)."""
     columns = [{name: getattr(row, name) for name in SCHEMA.names} for row in rows]
-    pq.write_table(pa.Table.from_pylist(columns, schema=SCHEMA), path)
+    pq.write_table(pa.Table.from_pylist(columns, schema=SCHEMA), path, row_group_size=ROW_GROUP)
 
 
 def parquet_files(paths: str | Path | Iterable[str | Path]) -> list[Path]:
@@ -121,15 +157,27 @@ def parquet_files(paths: str | Path | Iterable[str | Path]) -> list[Path]:
     return found
 
 
-def record_batches(path: Path, core: bool) -> Iterator[pa.RecordBatch]:
-    """The batches of one file, with the contract's columns (and `core` where it is asked for and there)."""
+def record_batches(path: Path, core: bool, images: bool) -> Iterator[tuple[int, int, pa.RecordBatch]]:
+    """Row group, first row within it, and rows: the contract's columns (and `core` where asked for and there)."""
+    with opened(path) as file:
+        missing = [name for name in SCHEMA.names if name not in file.schema_arrow.names]
+        if missing:
+            raise HtrjandError(f"{path}: no column {', '.join(missing)}; a line file has {', '.join(SCHEMA.names)}")
+        extra = ["core"] if core and "core" in file.schema_arrow.names else []
+        columns = [name for name in SCHEMA.names if images or name != "image"] + extra
+        for group in range(file.num_row_groups):
+            first = 0
+            for batch in file.iter_batches(ROW_GROUP, row_groups=[group], columns=columns):
+                yield group, first, batch
+                first += batch.num_rows
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[pq.ParquetFile]:
+    """A Parquet file; an HtrjandError names it where it is missing or cannot be read."""
     try:
         with pq.ParquetFile(path) as file:
-            missing = [name for name in SCHEMA.names if name not in file.schema_arrow.names]
-            if missing:
-                raise HtrjandError(f"{path}: no column {', '.join(missing)}; a line file has {', '.join(SCHEMA.names)}")
-            extra = ["core"] if core and "core" in file.schema_arrow.names else []
-            yield from file.iter_batches(256, columns=[*SCHEMA.names, *extra])
+            yield file
     except FileNotFoundError as error:
         raise HtrjandError(f"{path}: no such file; check the path") from error
     except (pa.ArrowException, OSError) as error:

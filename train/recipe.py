@@ -25,15 +25,40 @@ class DataRecipe:
     """Which lines: paths are relative to the recipe, or to the data folder where they are not found there."""
 
     lines: tuple[str, ...] = ("lines",)
-    core: bool = False
+    core: bool = False  # only the lines that their files mark as core
+    whole: tuple[str, ...] = ()  # datasets of which training takes every line all the same
     exclude: tuple[str, ...] = ()
     limit: int | None = None
+    stream: bool = False  # leave the images in their files, for more lines than the memory holds
+    hold_out: float = 0.0  # share of the training lines to choose by, where the files hold no validation lines
+    temperature: float = 1.0  # a dataset of n lines is drawn by n^(1/temperature): more evens small and large ones out
     least: int = 1  # a character rarer than this in the training lines is left out, and its lines with it
     too_narrow: str = "error"  # or skip: what to do with a line whose text needs more frames than its image has
     val_lines: int = 600  # about how many of the validation lines, spread over them, decide which weights are kept
 
     def __post_init__(self) -> None:
         at_least_one(self, "least", "val_lines", *(["limit"] if self.limit is not None else []))
+        if not 0 <= self.hold_out < 1:
+            raise ValueError(f"hold_out: from 0 to less than 1, got {self.hold_out}")
+        if self.temperature <= 0:
+            raise ValueError(f"temperature: more than 0, got {self.temperature}")
+
+
+@dataclass(frozen=True)
+class StageRecipe:
+    """A stage of a curriculum: what differs in it from the rest of the run."""
+
+    name: str
+    share: float = 1.0  # of the run's lines; the shares of all stages need not sum to one
+    mix: dict[str, float] = field(default_factory=dict)  # dataset: how many times as many of its lines; 0 for none
+    easiest: float = 1.0  # share of each dataset's lines, those with the shortest texts
+    strength: float = 1.0  # times every distortion
+
+    def __post_init__(self) -> None:
+        if self.share <= 0 or not 0 < self.easiest <= 1:
+            raise ValueError(f"stage {self.name}: share and easiest: more than 0, and easiest at most 1")
+        if self.strength < 0 or min(self.mix.values(), default=0) < 0:
+            raise ValueError(f"stage {self.name}: strength and mix: 0 or more")
 
 
 @dataclass(frozen=True)
@@ -43,7 +68,11 @@ class TrainRecipe:
     data: DataRecipe = field(default_factory=DataRecipe)
     network: NetworkRecipe = field(default_factory=NetworkRecipe)
     augment: AugmentRecipe = field(default_factory=AugmentRecipe)
+    stages: tuple[StageRecipe, ...] = ()  # the curriculum; none: one stage of everything
     begin: str | None = None  # weights (.safetensors) to begin from, relative to the recipe; their charset is kept
+    grow: bool = False  # give the weights of `begin` the characters of the training lines that they lack
+    freeze: int = 0  # convolution blocks, from the pixels on, that stay as they are
+    patience: int | None = None  # validations without a better one after which the run ends
     lines: int = 300_000  # to see, each time one is shown
     batch_columns: int = 14_336  # of pixels: 16 lines of 896
     peak_rate: float = 2e-3
@@ -51,6 +80,7 @@ class TrainRecipe:
     weight_decay: float = 0.01
     clip: float = 1.0  # norm of the gradient
     shortcut: float = 0.1  # weight of the CTC loss on the CNN alone
+    origin: float = 0.0  # weight of a head that names each line's dataset, left out of the weights
     ema: float = 0.999
     bf16: bool = True
     seed: int = 1
@@ -59,6 +89,10 @@ class TrainRecipe:
 
     def __post_init__(self) -> None:
         at_least_one(self, "lines", "batch_columns", "val_every", "save_every")
+        if self.patience is not None:
+            at_least_one(self, "patience")
+        if not 0 <= self.freeze <= len(self.network.channels):
+            raise ValueError(f"freeze: from 0 to {len(self.network.channels)} blocks, got {self.freeze}")
 
 
 def at_least_one(recipe: Any, *names: str) -> None:

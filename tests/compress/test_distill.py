@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from generated import TINY
+from generated import CPU, TINY
 
 from htrjand.compress.distill import DistillRecipe, distil, frame_kl, inherit
 from htrjand.runtime.errors import UsageError
@@ -74,7 +74,7 @@ def distil_recipe(tiny_run: Path, **changes: object) -> Path:
 
 def test_student_and_control_are_trained_alike_and_both_reported(tiny_run: Path, tmp_path: Path) -> None:
     path = distil_recipe(tiny_run, inherit=False)
-    outcomes = distil(load_recipe(DistillRecipe, path), path, tmp_path, device="cpu", progress=False)
+    outcomes = distil(load_recipe(DistillRecipe, path), path, tmp_path, machine=CPU)
     assert outcomes.keys() == {"student", "control"}
     assert outcomes["student"].lines_seen == outcomes["control"].lines_seen >= 800
     head = (tmp_path / "student" / "log" / "from-step-0" / "metrics.csv").read_text().splitlines()[0]
@@ -103,4 +103,4 @@ def test_an_unknown_key_and_a_missing_teacher_are_explained(tiny_run: Path, tmp_
     path = distil_recipe(tiny_run)
     path.write_text(path.read_text().replace("run/weights", "run/nothing"), encoding="utf-8")
     with pytest.raises(Exception, match=r"nothing\.safetensors: no such file"):
-        distil(load_recipe(DistillRecipe, path), path, tmp_path, device="cpu", progress=False)
+        distil(load_recipe(DistillRecipe, path), path, tmp_path, machine=CPU)

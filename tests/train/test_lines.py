@@ -14,7 +14,9 @@ from generated import printed_row
 from htrjand.runtime.errors import HtrjandError, UsageError
 from htrjand.train.batches import examples
 from htrjand.train.charset import build_charset, encode, frames_needed
-from htrjand.train.lines import SCHEMA, data_dir, parquet_files, read_lines, spread, write_lines
+from htrjand.train.lines import SCHEMA, Place, data_dir, parquet_files, read_lines, spread, write_lines
+
+PLACE = Place(Path("lines.parquet"), 0, 0)
 
 
 @pytest.fixture
@@ -106,8 +108,8 @@ def test_a_text_longer_than_its_frames_is_an_error_or_left_out() -> None:
     narrow = replace(printed_row("ab" * 60, "9"), width=120)
     charset = ("", "a", "b")
     with pytest.raises(HtrjandError, match=r"line 9 of printed: 120 characters need 120 frames .* give 32"):
-        examples(iter([narrow]), charset, "error")
-    kept, skipped = examples(iter([narrow, printed_row("ab", "1")]), charset, "skip")
+        examples([(narrow, PLACE)], charset, "error")
+    kept, skipped = examples([(narrow, PLACE), (printed_row("ab", "1"), PLACE)], charset, "skip")
     assert [example.row.id for example in kept] == ["1"]
     assert skipped["more text than frames"] == 1
 

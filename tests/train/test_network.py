@@ -66,7 +66,9 @@ def test_a_frame_for_four_pixels() -> None:
 
 def test_gradients_reach_every_parameter() -> None:
     network = Network(STUDENT, CLASSES)
-    logits, shortcut = network.both(torch.rand(2, 1, 64, 256) * 255, torch.tensor([256, 192]))
+    widths = torch.tensor([256, 192])
+    columns = network.features(torch.rand(2, 1, 64, 256) * 255, widths)
+    logits, shortcut = network.scores(columns, widths), network.shortcut(columns)
     (logits.square().mean() + shortcut.square().mean()).backward()  # type: ignore[no-untyped-call]
     without = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     # A bias of all keys shifts every score of a query alike: softmax cancels it. It is a third of each qkv bias.

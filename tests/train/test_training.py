@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from generated import TEXTS, TINY, printed_row
+from generated import CPU, TEXTS, TINY, printed_row
 
 from htrjand.cli import main
 from htrjand.compress.distill import DistillRecipe
@@ -24,15 +24,16 @@ from htrjand.runtime.errors import HtrjandError, UsageError
 from htrjand.train.augment import AugmentRecipe, augment
 from htrjand.train.batches import BUCKET, Example, LineBatches
 from htrjand.train.checkpoint import Card, load_card, load_network, load_tensors
-from htrjand.train.fit import Trainee, train
+from htrjand.train.fit import train
 from htrjand.train.lines import read_lines, write_lines
 from htrjand.train.network import STUDENT, TEACHER, Network, NetworkRecipe
 from htrjand.train.reader import TorchRecognizer
 from htrjand.train.recipe import TrainRecipe, load_recipe
+from htrjand.train.trainee import Trainee
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / ".paths")}
-OFF = AugmentRecipe(*[0.0] * 12)
+OFF = AugmentRecipe(*[0.0] * 14)
 SMALL = NetworkRecipe(channels=(8, 12, 16, 16, 24), dim=32, heads=2, feed=64, blocks=1)
 
 
@@ -88,7 +89,7 @@ def test_a_killed_run_ends_with_the_same_weights(tmp_path: Path) -> None:
 def test_a_finished_run_is_not_done_again(tiny_run: Path) -> None:
     before = (tiny_run / "run" / "state.safetensors").read_bytes()
     recipe = load_recipe(TrainRecipe, tiny_run / "tiny.yaml")
-    outcome = train(recipe, tiny_run / "tiny.yaml", tiny_run / "run", device="cpu", progress=False)
+    outcome = train(recipe, tiny_run / "tiny.yaml", tiny_run / "run", machine=CPU)
     assert outcome.lines_seen >= recipe.lines
     assert (tiny_run / "run" / "state.safetensors").read_bytes() == before
 
@@ -97,13 +98,13 @@ def test_a_folder_with_a_run_of_another_recipe_is_refused(tiny_run: Path) -> Non
     other = tiny_run / "other.yaml"
     other.write_text(TINY + "clip: 2.0\n", encoding="utf-8")
     with pytest.raises(UsageError, match="another recipe"):
-        train(load_recipe(TrainRecipe, other), other, tiny_run / "run", device="cpu", progress=False)
+        train(load_recipe(TrainRecipe, other), other, tiny_run / "run", machine=CPU)
 
 
 def test_the_time_ends_a_run(tiny_run: Path, tmp_path: Path) -> None:
     path = tiny_run / "long.yaml"
     path.write_text(TINY.replace("lines: 1600", "lines: 10000000"), encoding="utf-8")
-    outcome = train(load_recipe(TrainRecipe, path), path, tmp_path, max_time=2.0, device="cpu", progress=False)
+    outcome = train(load_recipe(TrainRecipe, path), path, tmp_path, max_time=2.0, machine=CPU)
     assert 0 < outcome.lines_seen < 10_000_000
 
 
@@ -215,7 +216,7 @@ def test_other_lines_under_the_same_recipe_are_refused(tiny_run: Path, tmp_path:
     write_lines(tmp_path / "lines.parquet", rows[1:])
     shutil.copytree(tiny_run / "run", tmp_path / "run")
     with pytest.raises(UsageError, match="on other lines"):
-        train(load_recipe(TrainRecipe, tmp_path / "tiny.yaml"), tmp_path / "tiny.yaml", tmp_path / "run", device="cpu")
+        train(load_recipe(TrainRecipe, tmp_path / "tiny.yaml"), tmp_path / "tiny.yaml", tmp_path / "run", machine=CPU)
 
 
 def test_a_broken_image_is_named_from_a_worker_too(tmp_path: Path) -> None:
@@ -224,7 +225,7 @@ def test_a_broken_image_is_named_from_a_worker_too(tmp_path: Path) -> None:
     write_lines(tmp_path / "lines.parquet", [replace(printed_row("ab", "17"), image=good.image[:60]), good])
     recipe = load_recipe(TrainRecipe, tmp_path / "tiny.yaml")
     with pytest.raises(HtrjandError, match=r"^line 17 of printed: ") as caught:
-        train(recipe, tmp_path / "tiny.yaml", tmp_path / "run", device="cpu", workers=1, progress=False)
+        train(recipe, tmp_path / "tiny.yaml", tmp_path / "run", machine=replace(CPU, workers=1))
     assert "\n" not in str(caught.value)
 
 
@@ -232,7 +233,7 @@ def test_a_broken_image_is_named_from_a_worker_too(tmp_path: Path) -> None:
 def test_a_gpu_that_is_not_there(tiny_run: Path, tmp_path: Path) -> None:
     recipe = load_recipe(TrainRecipe, tiny_run / "tiny.yaml")
     with pytest.raises(UsageError, match="finds no GPU"):
-        train(recipe, tiny_run / "tiny.yaml", tmp_path, device="gpu", progress=False)
+        train(recipe, tiny_run / "tiny.yaml", tmp_path, machine=replace(CPU, device="gpu"))
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tiny_run: Path) -> None:

@@ -29,6 +29,7 @@ class NetworkRecipe:
     feed: int = 424
     blocks: int = 2
     dropout: float = 0.0
+    layer_drop: float = 0.0  # chance that a step leaves out a block between the first and the last (Fan 2020)
     gate: bool = True
     squeeze_excite: bool = True
     self_attention: bool = True
@@ -53,9 +54,10 @@ class Network(nn.Module):
     Args:
         recipe: its shape.
         classes: characters and the blank (class 0).
+        origins: datasets that a head in training is to tell apart; 0 for no such head.
     """
 
-    def __init__(self, recipe: NetworkRecipe, classes: int) -> None:
+    def __init__(self, recipe: NetworkRecipe, classes: int, origins: int = 0) -> None:
         super().__init__()
         self.recipe = recipe
         widths = (1, *recipe.channels)
@@ -76,6 +78,7 @@ class Network(nn.Module):
         self.skip = nn.Linear(recipe.dim, recipe.dim, bias=False)  # what a single column of 4 pixels shows
         self.head = nn.Linear(recipe.dim, classes)
         self.shortcut = nn.Linear(recipe.dim, classes)  # CTC on the CNN alone, for training (Retsinas 2022)
+        self.origin = nn.Linear(recipe.dim, origins) if origins else None
 
     def forward(self, image: Tensor, widths: Tensor | None = None) -> Tensor:
         """Scores of each frame.
@@ -89,13 +92,8 @@ class Network(nn.Module):
         """
         return self.scores(self.features(image, widths), widths)
 
-    def both(self, image: Tensor, widths: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits of the head and of the shortcut, each [N, W/4, V]: what training takes its losses of."""
-        x = self.features(image, widths)  # N, W/4, D
-        shortcut: Tensor = self.shortcut(x)
-        return self.scores(x, widths), shortcut.float()
-
     def features(self, image: Tensor, widths: Tensor | None) -> Tensor:
+        """What the CNN makes of each column of 4 pixels [N, W/4, D]; `shortcut` and `scores` read it."""
         mask = None
         if widths is not None:
             mask = column_mask(widths, image.shape[3])  # N, 1, 1, W
@@ -107,17 +105,27 @@ class Network(nn.Module):
         return columns
 
     def scores(self, columns: Tensor, widths: Tensor | None) -> Tensor:
+        """Logits [N, W/4, V] of the columns."""
         x = columns[:, :: TOKEN_STRIDE // FRAME_STRIDE]  # N, T, D
         padding = None
         if widths is not None:
             real = torch.arange(x.shape[1], device=x.device) < widths[:, None] // TOKEN_STRIDE  # N, T
             padding = (~real).float()[:, None, None, :] * FAR  # N, 1, 1, T
-        for block in self.attention:
+        for place, block in enumerate(self.attention):
+            inner = 0 < place < len(self.attention) - 1
+            if self.training and inner and torch.rand(()) < self.recipe.layer_drop:
+                continue
             x = block(x, padding)
         x = self.split(self.norm(x))  # N, T, 2·D
         x = F.relu(x.reshape(columns.shape) + self.skip(columns))  # N, W/4, D
         logits: Tensor = self.head(x)  # N, W/4, V
         return logits.float()
+
+
+def pooled(columns: Tensor, widths: Tensor) -> Tensor:
+    """The mean of the real columns [N, D] of columns [N, W/4, D]."""
+    real = (torch.arange(columns.shape[1], device=columns.device) < widths[:, None] // FRAME_STRIDE).float()  # N, T
+    return (columns.float() * real[..., None]).sum(1) / real.sum(1, keepdim=True)
 
 
 def column_mask(widths: Tensor, width: int) -> Tensor:

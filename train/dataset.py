@@ -1,0 +1,101 @@
+"""What a run trains on and chooses by: lines of a recipe, encoded, and the part of them that a stage takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..runtime.errors import UsageError
+from .batches import Example, LineBatches, Turn, draws, examples
+from .charset import build_charset
+from .lines import LineRow, Place, placed_lines
+from .recipe import DataRecipe, StageRecipe, TrainRecipe, find_data
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a run trains on and chooses by; `origins` are the names of the datasets of the training lines, in order."""
+
+    charset: tuple[str, ...]
+    train: list[Example]
+    val: list[Example]
+    notes: str
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        return tuple(sorted({line.row.dataset for line in self.train}))
+
+
+def load_data(
+    recipe: DataRecipe, recipe_path: Path, charset: tuple[str, ...] | None = None, grow: bool = False
+) -> Data:
+    """Reads the train and val lines of a recipe.
+
+    Args:
+        charset: of the weights that the run begins from; built from the training lines unless given.
+        grow: give `charset` what the training lines have and it lacks, at its end.
+    """
+    paths = find_data(recipe.lines, recipe_path)
+
+    def rows(split: str, images: bool) -> Iterator[tuple[LineRow, Place]]:
+        training = split == "train"
+        return placed_lines(
+            paths, split, core=recipe.core, whole=recipe.whole if training else (), exclude=recipe.exclude,
+            limit=recipe.limit if training else None, images=images,
+        )  # fmt: skip
+
+    if charset is None or grow:
+        found = build_charset((row.text for row, _ in rows("train", False)), recipe.least)
+        charset = (*charset, *(char for char in found if char not in charset)) if charset else found
+    train, skipped = examples(rows("train", not recipe.stream), charset, recipe.too_narrow)
+    val, _ = examples(rows("val", not recipe.stream), charset, recipe.too_narrow)
+    held = ""
+    if not val and recipe.hold_out:
+        train, val = hold_out(train, recipe.hold_out)
+        held = "; no line of the files is for validation: some of the training lines are held out for it"
+    spread = val[:: max(1, -(-len(val) // recipe.val_lines))]
+    left_out = "; ".join(f"{count} left out: {reason}" for reason, count in skipped.items() if count)
+    notes = f"{len(train)} training lines, {len(spread)} of {len(val)} validation lines, {len(charset)} classes{held}"
+    return Data(charset, train, spread, f"{notes}; {left_out}" if left_out else notes)
+
+
+def hold_out(lines: list[Example], share: float) -> tuple[list[Example], list[Example]]:
+    """Training lines and a share of them, evenly spread, to choose by."""
+    numbers = np.arange(len(lines))
+    held = np.floor((numbers + 1) * share) > np.floor(numbers * share)
+    return [line for line, out in zip(lines, held, strict=True) if not out], [
+        line for line, out in zip(lines, held, strict=True) if out
+    ]
+
+
+def stage_batches(
+    data: Data, recipe: TrainRecipe, stage: StageRecipe, number: int, began: int, step: int, turn: Turn
+) -> LineBatches:
+    """The training batches of one stage, from `step` on; the stage began at the step `began`.
+
+    Raises:
+        UsageError: its mix names a dataset that is not there.
+    """
+    unknown = set(stage.mix) - set(data.origins)
+    if unknown:
+        raise UsageError(f"stage {stage.name}: no training line of {', '.join(sorted(unknown))}; there are "
+                         f"{', '.join(data.origins)}")  # fmt: skip
+    lines = easiest([line for line in data.train if stage.mix.get(line.row.dataset, 1.0)], stage.easiest)
+    return LineBatches(
+        lines, recipe.batch_columns, recipe.augment.scale * min(1.0, stage.strength), (recipe.seed, number), step,
+        began=began, often=draws(lines, recipe.data.temperature, stage.mix), turn=turn, origins=data.origins,
+    )  # fmt: skip
+
+
+def easiest(lines: list[Example], share: float) -> list[Example]:
+    """The given share of each dataset's lines: those with the shortest texts, in the order they came."""
+    if share >= 1:
+        return lines
+    lengths: dict[str, list[int]] = {}
+    for line in lines:
+        lengths.setdefault(line.row.dataset, []).append(len(line.classes))
+    longest = {name: np.quantile(counts, share, method="higher") for name, counts in lengths.items()}
+    return [line for line in lines if len(line.classes) <= longest[line.row.dataset]]

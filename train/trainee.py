@@ -1,0 +1,220 @@
+"""A network in training, as Lightning drives it: losses, rate, moving average, validation, and what is saved."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import hashlib
+import json
+import math
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..runtime.errors import UsageError
+from .augment import AugmentRecipe, augment
+from .batches import Batch
+from .checkpoint import Card, load_state, read_rest, save_network, save_state
+from .losses import count_errors, ctc_loss
+from .network import Network, pooled
+from .recipe import StageRecipe, TrainRecipe, to_json
+
+STATE = "state.safetensors"
+PROGRESS = ("step", "seen", "spent", "best", "stage", "began", "stale")
+
+
+class Trainee(lightning.LightningModule):
+    """A network in training, with the moving average of its weights that validation and the outcome are taken from."""
+
+    def __init__(self, recipe: TrainRecipe, network: Network, card: Card, out: Path, max_time: float | None) -> None:
+        super().__init__()
+        self.recipe, self.network, self.card, self.out, self.max_time = recipe, network, card, out, max_time
+        self.signature = to_json(recipe)  # a saved run goes on only under the same
+        self.average = copy.deepcopy(network).eval().requires_grad_(False)
+        network.convs[: recipe.freeze].requires_grad_(False)
+        self.stages = recipe.stages or (StageRecipe("all"),)
+        self.stage = 0  # the one that is on, and the step it began at
+        self.began = 0
+        self.step = self.seen = self.stale = 0
+        self.spent = 0.0  # seconds, validation and earlier parts of the run included
+        self.clock = time.perf_counter()
+        self.best = math.inf
+        self.errors = self.length = 0
+
+    def progress(self) -> float:
+        """The share of the run that is done: of its lines, or of its time where that is more; 1 when it has settled."""
+        if self.recipe.patience is not None and self.stale >= self.recipe.patience:
+            return 1.0
+        return min(1.0, max(self.seen / self.recipe.lines, self.spent / self.max_time if self.max_time else 0.0))
+
+    def stage_end(self) -> float:
+        """The progress at which the stage that is on ends."""
+        shares = [stage.share for stage in self.stages]
+        return 1.0 if self.stage + 1 == len(shares) else sum(shares[: self.stage + 1]) / sum(shares)
+
+    def rate(self) -> float:
+        """Linear warm-up, then a cosine that ends at nothing when the lines or the time do."""
+        ramp = min(1.0, (self.step + 1) / self.recipe.warm_up) if self.recipe.warm_up else 1.0
+        return self.recipe.peak_rate * ramp * (0.5 + 0.5 * math.cos(math.pi * self.progress()))
+
+    def distortions(self) -> AugmentRecipe:
+        """Those of the recipe, by the strength of the stage that is on."""
+        recipe, strength = self.recipe.augment, self.stages[self.stage].strength
+        stronger = {field.name: getattr(recipe, field.name) * strength for field in dataclasses.fields(recipe)}
+        return recipe if strength == 1 else AugmentRecipe(**stronger)
+
+    def losses(self, image: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """The terms whose sum is minimised; `image` float [N, 1, 64, W] is augmented."""
+        return self.ctc_terms(image, batch)[0]
+
+    def ctc_terms(self, image: Tensor, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
+        """The losses (CTC of the head and of the shortcut, the dataset's name), and the head's logits [N, T, V]."""
+        columns = self.network.features(image, batch.targets)  # N, T, D
+        logits = self.network.scores(columns, batch.targets)  # N, T, V
+        shortcut = self.network.shortcut(columns).float()  # N, T, V
+        terms = {"ctc": ctc_loss(logits, batch), "shortcut": self.recipe.shortcut * ctc_loss(shortcut, batch)}
+        if self.network.origin is not None:
+            names = self.network.origin(pooled(columns, batch.targets)).float()  # N, datasets
+            terms["origin"] = self.recipe.origin * F.cross_entropy(names, batch.origins)
+        return terms, logits
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        torch.manual_seed(self.recipe.seed * 1_000_003 + batch.step)  # dropout: a resumed run draws the same
+        seed = self.recipe.seed + batch.number
+        image = augment(batch.image, batch.sources, batch.targets, batch.width, self.distortions(), seed)
+        terms = self.losses(image, batch)
+        self.log_dict({name: term.detach() for name, term in terms.items()}, prog_bar=True)
+        return torch.stack(list(terms.values())).sum()
+
+    def train(self, mode: bool = True) -> Trainee:
+        super().train(mode)
+        self.average.eval()
+        self.network.convs[: self.recipe.freeze].eval()  # their batch norms stay too
+        return self
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = self.rate()
+
+    @torch.no_grad()
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        now = time.perf_counter()
+        lines, spent = self.over_all(len(batch.lengths), now - self.clock)
+        if self.trainer.world_size > 1:
+            average_buffers(self.network)
+        decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
+        for mean, new in zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(new, 1 - decay)
+            else:
+                mean.copy_(new)
+        self.step, self.seen = batch.step + 1, self.seen + int(lines)
+        self.spent, self.clock = self.spent + spent / self.trainer.world_size, now
+        if self.step % 20 == 0:
+            speed = {"lines_per_second": self.seen / self.spent, "rate": self.rate(), "stage": float(self.stage)}
+            self.log_dict(speed, prog_bar=True)
+        self.trainer.should_stop = self.progress() >= self.stage_end()
+        validates = self.trainer.should_stop or self.step % self.recipe.val_every == 0  # then it is saved after that
+        if self.step % self.recipe.save_every == 0 and not validates:
+            self.save()
+
+    def over_all(self, *numbers: float) -> list[float]:
+        """Each number summed over the processes of the run."""
+        if self.trainer.world_size == 1:
+            return list(numbers)
+        sums = torch.tensor(numbers, dtype=torch.float64, device=self.device)
+        torch.distributed.all_reduce(sums)
+        return list(map(float, sums.tolist()))
+
+    def on_train_start(self) -> None:
+        if self.step:
+            load_state(self.out / STATE, self.network, self.trainer.optimizers[0], self.average.state_dict())
+            done = self.trainer.fit_loop.epoch_loop.batch_progress.total
+            done.ready = self.step  # so that it validates when an unbroken run does
+        self.clock = time.perf_counter()
+
+    def on_validation_epoch_start(self) -> None:
+        self.errors = self.length = 0
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        errors, length = count_errors(self.average(batch.image, batch.targets), batch)
+        self.errors, self.length = self.errors + errors, self.length + length
+
+    def on_validation_epoch_end(self) -> None:
+        errors, length = self.over_all(self.errors, self.length)
+        cer = 100 * errors / max(1, length)
+        self.log("val_cer", cer, prog_bar=True, rank_zero_only=True)
+        better = cer <= self.best
+        self.stale = 0 if cer < self.best else self.stale + 1
+        if better:
+            self.best = cer
+            if self.trainer.is_global_zero:
+                save_network(self.out / "weights.safetensors", weights_of(self.average), self.earned(cer))
+        if self.progress() >= 1:
+            self.trainer.should_stop = True
+        self.save()
+
+    def earned(self, cer: float) -> Card:
+        """The card of the weights as they are now."""
+        return replace(self.card, lines_seen=self.seen, val_cer=round(cer, 3))
+
+    def save(self) -> None:
+        """Writes all that the run needs to go on as if it had never stopped; one process does it for all."""
+        if self.trainer.is_global_zero:
+            rest = {key: getattr(self, key) for key in ("signature", *PROGRESS)} | {"card": fingerprint(self.card)}
+            save_state(self.out / STATE, self.network, self.trainer.optimizers[0], self.average.state_dict(), rest)
+        self.trainer.strategy.barrier("saved")
+
+    def resume(self) -> None:
+        """Reads how far the run in `out` had come; its tensors follow once the optimiser exists."""
+        if not (self.out / STATE).exists():
+            return
+        rest = read_rest(self.out / STATE)
+        if rest["signature"] != self.signature:
+            raise UsageError(f"{self.out}: holds a run of another recipe; choose another folder with -o, or remove it")
+        if rest["card"] != fingerprint(self.card):
+            raise UsageError(
+                f"{self.out}: holds a run on other lines, with another teacher or other first weights; choose another "
+                "folder with -o, or remove it"
+            )
+        for key in PROGRESS:
+            setattr(self, key, rest[key])
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        matrices = [p for p in self.network.parameters() if p.requires_grad and p.ndim > 1]
+        vectors = [p for p in self.network.parameters() if p.requires_grad and p.ndim <= 1]
+        groups = [
+            {"params": matrices, "weight_decay": self.recipe.weight_decay},
+            {"params": vectors, "weight_decay": 0.0},
+        ]
+        return torch.optim.AdamW(groups, lr=self.recipe.peak_rate)
+
+
+def weights_of(network: Network) -> dict[str, Tensor]:
+    """What is kept of a network: without counters of training, and without the head that names datasets."""
+    return {
+        name: tensor
+        for name, tensor in network.state_dict().items()
+        if not name.endswith("num_batches_tracked") and not name.startswith("origin.")
+    }
+
+
+def average_buffers(network: nn.Module) -> None:
+    """The running statistics of batch norms, averaged over the processes: each saw other lines."""
+    buffers = [buffer for buffer in network.buffers() if buffer.is_floating_point()]
+    flat = torch.cat([buffer.flatten() for buffer in buffers])
+    torch.distributed.all_reduce(flat)
+    parts = (flat / torch.distributed.get_world_size()).split([buffer.numel() for buffer in buffers])
+    for buffer, part in zip(buffers, parts, strict=True):
+        buffer.copy_(part.reshape(buffer.shape))
+
+
+def fingerprint(card: Card) -> str:
+    """What a run's lines, charset, network and ancestors come to: a saved run goes on only with the same."""
+    return hashlib.sha256(json.dumps(asdict(card), sort_keys=True).encode()).hexdigest()
