@@ -1,7 +1,9 @@
 # make demo      read the bundled sample, compress the bundled student anew, print the table (needs no other data)
 # make test      lint, type-check and test, with everything installed
 # make lint      ruff and mypy alone
+# make bench-train  lines a second of training on this machine, and where the time goes
 # make sample    draw the bundled sample again from its fonts (needs npm)
+# make fonts     fetch the fonts that `htrjand data synth` draws with into build/fonts (needs npm; on Debian more, by apt-get)
 #
 # Needed: Python 3.11 or later with its venv module, and make. All else goes into .venv.
 
@@ -21,7 +23,7 @@ FONTS := build/fonts
 # A stamp a set of extras: installed again when what is to be installed changes, over what is there.
 install = echo "installing into $(VENV); the first time takes minutes" && $(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[$(1)]' && touch $@
 
-.PHONY: demo test lint sample
+.PHONY: demo test lint sample bench-train
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/demo.stamp
@@ -42,10 +44,19 @@ lint: $(VENV)/test.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+bench-train: $(VENV)/demo.stamp
+	$(BIN)/python -m htrjand.train.speed
+
 sample: $(VENV)/demo.stamp
 	mkdir -p $(FONTS)
 	npm install --prefix $(FONTS) --no-save --no-package-lock --no-audit --no-fund $$($(BIN)/python -m htrjand.train.sample)
 	$(BIN)/python -m htrjand.train.sample $(FONTS) $(SAMPLE)
+
+fonts: $(VENV)/demo.stamp
+	mkdir -p $(FONTS)/debian
+	npm install --prefix $(FONTS) --no-save --no-package-lock --no-audit --no-fund $$($(BIN)/python -m htrjand.train.synth.fonts)
+	cd $(FONTS)/debian && for package in $$(cd $(CURDIR) && $(BIN)/python -m htrjand.train.synth.fonts debian); do \
+	  { apt-get download -q $$package && dpkg-deb -x $${package}_*.deb . ; } || echo "$$package: not fetched; its hands are left out" >&2; done
 
 # Torch, onnx and the measuring, without the peers that the table of the README compares with.
 $(VENV)/demo.stamp: pyproject.toml constraints.txt | $(BIN)/pip

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 # Verbs whose options stand in their own part: verb -> (module with a click command of that name, one line of help).
 PARTS = {
     "train": ("train.cli", "Train a network as a recipe says."),
+    "data": ("train.data_cli", "Import, audit, show and synthesise lines of handwriting."),
     "distill": ("compress.cli", "Train a small student with a teacher, and a control without."),
+    "ablate": ("compress.cli", "Train variants without one part each, and compare them."),
     "bench": ("benchmarks.cli", "Measure error, speed, size and memory of models and peers."),
 }
 

@@ -1,4 +1,4 @@
-"""`htrjand distill`."""
+"""`htrjand distill` and `htrjand ablate`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import click
 from ..train.cli import log, run_options, tell
 from ..train.fit import Machine
 from ..train.recipe import load_recipe
+from .ablate import AblateRecipe, table
+from .ablate import ablate as run_ablation
 from .distill import DistillRecipe, distil
 
 
@@ -24,3 +26,15 @@ def distill(recipe: Path, output: Path, max_time: float | None, machine: Machine
     outcomes = distil(loaded, recipe, output, max_time=max_time, machine=machine, say=log)
     for name, outcome in outcomes.items():
         tell(name, outcome)
+
+
+@click.command("ablate")
+@click.argument("recipe", type=click.Path(path_type=Path))
+@run_options
+def ablate(recipe: Path, output: Path, max_time: float | None, machine: Machine) -> None:
+    """Train what RECIPE (YAML) says, and the same without each of its parts; print one table.
+
+    --max-time is for each run. Runs that are done are not done again.
+    """
+    rows = run_ablation(load_recipe(AblateRecipe, recipe), recipe, output, max_time=max_time, machine=machine, say=log)
+    click.echo(table(rows))

@@ -105,6 +105,7 @@ def fit(module: Trainee, data: Data, machine: Machine, say: Say = print) -> Outc
     quiet()
     recipe, out = module.recipe, module.out
     module.resume()
+    module.train()  # Lightning keeps the mode of each part as it finds it
     out.mkdir(parents=True, exist_ok=True)
     with atomic_path(out / "recipe.json") as part:
         part.write_text(module.signature + "\n", encoding="utf-8")

@@ -1,0 +1,97 @@
+"""Adaptation: new characters without losing the old, early layers as they were, and somebody's own few lines."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+from generated import CPU, TINY, printed_row
+
+from htrjand.cli import main
+from htrjand.runtime.errors import UsageError
+from htrjand.train.adapt import RECIPE, find_weights, grown
+from htrjand.train.checkpoint import load_card, load_network, load_tensors
+from htrjand.train.fit import train
+from htrjand.train.lines import read_lines, write_lines
+from htrjand.train.reader import TorchRecognizer
+from htrjand.train.recipe import TrainRecipe, load_recipe
+
+NEW = ("dab cad", "dd ab", "bad", "cab dd", "ad da b", "db")  # of a hand whose d the network never saw
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    """Lines with a new character, none of them for validation."""
+    write_lines(
+        tmp_path / "mine.parquet", [printed_row(text, f"mine-{i}", "train", "mine") for i, text in enumerate(NEW)]
+    )
+    return tmp_path / "mine.parquet"
+
+
+def test_new_characters_are_learnt_and_the_old_keep_their_place(tiny_run: Path, mine: Path, tmp_path: Path) -> None:
+    weights = tiny_run / "run" / "weights.safetensors"
+    short = TINY.replace("lines: 1600", "lines: 900").replace("data: {lines: [lines.parquet]}\n", "")
+    recipe = tmp_path / "adapt.yaml"
+    recipe.write_text(short + "grow: true\nfreeze: 2\ndata: {hold_out: 0.2}\n", encoding="utf-8")
+    command = ["train", str(recipe), "--from", str(weights), "-i", str(mine), "-o", str(tmp_path / "run")]
+    done = CliRunner().invoke(main, [*command, "--device", "cpu", "--workers", "0"])
+    assert done.exit_code == 0, done.output
+    assert "some of the training lines are held out" in done.output
+
+    adapted = tmp_path / "run" / "weights.safetensors"
+    assert load_card(adapted).charset == (*load_card(weights).charset, "d")
+    assert load_card(adapted).history["begins from"]
+    assert load_card(adapted).training_data == ("mine: 5 lines", "printed: 8 lines")
+    before, after = load_tensors(weights), load_tensors(adapted)
+    frozen = [name for name in before if name.startswith(("convs.0.", "convs.1."))]
+    assert frozen and all(torch.equal(before[name], after[name]) for name in frozen), "statistics among them"
+    assert not torch.equal(before["convs.2.conv.conv.weight"], after["convs.2.conv.conv.weight"])
+    reader = TorchRecognizer(adapted)
+    rows = [row for row in read_lines(mine)]
+    assert [reader.read_line(row.image).text for row in rows[:4]] == list(NEW[:4])
+
+
+def test_a_grown_head_reads_as_before_until_it_is_trained(tiny_run: Path) -> None:
+    network, card = load_network(tiny_run / "run" / "weights.safetensors")
+    image = torch.randint(0, 256, (1, 1, 64, 256), dtype=torch.uint8)
+    with torch.no_grad():
+        before = network(image)
+        more = type(network)(card.network, len(card.charset) + 3).eval()
+        more.load_state_dict(grown(network.state_dict(), len(card.charset) + 3))
+        after = more(image)
+    torch.testing.assert_close(before, after[..., : len(card.charset)], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(after[..., -1], before[..., 1:].mean(-1), atol=1e-4, rtol=1e-4)
+
+
+def test_the_bundled_recipe_adapts_without_being_named(tiny_run: Path, mine: Path, tmp_path: Path) -> None:
+    recipe = load_recipe(TrainRecipe, RECIPE)
+    assert recipe.grow and recipe.freeze and recipe.patience and recipe.data.hold_out
+    command = ["train", "--from", str(tiny_run / "run" / "weights.safetensors"), "-i", str(mine)]
+    done = CliRunner().invoke(main, [*command, "-o", str(tmp_path / "run"), "--device", "cpu", "--max-time", "2s"])
+    assert done.exit_code == 0, done.output
+    used = json.loads((tmp_path / "run" / "recipe.json").read_text())
+    assert used["network"]["dim"] == 32, "the network is that of the weights"
+
+
+def test_what_is_missing_is_said(tiny_run: Path, mine: Path, tmp_path: Path) -> None:
+    def refusal(*arguments: str) -> str:
+        done = CliRunner().invoke(main, ["train", *arguments, "-o", str(tmp_path / "run"), "--device", "cpu"])
+        assert done.exit_code == 2, done.output
+        return done.output
+
+    assert "name a recipe, or give --from and -i" in refusal("--from", "student")
+    assert "none-such: no such weights; give a .safetensors file" in refusal("--from", "none-such", "-i", str(mine))
+    shutil.copy(tiny_run / "tiny.yaml", tmp_path / "other.yaml")
+    changed = (tmp_path / "other.yaml").read_text().replace("dim: 32", "dim: 16")
+    (tmp_path / "other.yaml").write_text(changed + f"begin: {tiny_run}/run/weights.safetensors\n")
+    with pytest.raises(UsageError, match="network differs"):
+        train(load_recipe(TrainRecipe, tmp_path / "other.yaml"), tmp_path / "other.yaml", tmp_path / "run", machine=CPU)
+
+
+def test_released_weights_have_names() -> None:
+    assert find_weights("student").name == "student.safetensors"
+    assert load_card(find_weights("teacher")).network.blocks == 6
