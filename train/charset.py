@@ -9,9 +9,9 @@ import numpy as np
 from ..runtime.errors import HtrjandError
 from ..runtime.text import normalize
 from .lines import LineRow
-from .network import FRAME_STRIDE
 
 BLANK = ""
+FRAME_STRIDE = 4  # pixels of a line 64 high for each row of scores: the network's, here since this needs no torch
 
 
 def build_charset(texts: Iterable[str], least: int = 1) -> tuple[str, ...]:

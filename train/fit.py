@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from contextlib import redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import lightning
@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 
 from ..runtime.errors import HtrjandError, UsageError
 from ..runtime.files import atomic_path
-from .adapt import grown
+from .adapt import begin_from, fits
 from .batches import Example, LineBatches, Turn
 from .checkpoint import Card, load_network, sha256
 from .dataset import Data, load_data, stage_batches
@@ -75,16 +75,14 @@ def train(
     machine = machine or Machine()
     machine.accelerator  # noqa: B018  # an error of it before the lines are read
     begin = load_network(recipe_path.resolve().parent / recipe.begin) if recipe.begin else None
-    if begin and replace(begin[1].network, dropout=0.0, layer_drop=0.0) != replace(
-        recipe.network, dropout=0.0, layer_drop=0.0
-    ):
+    if begin and not fits(recipe.network, begin[1].network):
         raise UsageError(f"{recipe_path}: network differs from that of {recipe.begin}, which the run is to begin from")
     data = load_data(recipe.data, recipe_path, begin[1].charset if begin else None, recipe.grow)
     rank_zero_only(say)(data.notes)
     torch.manual_seed(recipe.seed)
     network = Network(recipe.network, len(data.charset), len(data.origins) if recipe.origin else 0)
     if begin:
-        network.load_state_dict(grown(begin[0].state_dict(), len(data.charset)), strict=False)
+        begin_from(network, begin[0])
     earlier = begin[1] if begin else Card(recipe.network, data.charset)
     history = dict(earlier.history)
     if recipe.begin:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,13 @@ from click.testing import CliRunner
 from generated import CPU, TINY, printed_row
 
 from htrjand.cli import main
+from htrjand.compress.distill import inherit
 from htrjand.runtime.errors import UsageError
-from htrjand.train.adapt import RECIPE, find_weights, grown
+from htrjand.train.adapt import RECIPE, begin_from, find_weights, fits
 from htrjand.train.checkpoint import load_card, load_network, load_tensors
 from htrjand.train.fit import train
 from htrjand.train.lines import read_lines, write_lines
+from htrjand.train.network import Network, NetworkRecipe
 from htrjand.train.reader import TorchRecognizer
 from htrjand.train.recipe import TrainRecipe, load_recipe
 
@@ -60,11 +63,26 @@ def test_a_grown_head_reads_as_before_until_it_is_trained(tiny_run: Path) -> Non
     image = torch.randint(0, 256, (1, 1, 64, 256), dtype=torch.uint8)
     with torch.no_grad():
         before = network(image)
-        more = type(network)(card.network, len(card.charset) + 3).eval()
-        more.load_state_dict(grown(network.state_dict(), len(card.charset) + 3))
+        more = Network(card.network, len(card.charset) + 3).eval()
+        begin_from(more, network)
         after = more(image)
     torch.testing.assert_close(before, after[..., : len(card.charset)], atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(after[..., -1], before[..., 1:].mean(-1), atol=1e-4, rtol=1e-4)
+
+
+def test_a_deeper_network_reads_as_the_one_it_began_from_and_gives_it_back(tiny_run: Path) -> None:
+    shape = NetworkRecipe(channels=(8, 12, 16, 16, 24), dim=32, heads=2, feed=64, blocks=2)
+    shallow, deep = Network(shape, 5).eval(), Network(replace(shape, blocks=5, layer_drop=0.5), 5, origins=3).eval()
+    assert fits(deep.recipe, shape) and not fits(shape, deep.recipe)
+    begin_from(deep, shallow)
+    image = torch.randint(0, 256, (2, 1, 64, 256), dtype=torch.uint8)
+    with torch.no_grad():
+        torch.testing.assert_close(deep(image), shallow(image), atol=1e-5, rtol=1e-5)
+    back = Network(shape, 5)
+    inherit(back, deep)
+    assert all(
+        torch.equal(a, b) for a, b in zip(back.state_dict().values(), shallow.state_dict().values(), strict=True)
+    )
 
 
 def test_the_bundled_recipe_adapts_without_being_named(tiny_run: Path, mine: Path, tmp_path: Path) -> None:

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...runtime.image import HEIGHT
+from ..charset import FRAME_STRIDE
 from .attention import FAR, AttentionBlock
 from .blocks import ConvBlock
 
 # Early stride buys most of the speed. A column of the CNN is 4 pixels wide; attention sees every second one.
 STRIDES = ((2, 2), (2, 2), (2, 1), (2, 1), (1, 1))
-FRAME_STRIDE = 4
 TOKEN_STRIDE = 8
 
 
