@@ -38,12 +38,12 @@ def load_data(
         charset: of the weights that the run begins from; built from the training lines unless given.
         grow: give `charset` what the training lines have and it lacks, at its end.
     """
-    paths = find_data(recipe.lines, recipe_path)
+    paths = {"train": find_data(recipe.lines, recipe_path), "val": find_data(recipe.val or recipe.lines, recipe_path)}
 
     def rows(split: str, images: bool) -> Iterator[tuple[LineRow, Place]]:
         training = split == "train"
         return placed_lines(
-            paths, split, core=recipe.core, whole=recipe.whole if training else (), exclude=recipe.exclude,
+            paths[split], split, core=recipe.core, whole=recipe.whole if training else (), exclude=recipe.exclude,
             limit=recipe.limit if training else None, images=images,
         )  # fmt: skip
 

@@ -162,7 +162,10 @@ def quiet() -> None:
     """Lightning tells of hardware it did not find and of offers; what a run has to say, it says itself."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
-    noise = "does not have many workers|IterableDataset|treespec|in eval mode at the start|lr_scheduler.step"
+    noise = (
+        "does not have many workers|IterableDataset|treespec|in eval mode at the start|lr_scheduler.step|"
+        "broadcast_buffers|sync_dist"
+    )
     warnings.filterwarnings("ignore", f".*({noise}).*")
 
 

@@ -34,6 +34,7 @@ class DataRecipe:
     temperature: float = 1.0  # a dataset of n lines is drawn by n^(1/temperature): more evens small and large ones out
     least: int = 1  # a character rarer than this in the training lines is left out, and its lines with it
     too_narrow: str = "error"  # or skip: what to do with a line whose text needs more frames than its image has
+    val: tuple[str, ...] = ()  # files of the validation lines, where these are not to come from `lines`
     val_lines: int = 600  # about how many of the validation lines, spread over them, decide which weights are kept
 
     def __post_init__(self) -> None:

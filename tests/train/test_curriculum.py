@@ -15,10 +15,10 @@ from generated import CPU, TEXTS, TINY, printed_row
 from htrjand.runtime.errors import UsageError
 from htrjand.train.batches import Batch, Example, LineBatches, Turn, draws
 from htrjand.train.checkpoint import load_card, load_network, load_tensors
-from htrjand.train.dataset import Data, easiest, hold_out, stage_batches
+from htrjand.train.dataset import Data, easiest, hold_out, load_data, stage_batches
 from htrjand.train.fit import train
 from htrjand.train.lines import Place, write_lines
-from htrjand.train.recipe import StageRecipe, TrainRecipe, load_recipe
+from htrjand.train.recipe import DataRecipe, StageRecipe, TrainRecipe, load_recipe
 
 STAGES = """
 stages:
@@ -192,3 +192,13 @@ print(module.trainer.global_rank, module.seen)
         assert all(torch.equal(first[key], second[key]) for key in first), name
     seen = load_card(tmp_path / "run" / "weights.safetensors").lines_seen
     assert seen >= 320 / 2
+
+
+def test_validation_lines_may_come_from_other_files(tmp_path: Path) -> None:
+    path = curriculum(tmp_path)
+    write_lines(tmp_path / "more.parquet", [printed_row("abc", f"more-{s}", s, "more") for s in ("train", "val")])
+    both = DataRecipe(lines=("lines.parquet", "more.parquet"))
+    assert {line.row.dataset for line in load_data(both, path).val} == {"printed", "more"}
+    data = load_data(replace(both, val=("lines.parquet",)), path)
+    assert {line.row.dataset for line in data.val} == {"printed"}
+    assert "more" in data.origins
