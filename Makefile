@@ -23,7 +23,7 @@ FONTS := build/fonts
 # A stamp a set of extras: installed again when what is to be installed changes, over what is there.
 install = echo "installing into $(VENV); the first time takes minutes" && $(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[$(1)]' && touch $@
 
-.PHONY: demo test lint sample bench-train
+.PHONY: demo test lint sample fonts bench-train
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/demo.stamp

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from ..runtime.errors import HtrjandError
-from ..runtime.image import HEIGHT
+from ...runtime.errors import HtrjandError
+from ...runtime.image import HEIGHT
 
 Floats = NDArray[np.float32]
 Range = tuple[float, float]
