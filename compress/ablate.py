@@ -97,7 +97,7 @@ def ablate(
 def without(recipe: TrainRecipe, variant: str, synthetic: str) -> TrainRecipe:
     """The recipe with one part taken out; with all of them where the variant is the whole, or the teacher's frames."""
     if variant in NETWORK:
-        return replace(recipe, network=replace(recipe.network, **{variant: False}))
+        return replace(recipe, network=replace(recipe.network, **{variant: False}))  # type: ignore[arg-type]
     if variant == "curriculum":
         return replace(recipe, stages=())
     if variant == "synthetic":

@@ -210,7 +210,7 @@ def average_buffers(network: nn.Module) -> None:
     buffers = [buffer for buffer in network.buffers() if buffer.is_floating_point()]
     flat = torch.cat([buffer.flatten() for buffer in buffers])
     torch.distributed.all_reduce(flat)
-    parts = (flat / torch.distributed.get_world_size()).split([buffer.numel() for buffer in buffers])
+    parts = (flat / torch.distributed.get_world_size()).split([buffer.numel() for buffer in buffers])  # type: ignore[no-untyped-call]
     for buffer, part in zip(buffers, parts, strict=True):
         buffer.copy_(part.reshape(buffer.shape))
 
