@@ -2,8 +2,8 @@
 
     python -m htrjand.benchmarks.adaptation -i lines/cremma-mss-17.parquet -o runs/adaptation
 
-Takes one document (the largest, unless `--doc` names one), keeps its last pages for the test, and adapts with 50, 100
-and 200 lines drawn from the others. Nothing is chosen on the test pages: a fifth of the drawn lines is held out for
+Takes one document (the largest, unless `--doc` names one), keeps some of its pages for the test, and adapts with 50,
+100 and 200 lines drawn from the others. Nothing is chosen on the test pages: a fifth of the drawn lines is held out for
 that.
 """
 
@@ -33,6 +33,7 @@ def main(lines: Path, output: Path, doc: str | None, begin: str, counts: tuple[i
     """Print a table of CER on one hand before and after adaptation, and write it to OUTPUT/adaptation.json."""
     from dataclasses import replace
 
+    from ..runtime.errors import UsageError
     from ..runtime.files import atomic_path
     from ..train.adapt import RECIPE, find_weights
     from ..train.checkpoint import load_card
@@ -44,6 +45,13 @@ def main(lines: Path, output: Path, doc: str | None, begin: str, counts: tuple[i
     weights = find_weights(begin)
     doc = doc or Counter(row.doc for row in read_lines(lines)).most_common(1)[0][0]
     pool, test = divide([row for row in read_lines(lines) if row.doc == doc])
+    if not test or len(pool) < max(counts):
+        raise UsageError(
+            f"{lines}: {len(pool)} lines to adapt with and {len(test)} to test on in {doc!r}; ask for fewer"
+        )
+    known = {entry.partition(":")[0] for entry in load_card(weights).training_data}
+    if known & {row.dataset for row in test}:
+        raise UsageError(f"{lines}: {weights.name} was trained on lines of this data set; take another")
     output.mkdir(parents=True, exist_ok=True)
     found = [{"lines": 0, "cer": score(TorchRecognizer(weights), test)[0], "lines_seen": 0}]
     recipe = load_recipe(TrainRecipe, RECIPE)
@@ -69,7 +77,7 @@ def main(lines: Path, output: Path, doc: str | None, begin: str, counts: tuple[i
 
 
 def divide(rows: list[LineRow]) -> tuple[list[LineRow], list[LineRow]]:
-    """The lines of a document before its last pages, and those of its last pages."""
+    """The lines of some pages of a document, and those of its last pages by name."""
     pages = Counter(row.page for row in rows)
     held: set[str] = set()
     for page in sorted(pages, reverse=True):
@@ -80,4 +88,9 @@ def divide(rows: list[LineRow]) -> tuple[list[LineRow], list[LineRow]]:
 
 
 if __name__ == "__main__":
-    main()
+    from ..runtime.errors import HtrjandError
+
+    try:
+        main()
+    except HtrjandError as problem:
+        raise SystemExit(f"adaptation: {problem}") from problem

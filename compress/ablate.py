@@ -7,6 +7,8 @@ import statistics
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from lightning.pytorch.utilities import rank_zero_only
+
 from ..runtime.errors import UsageError
 from ..runtime.files import atomic_path
 from ..train.checkpoint import Card, load_network
@@ -65,7 +67,7 @@ def ablate(
     Args:
         max_time: seconds for each run.
     """
-    machine = machine or Machine()
+    machine, tell = machine or Machine(), rank_zero_only(say)
     check_parts(recipe, recipe_path)
     path = recipe_path.resolve().parent / recipe.distill.teacher
     teacher, card = load_network(path)
@@ -76,7 +78,7 @@ def ablate(
         changed = replace(recipe.distill, train=without(recipe.distill.train, variant, recipe.synthetic))
         if drawn not in loaded:
             loaded[drawn] = load_data(changed.train.data, recipe_path, card.charset)
-            say(loaded[drawn].notes)
+            tell(loaded[drawn].notes)
             check_synthetic(loaded[True], recipe, recipe_path)
         outcomes = []
         for seed in recipe.seeds:
@@ -84,14 +86,20 @@ def ablate(
             kind = "control" if variant == "distillation" else "student"
             folder = out / f"{variant}-{seed}"
             outcomes.append(run(kind, seeded, path, teacher, card, loaded[drawn], folder, max_time, machine, say))
-            say(f"{variant}, seed {seed}: {outcomes[-1].val_cer:.2f} % CER on the validation lines")
+            tell(f"{variant}, seed {seed}: {outcomes[-1].val_cer:.2f} % CER on the validation lines")
         cer, seen = tuple(o.val_cer for o in outcomes), tuple(o.lines_seen for o in outcomes)
         rows.append(Row(variant, parameters(changed.train, card), cer, seen))
+    write(rows, out)
+    return rows
+
+
+@rank_zero_only
+def write(rows: list[Row], out: Path) -> None:
+    """Both files of the result."""
     with atomic_path(out / "ablation.json") as part:
         part.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
     with atomic_path(out / "ablation.md") as part:
         part.write_text(table(rows) + "\n", encoding="utf-8")
-    return rows
 
 
 def without(recipe: TrainRecipe, variant: str, synthetic: str) -> TrainRecipe:
@@ -103,7 +111,9 @@ def without(recipe: TrainRecipe, variant: str, synthetic: str) -> TrainRecipe:
     if variant == "synthetic":
         kept = (replace(s, mix={name: n for name, n in s.mix.items() if name != synthetic}) for s in recipe.stages)
         data = replace(recipe.data, exclude=(*recipe.data.exclude, synthetic))
-        return replace(recipe, data=data, stages=tuple(kept))
+        return replace(
+            recipe, data=data, stages=tuple(stage for stage in kept if any(stage.mix.values()) or not stage.mix)
+        )
     return recipe
 
 
@@ -135,12 +145,13 @@ def table(rows: list[Row]) -> str:
     """Markdown: a line a variant, with the spread over the seeds and the distance to the whole."""
     whole = rows[0].mean
     lines = [
-        "| without | parameters, M | CER, % (mean of the seeds) | least – most | against the whole |",
-        "|---|---:|---:|---:|---:|",
+        "| without | parameters, M | lines seen | CER, % (mean of the seeds) | least – most | against the whole |",
+        "|---|---:|---:|---:|---:|---:|",
     ]
     for row in rows:
         name = "nothing: the whole" if row.variant == WHOLE else row.variant
         away = "" if row.variant == WHOLE else f"{row.mean - whole:+.2f}"
         spread = f"{min(row.cer):.2f} – {max(row.cer):.2f}"
-        lines.append(f"| {name} | {row.parameters:.3f} | {row.mean:.2f} | {spread} | {away} |")
+        seen = statistics.mean(row.lines_seen)
+        lines.append(f"| {name} | {row.parameters:.3f} | {seen:,.0f} | {row.mean:.2f} | {spread} | {away} |")
     return "\n".join(lines)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from lightning.pytorch.utilities import rank_zero_only
 
 from ..train.cli import log, run_options, tell
 from ..train.fit import Machine
@@ -37,4 +38,4 @@ def ablate(recipe: Path, output: Path, max_time: float | None, machine: Machine)
     --max-time is for each run. Runs that are done are not done again.
     """
     rows = run_ablation(load_recipe(AblateRecipe, recipe), recipe, output, max_time=max_time, machine=machine, say=log)
-    click.echo(table(rows))
+    rank_zero_only(click.echo)(table(rows))

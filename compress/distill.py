@@ -37,6 +37,8 @@ class DistillRecipe:
     def __post_init__(self) -> None:
         if self.temperature <= 0:
             raise ValueError(f"temperature: more than 0, got {self.temperature}")
+        if self.train.begin or self.train.grow:
+            raise ValueError("train.begin and train.grow are not for a distillation; see inherit")
 
 
 class Distillation(Trainee):
@@ -126,8 +128,6 @@ def distil(
     """
     machine = machine or Machine()
     machine.accelerator  # noqa: B018  # an error of it before the lines are read
-    if recipe.train.begin or recipe.train.grow:
-        raise UsageError(f"{recipe_path}: train.begin and train.grow are not for a distillation; see inherit")
     path = recipe_path.resolve().parent / recipe.teacher
     teacher, card = load_network(path)
     data = load_data(recipe.train.data, recipe_path, card.charset)

@@ -33,6 +33,7 @@ def fits(network: NetworkRecipe, earlier: NetworkRecipe) -> bool:
     return network.blocks >= earlier.blocks and replace(network, **free) == replace(earlier, **free)  # type: ignore[arg-type]
 
 
+@torch.no_grad()
 def begin_from(network: Network, earlier: Network) -> None:
     """Puts the weights of an earlier network into one of more classes or more attention blocks, which reads as it did.
 
@@ -40,7 +41,7 @@ def begin_from(network: Network, earlier: Network) -> None:
     silence. The earlier blocks keep their order, the first and the last their place; those between them add nothing
     until they have learnt something (net2deeper, Chen 2016), so that a student can become a teacher.
     """
-    state = network.state_dict()
+    state = network.state_dict()  # the parameters themselves
     taken = grown(earlier.state_dict(), network.head.out_features)
     here, there = len(network.attention), len(earlier.attention)
     places = {round(block * (here - 1) / max(1, there - 1)): block for block in range(there)}
@@ -56,7 +57,6 @@ def begin_from(network: Network, earlier: Network) -> None:
             state[name].copy_(taken[rest])
         elif part != "origin":  # the head that names datasets is every run's own
             state[name].copy_(taken[name])
-    network.load_state_dict(state)
 
 
 def grown(weights: dict[str, Tensor], classes: int) -> dict[str, Tensor]:

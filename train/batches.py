@@ -22,7 +22,7 @@ from .network import FRAME_STRIDE
 
 BUCKET = 128
 MOST_LINES = 64  # a batch; short lines teach little more when there are more of them
-POOL = 16  # row groups that a run which streams its images holds at a time, and mixes with each other
+POOL = 4096  # lines that a run which streams its images holds at a time, and mixes with each other
 
 
 @dataclass
@@ -121,7 +121,7 @@ class LineBatches(IterableDataset[Batch]):
         scale: each line is to be made this much wider or narrower at most; 0 for as it is.
         seed: of shuffling and scaling.
         start: the step to begin at.
-        once: one pass in order of width instead, nothing repeated (for validation).
+        once: one pass by buckets instead, nothing repeated (for validation).
         began: the step that the stream counts from.
         often: how often a line of each dataset comes in an epoch; 1 where it is not named.
         turn: which of several processes this is.
@@ -150,26 +150,30 @@ class LineBatches(IterableDataset[Batch]):
         place, workers = (worker.id, worker.num_workers) if worker else (0, 1)
         number, epoch = self.began * self.turn.of, 0
         while True:
-            for chosen in self.plan(epoch):
+            for width, chosen in self.plan(epoch):
                 step = number // self.turn.of
                 mine = number % self.turn.of == self.turn.rank and (step - self.start) % workers == place
                 if step >= self.start and mine:
-                    yield self.collate(chosen, number)
+                    yield self.collate(chosen, width, number)
                 number += 1
             epoch += 1
             if self.once:
                 return
 
-    def plan(self, epoch: int) -> Iterator[list[tuple[int, int]]]:
-        """The batches of an epoch, each a list of (line, columns it shall fill); a pool of row groups at a time."""
+    def plan(self, epoch: int) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+        """The batches of an epoch: a width, and (line, columns it shall fill) for each; a pool of lines at a time."""
         rng = np.random.default_rng((*self.seed, epoch))
         groups = list(self.groups.values())
         order = range(len(groups)) if self.once else rng.permutation(len(groups))
-        for first in range(0, len(groups), POOL):
-            pool = [index for group in order[first : first + POOL] for index in groups[group]]
-            yield from self.batches(pool, rng)
+        pool: list[int] = []
+        for place, group in enumerate(order, 1):
+            pool += groups[group]
+            if len(pool) >= POOL or place == len(groups):
+                self.held.clear()
+                yield from self.batches(pool, rng)
+                pool = []
 
-    def batches(self, pool: Sequence[int], rng: np.random.Generator) -> list[list[tuple[int, int]]]:
+    def batches(self, pool: Sequence[int], rng: np.random.Generator) -> list[tuple[int, list[tuple[int, int]]]]:
         """The lines of a pool, as often as each is to come, in batches of one bucket each."""
         buckets: dict[int, list[tuple[int, int]]] = {}
         for place in range(len(pool)) if self.once else rng.permutation(len(pool)):
@@ -181,21 +185,26 @@ class LineBatches(IterableDataset[Batch]):
             for _ in range(times):
                 target = max(padded(line.width * (1 + self.scale * rng.uniform(-1, 1))), padded(least))
                 buckets.setdefault(bucket(target), []).append((int(index), target))
-        batches: list[list[tuple[int, int]]] = []
-        for width, chosen in buckets.items():
+        batches: list[tuple[int, list[tuple[int, int]]]] = []
+        carried: list[tuple[int, int]] = []
+        for width in sorted(buckets):
+            chosen = carried + buckets[width]
             size = min(MOST_LINES, max(1, self.columns // width))
-            rest = -len(chosen) % size
-            if rest and not self.once:  # whole batches only: some lines of the bucket come twice
-                chosen = chosen + [chosen[i] for i in rng.integers(len(chosen), size=rest)]
-            batches += [chosen[i : i + size] for i in range(0, len(chosen), size)]
+            rest = len(chosen) % size
+            carried = []
+            if rest and not self.once:  # whole batches only: what is over goes into the next wider bucket,
+                if width < max(buckets):
+                    chosen, carried = chosen[:-rest], chosen[-rest:]
+                else:  # and in the widest some lines come twice
+                    chosen = chosen + [chosen[i] for i in rng.integers(len(chosen), size=size - rest)]
+            batches += [(width, chosen[i : i + size]) for i in range(0, len(chosen), size)]
         if not self.once:
             rng.shuffle(batches)
         return batches
 
-    def collate(self, chosen: list[tuple[int, int]], number: int) -> Batch:
+    def collate(self, chosen: list[tuple[int, int]], width: int, number: int) -> Batch:
         lines = [self.lines[index] for index, _ in chosen]
         pixels = [pad_line(self.row(line).pixels()) for line in lines]
-        width = bucket(max(target for _, target in chosen))
         canvas = max(width, *(p.shape[1] for p in pixels))
         return Batch(
             image=torch.from_numpy(np.stack([pad_line(p, canvas) for p in pixels])[:, None]),  # N, 1, 64, W
@@ -210,13 +219,11 @@ class LineBatches(IterableDataset[Batch]):
         )
 
     def row(self, line: Example) -> LineRow:
-        """A line's row with its image, read from its file where it was left there; the latest pool stays in memory."""
+        """A line's row with its image, read from its file where it was left there; a pool stays in memory."""
         if line.place is None:
             return line.row
         group = line.place._replace(row=0)
         if group not in self.held:
-            while len(self.held) >= POOL:  # of the pool before this one
-                self.held.pop(next(iter(self.held)))
             self.held[group] = read_images(group.path, group.group)
         return replace(line.row, image=self.held[group][line.place.row])
 

@@ -97,8 +97,8 @@ def train(
     path = recipe or adapt.RECIPE
     loaded = load_recipe(TrainRecipe, path)
     if lines:
-        loaded = replace(loaded, data=replace(loaded.data, lines=tuple(str(line.resolve()) for line in lines)))
+        loaded = replace(loaded, data=replace(loaded.data, lines=tuple(str(line.resolve()) for line in lines), val=()))
     if begin:
         weights = adapt.find_weights(begin)
-        loaded = replace(loaded, begin=str(weights), network=load_card(weights).network)
+        loaded = replace(loaded, begin=str(weights), network=loaded.network if recipe else load_card(weights).network)
     tell("weights", fit.train(loaded, path, output, max_time=max_time, machine=machine, say=log))

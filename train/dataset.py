@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ..runtime.errors import UsageError
+from ..runtime.errors import HtrjandError, UsageError
 from .batches import Example, LineBatches, Turn, draws, examples
 from .charset import build_charset
 from .lines import LineRow, Place, placed_lines
@@ -23,6 +24,12 @@ class Data:
     train: list[Example]
     val: list[Example]
     notes: str
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what the lines are called and say."""
+        names = (f"{line.row.dataset}\t{line.row.id}\t{line.row.text}\n" for line in (*self.train, *self.val))
+        return hashlib.sha256("".join(names).encode()).hexdigest()
 
     @property
     def origins(self) -> tuple[str, ...]:
@@ -51,21 +58,28 @@ def load_data(
         found = build_charset((row.text for row, _ in rows("train", False)), recipe.least)
         charset = (*charset, *(char for char in found if char not in charset)) if charset else found
     train, skipped = examples(rows("train", not recipe.stream), charset, recipe.too_narrow)
-    val, _ = examples(rows("val", not recipe.stream), charset, recipe.too_narrow)
+    val, lost = examples(rows("val", not recipe.stream), charset, recipe.too_narrow)
     held = ""
-    if not val and recipe.hold_out:
+    if not val and not any(lost.values()) and recipe.hold_out:
         train, val = hold_out(train, recipe.hold_out)
         held = "; no line of the files is for validation: some of the training lines are held out for it"
     spread = val[:: max(1, -(-len(val) // recipe.val_lines))]
-    left_out = "; ".join(f"{count} left out: {reason}" for reason, count in skipped.items() if count)
-    notes = f"{len(train)} training lines, {len(spread)} of {len(val)} validation lines, {len(charset)} classes{held}"
-    return Data(charset, train, spread, f"{notes}; {left_out}" if left_out else notes)
+    notes = [f"{len(train)} training lines, {len(spread)} of {len(val)} validation lines, {len(charset)} classes{held}"]
+    for kind, reasons in (("training", skipped), ("validation", lost)):
+        notes += [f"{count} {kind} lines left out: {reason}" for reason, count in reasons.items() if count]
+    for kind, lines in (("train on", train), ("choose by", val)):
+        if not lines:
+            why = "; ".join(notes[1:]) or "check data.lines, its splits and filters"
+            raise HtrjandError(f"{recipe_path}: no line left to {kind}; {why}")
+    return Data(charset, train, spread, "; ".join(notes))
 
 
 def hold_out(lines: list[Example], share: float) -> tuple[list[Example], list[Example]]:
     """Training lines and a share of them, evenly spread, to choose by."""
     numbers = np.arange(len(lines))
     held = np.floor((numbers + 1) * share) > np.floor(numbers * share)
+    if len(lines) > 1 and not held.any():
+        held[-1] = True
     return [line for line, out in zip(lines, held, strict=True) if not out], [
         line for line, out in zip(lines, held, strict=True) if out
     ]

@@ -49,7 +49,10 @@ class Machine:
             raise UsageError(
                 "--device gpu: torch finds no GPU on this machine; use --device cpu, or install a CUDA build"
             )
-        return "gpu" if there and self.device != "cpu" else "cpu"
+        gpu = there and self.device != "cpu"
+        if gpu and self.devices > torch.cuda.device_count():
+            raise UsageError(f"--devices {self.devices}: there are {torch.cuda.device_count()} GPUs on this machine")
+        return "gpu" if gpu else "cpu"
 
 
 @dataclass(frozen=True)
@@ -102,15 +105,21 @@ def fit(module: Trainee, data: Data, machine: Machine, say: Say = print) -> Outc
     """
     quiet()
     recipe, out = module.recipe, module.out
+    for number, stage in enumerate(module.stages):  # an error of the last one before the first begins
+        stage_batches(data, recipe, stage, number, 0, 0, Turn())
+    module.digest = data.digest
     module.resume()
     module.train()  # Lightning keeps the mode of each part as it finds it
     out.mkdir(parents=True, exist_ok=True)
     with atomic_path(out / "recipe.json") as part:
         part.write_text(module.signature + "\n", encoding="utf-8")
     resumed = bool(module.step)
+    if recipe.begin and not resumed:
+        before = module.measure(LineBatches(data.val, recipe.batch_columns, 0.0, once=True))
+        rank_zero_only(say)(f"before: {before:.2f} % CER on the validation lines")
     while module.progress() < 1:
         if module.progress() >= module.stage_end():
-            module.stage, module.began = module.stage + 1, module.step
+            module.stage, module.began, module.stale = module.stage + 1, module.step, 0
         trainer = make_trainer(module, machine)
         turn = Turn(trainer.global_rank, trainer.world_size)
         stage = module.stages[module.stage]

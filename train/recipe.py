@@ -53,7 +53,7 @@ class StageRecipe:
     share: float = 1.0  # of the run's lines; the shares of all stages need not sum to one
     mix: dict[str, float] = field(default_factory=dict)  # dataset: how many times as many of its lines; 0 for none
     easiest: float = 1.0  # share of each dataset's lines, those with the shortest texts
-    strength: float = 1.0  # times every distortion
+    strength: float = 1.0  # times every distortion (that of the width at most once)
 
     def __post_init__(self) -> None:
         if self.share <= 0 or not 0 < self.easiest <= 1:
@@ -73,7 +73,7 @@ class TrainRecipe:
     begin: str | None = None  # weights (.safetensors) to begin from, relative to the recipe; their charset is kept
     grow: bool = False  # give the weights of `begin` the characters of the training lines that they lack
     freeze: int = 0  # convolution blocks, from the pixels on, that stay as they are
-    patience: int | None = None  # validations without a better one after which the run ends
+    patience: int | None = None  # validations of the last stage without a better one after which the run ends
     lines: int = 300_000  # to see, each time one is shown
     batch_columns: int = 14_336  # of pixels: 16 lines of 896
     peak_rate: float = 2e-3

@@ -1,11 +1,13 @@
 """Lines a second of training, and where the time goes: `python -m htrjand.train.speed` (`make bench-train`).
 
 Teacher and student take turns, each on the same lines, which the program draws itself as wide as real ones are.
+All happens in one process here; training has another one decode.
 Every run is added to a file, so that the best of the last runs can be shown: on a shared machine the best says most.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import statistics
@@ -19,10 +21,12 @@ from typing import Any
 import click
 import numpy as np
 import torch
+from PIL import Image
 
 from ..runtime.files import atomic_path
+from ..runtime.image import load_line, pad_line
 from .augment import AugmentRecipe, augment
-from .batches import Batch
+from .batches import Batch, bucket
 from .losses import ctc_loss
 from .network import STUDENT, TEACHER, Network, NetworkRecipe
 
@@ -47,23 +51,23 @@ class Clock:
         self.spent[part] += time.perf_counter() - began
 
 
-def some_lines(count: int, seed: int) -> Batch:
-    """Lines of the mean width, encoded as WebP and decoded again, as training does: what stands on them is noise."""
-    import io
-
-    from PIL import Image
-
-    from ..runtime.image import load_line
-
-    rng = np.random.default_rng(seed)
-    width = -(-MEAN_WIDTH // 128) * 128  # the bucket
-    pixels = np.full((count, 1, 64, width), 230, np.uint8)
-    for place in pixels:
+def encoded(count: int) -> list[bytes]:
+    """Lines of the mean width as WebP; what stands on them is noise."""
+    rng = np.random.default_rng(0)
+    images = []
+    for _ in range(count):
         stream = io.BytesIO()
         grain = rng.integers(0, 255, (16, MEAN_WIDTH // 4), dtype=np.uint8)
         Image.fromarray(grain).resize((MEAN_WIDTH, 64)).save(stream, "WEBP", quality=80)
-        line = load_line(stream.getvalue())
-        place[0, :, : line.shape[1]] = line
+        images.append(stream.getvalue())
+    return images
+
+
+def decoded(images: list[bytes], seed: int) -> Batch:
+    """The batch that training would make of them."""
+    rng = np.random.default_rng(seed)
+    count, width = len(images), bucket(MEAN_WIDTH)
+    pixels = np.stack([pad_line(load_line(image), width) for image in images])[:, None]  # N, 1, 64, W
     widths = torch.full((count,), MEAN_WIDTH)
     return Batch(
         torch.from_numpy(pixels), widths, widths, width, torch.from_numpy(rng.integers(1, CLASSES, count * CHARACTERS)),
@@ -78,12 +82,13 @@ class Loop:
         torch.manual_seed(0)
         self.network = Network(recipe, CLASSES).train()
         self.optimizer = torch.optim.AdamW(self.network.parameters(), 1e-4)
+        self.images = encoded(COLUMNS // bucket(MEAN_WIDTH))
         self.steps = 0
 
     def step(self, clock: Clock) -> int:
         """One step; returns its lines."""
         with clock("data"):
-            batch = some_lines(COLUMNS // (-(-MEAN_WIDTH // 128) * 128), self.steps)
+            batch = decoded(self.images, self.steps)
         with clock("augment"):
             image = augment(batch.image, batch.sources, batch.targets, batch.width, AugmentRecipe(), self.steps)
         with clock("forward"), torch.autocast("cpu", torch.bfloat16):

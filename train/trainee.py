@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ class Trainee(lightning.LightningModule):
         self.signature = to_json(recipe)  # a saved run goes on only under the same
         self.average = copy.deepcopy(network).eval().requires_grad_(False)
         network.convs[: recipe.freeze].requires_grad_(False)
+        self.digest = ""  # of the lines
         self.stages = recipe.stages or (StageRecipe("all"),)
         self.stage = 0  # the one that is on, and the step it began at
         self.began = 0
@@ -49,7 +51,8 @@ class Trainee(lightning.LightningModule):
 
     def progress(self) -> float:
         """The share of the run that is done: of its lines, or of its time where that is more; 1 when it has settled."""
-        if self.recipe.patience is not None and self.stale >= self.recipe.patience:
+        last = self.stage + 1 == len(self.stages)
+        if last and self.recipe.patience is not None and self.stale >= self.recipe.patience:
             return 1.0
         return min(1.0, max(self.seen / self.recipe.lines, self.spent / self.max_time if self.max_time else 0.0))
 
@@ -147,7 +150,9 @@ class Trainee(lightning.LightningModule):
         self.errors, self.length = self.errors + errors, self.length + length
 
     def on_validation_epoch_end(self) -> None:
-        errors, length = self.over_all(self.errors, self.length)
+        now = time.perf_counter()
+        errors, length, spent = self.over_all(self.errors, self.length, now - self.clock)
+        self.spent, self.clock = self.spent + spent / self.trainer.world_size, now
         cer = 100 * errors / max(1, length)
         self.log("val_cer", cer, prog_bar=True, rank_zero_only=True)
         better = cer <= self.best
@@ -160,6 +165,14 @@ class Trainee(lightning.LightningModule):
             self.trainer.should_stop = True
         self.save()
 
+    def measure(self, batches: Iterable[Batch]) -> float:
+        """The CER, in percent, of the weights that the run begins from: they are kept until others are better."""
+        counts = [count_errors(self.average(batch.image, batch.targets), batch) for batch in batches]
+        self.best = 100 * sum(errors for errors, _ in counts) / max(1, sum(length for _, length in counts))
+        if self.global_rank == 0:
+            save_network(self.out / "weights.safetensors", weights_of(self.average), self.earned(self.best))
+        return self.best
+
     def earned(self, cer: float) -> Card:
         """The card of the weights as they are now."""
         return replace(self.card, lines_seen=self.seen, val_cer=round(cer, 3))
@@ -167,7 +180,7 @@ class Trainee(lightning.LightningModule):
     def save(self) -> None:
         """Writes all that the run needs to go on as if it had never stopped; one process does it for all."""
         if self.trainer.is_global_zero:
-            rest = {key: getattr(self, key) for key in ("signature", *PROGRESS)} | {"card": fingerprint(self.card)}
+            rest = {key: getattr(self, key) for key in ("signature", *PROGRESS)} | {"card": self.fingerprint()}
             save_state(self.out / STATE, self.network, self.trainer.optimizers[0], self.average.state_dict(), rest)
         self.trainer.strategy.barrier("saved")
 
@@ -178,13 +191,17 @@ class Trainee(lightning.LightningModule):
         rest = read_rest(self.out / STATE)
         if rest["signature"] != self.signature:
             raise UsageError(f"{self.out}: holds a run of another recipe; choose another folder with -o, or remove it")
-        if rest["card"] != fingerprint(self.card):
+        if rest["card"] != self.fingerprint():
             raise UsageError(
                 f"{self.out}: holds a run on other lines, with another teacher or other first weights; choose another "
                 "folder with -o, or remove it"
             )
         for key in PROGRESS:
             setattr(self, key, rest[key])
+
+    def fingerprint(self) -> str:
+        """What a run's lines, charset, network and ancestors come to: a saved run goes on only with the same."""
+        return hashlib.sha256(json.dumps([asdict(self.card), self.digest], sort_keys=True).encode()).hexdigest()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         matrices = [p for p in self.network.parameters() if p.requires_grad and p.ndim > 1]
@@ -213,8 +230,3 @@ def average_buffers(network: nn.Module) -> None:
     parts = (flat / torch.distributed.get_world_size()).split([buffer.numel() for buffer in buffers])  # type: ignore[no-untyped-call]
     for buffer, part in zip(buffers, parts, strict=True):
         buffer.copy_(part.reshape(buffer.shape))
-
-
-def fingerprint(card: Card) -> str:
-    """What a run's lines, charset, network and ancestors come to: a saved run goes on only with the same."""
-    return hashlib.sha256(json.dumps(asdict(card), sort_keys=True).encode()).hexdigest()

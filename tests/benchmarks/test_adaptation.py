@@ -26,7 +26,7 @@ def test_a_table_of_before_and_after(tiny_run: Path, tmp_path: Path, monkeypatch
     quick = tmp_path / "quick.yaml"
     quick.write_text("lines: 20\nval_every: 5\ndata: {hold_out: 0.25, too_narrow: skip}\nbf16: false\n")
     monkeypatch.setattr(adapt, "RECIPE", quick)
-    rows = [replace(printed_row(text, str(i)), page=f"p{i % 4}") for i, text in enumerate(TEXTS)]
+    rows = [replace(printed_row(text, str(i), dataset="other"), page=f"p{i % 4}") for i, text in enumerate(TEXTS)]
     write_lines(tmp_path / "lines.parquet", [*rows, replace(printed_row("abc", "x"), doc="small")])
     command = ["-i", str(tmp_path / "lines.parquet"), "-o", str(tmp_path / "out"), "--count", "4"]
     done = CliRunner().invoke(main, [*command, "--from", str(tiny_run / "run" / "weights.safetensors")])

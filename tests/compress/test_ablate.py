@@ -71,7 +71,7 @@ def test_a_stage_forgets_the_synthetic_lines_that_are_taken_out() -> None:
 
 def test_the_table_shows_spread_and_distance() -> None:
     text = table([Row("whole", 0.7, (10.0, 12.0), (1, 1)), Row("gate", 0.5, (13.0, 13.5), (1, 1))])
-    assert "| gate | 0.500 | 13.25 | 13.00 – 13.50 | +2.25 |" in text
+    assert "| gate | 0.500 | 1 | 13.25 | 13.00 – 13.50 | +2.25 |" in text
 
 
 def test_a_variant_that_cannot_inherit_is_refused(tmp_path: Path) -> None:

@@ -28,9 +28,9 @@ NEW = ("dab cad", "dd ab", "bad", "cab dd", "ad da b", "db")  # of a hand whose 
 
 @pytest.fixture
 def mine(tmp_path: Path) -> Path:
-    """Lines with a new character, none of them for validation."""
+    """Lines with a new character, each text twice, none of them for validation."""
     write_lines(
-        tmp_path / "mine.parquet", [printed_row(text, f"mine-{i}", "train", "mine") for i, text in enumerate(NEW)]
+        tmp_path / "mine.parquet", [printed_row(text, f"mine-{i}", "train", "mine") for i, text in enumerate(2 * NEW)]
     )
     return tmp_path / "mine.parquet"
 
@@ -48,7 +48,7 @@ def test_new_characters_are_learnt_and_the_old_keep_their_place(tiny_run: Path, 
     adapted = tmp_path / "run" / "weights.safetensors"
     assert load_card(adapted).charset == (*load_card(weights).charset, "d")
     assert load_card(adapted).history["begins from"]
-    assert load_card(adapted).training_data == ("mine: 5 lines", "printed: 8 lines")
+    assert load_card(adapted).training_data == ("mine: 10 lines", "printed: 8 lines")
     before, after = load_tensors(weights), load_tensors(adapted)
     frozen = [name for name in before if name.startswith(("convs.0.", "convs.1."))]
     assert frozen and all(torch.equal(before[name], after[name]) for name in frozen), "statistics among them"

@@ -12,7 +12,7 @@ import pytest
 import torch
 from generated import CPU, TEXTS, TINY, printed_row
 
-from htrjand.runtime.errors import UsageError
+from htrjand.runtime.errors import HtrjandError, UsageError
 from htrjand.train.batches import Batch, Example, LineBatches, Turn, draws
 from htrjand.train.checkpoint import load_card, load_network, load_tensors
 from htrjand.train.dataset import Data, easiest, hold_out, load_data, stage_batches
@@ -36,7 +36,7 @@ def lines(count: int, dataset: str, length: int = 1) -> list[Example]:
 def shown(batches: LineBatches, epochs: int = 1) -> Counter[str]:
     counts: Counter[str] = Counter()
     for epoch in range(epochs):
-        counts.update(batches.lines[index].row.dataset for batch in batches.plan(epoch) for index, _ in batch)
+        counts.update(batches.lines[index].row.dataset for _, batch in batches.plan(epoch) for index, _ in batch)
     return counts
 
 
@@ -92,11 +92,13 @@ def test_several_processes_share_the_stream_of_one() -> None:
 
 
 def test_streamed_lines_are_the_lines_and_only_some_groups_are_held(tmp_path: Path, monkeypatch) -> None:
+    import htrjand.train.batches as batches_module
     import htrjand.train.lines as module
-    from htrjand.train.batches import POOL, examples
+    from htrjand.train.batches import examples
     from htrjand.train.lines import placed_lines
 
     monkeypatch.setattr(module, "ROW_GROUP", 2)  # 40 row groups of two
+    monkeypatch.setattr(batches_module, "POOL", 10)
     rows = [printed_row("ab " * (1 + i % 5), str(i)) for i in range(80)]
     write_lines(tmp_path / "lines.parquet", rows)
     found, _ = examples(placed_lines(tmp_path / "lines.parquet", images=False), ("", " ", "a", "b"), "skip")
@@ -104,12 +106,12 @@ def test_streamed_lines_are_the_lines_and_only_some_groups_are_held(tmp_path: Pa
     assert not any(line.row.image for line in found)
     batches = LineBatches(found, 1024, 0.0, seed=1)
     seen: set[str] = set()
-    for chosen in batches.plan(0):
+    for _, chosen in batches.plan(0):
         for index, _ in chosen:
             row = batches.row(found[index])
             assert row == rows[int(row.id)]
             seen.add(row.id)
-        assert len(batches.held) <= POOL
+        assert len(batches.held) <= 5
     assert len(seen) == 80
 
 
@@ -160,11 +162,14 @@ from htrjand.train import fit
 from htrjand.train.checkpoint import save_network
 from htrjand.train.recipe import TrainRecipe, load_recipe
 
-kept = []
+kept, shown = [], []
 class Kept(fit.Trainee):
     def __init__(self, *arguments):
         super().__init__(*arguments)
         kept.append(self)
+    def training_step(self, batch, number):
+        shown.append(batch.number)
+        return super().training_step(batch, number)
 fit.Trainee = Kept
 path = Path(sys.argv[1])
 machine = fit.Machine("cpu", 2, progress=False)
@@ -172,7 +177,7 @@ outcome = fit.train(load_recipe(TrainRecipe, path), path, path.parent / "run", m
 module = kept[0]
 save_network(path.parent / f"rank{module.trainer.global_rank}.safetensors", module.network.state_dict(), module.card)
 save_network(path.parent / f"mean{module.trainer.global_rank}.safetensors", module.average.state_dict(), module.card)
-print(module.trainer.global_rank, module.seen)
+print(module.trainer.global_rank, module.seen, hash(tuple(shown)))
 """
     (tmp_path / "two.py").write_text(program)
     root = Path(__file__).parents[2]
@@ -190,8 +195,10 @@ print(module.trainer.global_rank, module.seen)
         first, second = (load_tensors(tmp_path / f"{name}{rank}.safetensors") for rank in (0, 1))
         assert first.keys() == second.keys()
         assert all(torch.equal(first[key], second[key]) for key in first), name
-    seen = load_card(tmp_path / "run" / "weights.safetensors").lines_seen
-    assert seen >= 320 / 2
+    seen = [line.split()[1] for line in done.stdout.splitlines() if line[:2] in ("0 ", "1 ")]
+    assert len(seen) == 2 and seen[0] == seen[1] and int(seen[0]) >= 320, "both count the lines of both"
+    mine = [line.split()[2] for line in done.stdout.splitlines() if line[:2] in ("0 ", "1 ")]
+    assert mine[0] != mine[1], "and each was shown its own"
 
 
 def test_validation_lines_may_come_from_other_files(tmp_path: Path) -> None:
@@ -202,3 +209,29 @@ def test_validation_lines_may_come_from_other_files(tmp_path: Path) -> None:
     data = load_data(replace(both, val=("lines.parquet",)), path)
     assert {line.row.dataset for line in data.val} == {"printed"}
     assert "more" in data.origins
+
+
+def test_a_mistake_in_a_later_stage_is_found_before_the_first(tmp_path: Path) -> None:
+    path = curriculum(tmp_path, "stages: [{name: one}, {name: two, mix: {absent: 2}}]\n")
+    with pytest.raises(UsageError, match="stage two: no training line of absent"):
+        train(load_recipe(TrainRecipe, path), path, tmp_path / "run", machine=CPU)
+    assert not (tmp_path / "run").exists()
+
+
+def test_one_short_line_among_long_ones_does_not_fill_a_batch_of_its_own() -> None:
+    some = lines(39, "a", 12) + lines(1, "a", 1)
+    counts = Counter(index for _, batch in LineBatches(some, 7168, 0.0).plan(0) for index, _ in batch)
+    assert counts[39] == 1
+    assert sum(counts.values()) < 50
+
+
+def test_lines_that_cannot_be_used_are_counted_and_none_is_an_error(tmp_path: Path) -> None:
+    write_lines(tmp_path / "lines.parquet", [printed_row("ab", "1"), printed_row("xyz", "2", "val")])
+    with pytest.raises(
+        HtrjandError, match="no line left to choose by; 1 validation lines left out: no text, or a char"
+    ):
+        load_data(DataRecipe(lines=("lines.parquet",), hold_out=0.2), tmp_path / "recipe.yaml")
+    write_lines(tmp_path / "lines.parquet", [printed_row("ab", "1", "val")])
+    with pytest.raises(HtrjandError, match="no line left to train on; 1 validation lines"):
+        load_data(DataRecipe(lines=("lines.parquet",)), tmp_path / "recipe.yaml")
+    assert [len(part) for part in hold_out(lines(4, "a"), 0.2)] == [3, 1]

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,17 +20,18 @@ from click.testing import CliRunner
 from generated import CPU, TEXTS, TINY, printed_row
 
 from htrjand.cli import main
+from htrjand.compress.ablate import AblateRecipe
 from htrjand.compress.distill import DistillRecipe
 from htrjand.runtime.errors import HtrjandError, UsageError
 from htrjand.train.augment import AugmentRecipe, augment
 from htrjand.train.batches import BUCKET, Example, LineBatches
-from htrjand.train.checkpoint import Card, load_card, load_network, load_tensors
+from htrjand.train.checkpoint import Card, load_card, load_network, load_tensors, read_rest
 from htrjand.train.fit import train
 from htrjand.train.lines import read_lines, write_lines
 from htrjand.train.network import STUDENT, TEACHER, Network, NetworkRecipe
 from htrjand.train.reader import TorchRecognizer
 from htrjand.train.recipe import TrainRecipe, load_recipe
-from htrjand.train.trainee import Trainee
+from htrjand.train.trainee import STATE, Trainee
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / ".paths")}
@@ -58,21 +60,28 @@ def run_train(folder: Path, out: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, cwd=folder, env=ENVIRONMENT, stderr=subprocess.PIPE)
 
 
+def killed_stage(run: Path) -> Iterator[bool]:
+    """Whether the state that a run has saved is of its second stage."""
+    while True:
+        yield (run / STATE).exists() and read_rest(run / STATE)["stage"] == 1
+
+
 def test_a_killed_run_ends_with_the_same_weights(tmp_path: Path) -> None:
     write_lines(tmp_path / "lines.parquet", [printed_row(t, f"{s}{t}", s) for s in ("train", "val") for t in TEXTS])
     recipe = (
         TINY.replace("lines: 1600", "lines: 480")
         .replace("noise: 0", "noise: 10")
         .replace("val_every: 50", "val_every: 20")
-    )
+    ) + "stages: [{name: one, share: 1, easiest: 0.5, strength: 0.5}, {name: two, share: 3}]\norigin: 0.1\n"
     (tmp_path / "tiny.yaml").write_text(recipe, encoding="utf-8")
     straight = run_train(tmp_path, "straight")
     assert straight.wait(120) == 0
 
     killed = run_train(tmp_path, "killed")
-    state, weights = (tmp_path / "killed" / name for name in ("state.safetensors", "weights.safetensors"))
+    state = tmp_path / "killed" / "state.safetensors"
     deadline = time.monotonic() + 120
-    while not weights.exists() and time.monotonic() < deadline:  # the first validation, at step 20 of 60
+    second = killed_stage(tmp_path / "killed")
+    while not next(second) and time.monotonic() < deadline:  # the second stage's first saved state
         time.sleep(0.01)
     killed.send_signal(signal.SIGKILL)
     assert killed.wait(60) == -signal.SIGKILL, "it was still running"
@@ -131,6 +140,12 @@ def test_the_rate_rises_then_falls_with_the_lines_or_the_time(tmp_path: Path) ->
         ("network: {channels: 3}", "network: channels: a list expected"),
         ("network: {dim: 30}", "multiple"),
         ("save_every: 0", "save_every: 1 or more"),
+        ("network: {blocks: 0}", "blocks: 1 or more"),
+        ("network: {layer_drop: 1.5}", "layer_drop: from 0"),
+        ("data: {hold_out: 1}", "hold_out: from 0 to less than 1"),
+        ("stages: [{share: 2}]", "stages: .*name"),
+        ("stages: [{name: one, easiest: 0}]", "stage one: share and easiest: more than 0"),
+        ("freeze: 6", "freeze: from 0 to 5 blocks"),
         ("peak_rate: fast", "float expected"),
         ("[1, 2]", "keys and values expected"),
         ("a: [", "not a YAML recipe"),
@@ -146,12 +161,14 @@ def test_a_wrong_recipe_is_explained(tmp_path: Path, text: str, message: str) ->
 
 def test_released_recipes_are_whole() -> None:
     folder = Path(__file__).parents[2] / "train" / "recipes"
-    first, second = (load_recipe(TrainRecipe, folder / name) for name in ("teacher.yaml", "teacher-2.yaml"))
-    assert first.network == second.network == TEACHER
+    teacher = load_recipe(TrainRecipe, folder / "teacher.yaml")
+    assert replace(teacher.network, layer_drop=0.0) == TEACHER
     student = load_recipe(DistillRecipe, folder / "student.yaml")
     assert student.train.network == STUDENT
-    assert student.train.data.lines == first.data.lines
-    assert load_recipe(TrainRecipe, folder / "student-2.yaml").network == STUDENT
+    assert student.train.data.val == teacher.data.lines, "both are chosen by the same lines"
+    for held_back in ("csafe-woz", "read2016-bozen", "read2017-escher"):  # no released weights may have seen them
+        assert held_back in teacher.data.exclude and held_back in student.train.data.exclude
+    assert load_recipe(AblateRecipe, folder / "ablate.yaml").distill.train.stages
 
 
 @pytest.fixture
@@ -213,10 +230,12 @@ def test_workers_take_turns() -> None:
 def test_other_lines_under_the_same_recipe_are_refused(tiny_run: Path, tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(TINY, encoding="utf-8")
     rows = list(read_lines(tiny_run / "lines.parquet"))
-    write_lines(tmp_path / "lines.parquet", rows[1:])
     shutil.copytree(tiny_run / "run", tmp_path / "run")
-    with pytest.raises(UsageError, match="on other lines"):
-        train(load_recipe(TrainRecipe, tmp_path / "tiny.yaml"), tmp_path / "tiny.yaml", tmp_path / "run", machine=CPU)
+    recipe = load_recipe(TrainRecipe, tmp_path / "tiny.yaml")
+    for others in (rows[1:], [replace(rows[0], text="ca"), *rows[1:]]):  # one less, and one of them corrected
+        write_lines(tmp_path / "lines.parquet", others)
+        with pytest.raises(UsageError, match="on other lines"):
+            train(recipe, tmp_path / "tiny.yaml", tmp_path / "run", machine=CPU)
 
 
 def test_a_broken_image_is_named_from_a_worker_too(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def run(form: str | None, output: Path, report: Path | None, **options: Any) -> 
     source, form = source_of(form, **options)
     if output.suffix.lower() != ".parquet":
         raise UsageError(f"{output}: give a name that ends in .parquet")
-    if output.exists() and output.samefile(source.path if source.path.exists() else "."):
+    if output.exists() and source.path.exists() and output.samefile(source.path):
         raise UsageError(f"{output}: is the source too; write to another file")
     warnings.filterwarnings("ignore", module="PIL")  # of a file that is half broken: it is read, or its line left out
     with click.progressbar(

@@ -65,7 +65,7 @@ def folder_formats(folder: Path) -> Iterator[str]:
 
     if has("ascii/lines.txt") or has("lines.txt", "lines"):
         yield "iam"
-    if has("training_2011.xml") or has("eval_2011_annotated.xml") or has("Transcriptions", "Sets"):
+    if any(folder.glob("training_2011*.xml")) or has("eval_2011_annotated.xml") or has("Transcriptions", "Sets"):
         yield "rimes"
     if has("Transcriptions", "Partitions") or has("BenthamDatasetR0-GT"):
         yield "bentham"

@@ -74,7 +74,8 @@ def read_page(source: Source, path: Path, page: Element, name: PurePosixPath, sp
     """The lines of one page, cut out of its image."""
     root = path.parent
     base = [source.images] if source.images else [root, root / path.stem.split(".")[0], root / "images_gray"]
-    file = find_image([folder for place in base for folder in (place / name.parent, place)], name.name)
+    inside = Path() if name.is_absolute() or ".." in name.parts else Path(name.parent)
+    file = find_image([folder for place in base for folder in (place / inside, place)], name.name)
     if file is None:
         yield Skipped(f"{path}: {name}", IMAGE_MISSING)
         return

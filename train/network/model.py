@@ -36,8 +36,10 @@ class NetworkRecipe:
     proxima: bool = True
 
     def __post_init__(self) -> None:
-        if min(self.dim, self.heads, self.feed, *self.channels) < 1:
-            raise ValueError("channels, dim, heads and feed: 1 or more")
+        if min(self.dim, self.heads, self.feed, self.blocks, *self.channels) < 1:
+            raise ValueError("channels, dim, heads, feed and blocks: 1 or more")
+        if not (0 <= self.dropout < 1 and 0 <= self.layer_drop < 1):
+            raise ValueError("dropout and layer_drop: from 0 to less than 1")
         if len(self.channels) != len(STRIDES):
             raise ValueError(f"channels: {len(STRIDES)} numbers, one a convolution block; got {len(self.channels)}")
         if self.dim % (2 * self.heads):
