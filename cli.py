@@ -17,13 +17,20 @@ from . import __version__
 
 if TYPE_CHECKING:
     from .runtime import Line, ModelInfo, Recognizer
-    from .train.lines import LineRow
 
 # Verbs whose options stand in their own part: verb -> (module with a click command of that name, one line of help).
 PARTS = {
     "train": ("train.cli", "Train a network as a recipe says."),
     "data": ("train.data_cli", "Import, audit, show and synthesise lines of handwriting."),
+    "run": ("pipeline", "Do all that a recipe says, from lines to proven files and their figures."),
     "distill": ("compress.cli", "Train a small student with a teacher, and a control without."),
+    "prune": ("compress.cli", "Take channels out of a network, and let its teacher teach what is left."),
+    "qat": ("compress.quantize_cli", "Fine-tune a network to bear eight bits."),
+    "search": ("compress.quantize_cli", "Find what has to stay in float, or whether to fine-tune."),
+    "sensitivity": ("compress.quantize_cli", "Tell what each layer loses in eight bits."),
+    "quantize": ("compress.cli", "Write an int8 edition of a float file, proven within its budget."),
+    "export": ("export.cli", "Write weights as ONNX, OpenVINO or TFLite, proven equal to them."),
+    "prove": ("export.cli", "Hold a model file against the weights it was made from."),
     "ablate": ("compress.cli", "Train variants without one part each, and compare them."),
     "bench": ("benchmarks.cli", "Measure error, speed, size and memory of models and peers."),
 }
@@ -115,6 +122,7 @@ def models(ctx: click.Context, files: tuple[Path, ...], form: str) -> None:
     """List the bundled model files, or print what model FILES say of themselves."""
     from .runtime import HtrjandError, bundled_models
     from .runtime.engines import open_engine
+    from .runtime.info import size_of
 
     paths = files or tuple(bundled_models())
     if not paths:
@@ -131,84 +139,17 @@ def models(ctx: click.Context, files: tuple[Path, ...], form: str) -> None:
         click.echo("\n\n".join(block(describe(path, info)) for path, info in found))
     else:
         for path, info in found:
-            click.echo(f"{info.name} {info.version}\t{info.precision}\t{path.stat().st_size:,} bytes\t{path}")
+            click.echo(f"{info.name} {info.version}\t{info.precision}\t{size_of(path):,} bytes\t{path}")
     ctx.exit(0 if len(found) == len(paths) else 1)
-
-
-@main.command()
-@click.argument("weights", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True, help="An .onnx file.")
-def export(weights: Path, output: Path) -> None:
-    """Export WEIGHTS (.safetensors) to an ONNX file proven equal to them; the proof stands beside it."""
-    from .export.onnx import export_onnx
-
-    proof = export_onnx(weights, onnx_name(output))
-    worst = max(proof["largest difference of a logit"].values())
-    click.echo(f"{output}: {proof['bytes']:,} bytes, logits within {worst:.1e} of torch")
-
-
-@main.command()
-@click.argument("model", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True, help="An .onnx file.")
-@click.option("-i", "--lines", "data", multiple=True, type=click.Path(path_type=Path), help="Parquet files or folders.")
-@click.option(
-    "--calibrate", type=click.IntRange(1), default=128, show_default=True, help="Training lines to calibrate on."
-)
-@click.option(
-    "--prove-on", type=click.Choice(["val", "test"]), default="val", show_default=True, help="Split of the proof."
-)
-@click.option("--max-cer-increase", type=click.FloatRange(0), default=0.3, show_default=True, help="Points of CER.")
-@click.option("--core", is_flag=True, help="Only lines marked as core.")
-@click.option("--exclude", multiple=True, help="A dataset to leave out. Repeatable.")
-def quantize(
-    model: Path,
-    output: Path,
-    data: tuple[Path, ...],
-    calibrate: int,
-    prove_on: str,
-    max_cer_increase: float,
-    core: bool,
-    exclude: tuple[str, ...],
-) -> None:
-    """Write an int8 edition of MODEL (float .onnx) if it reads as well; else write nothing, with exit status 1."""
-    from .compress.quantize import quantize_onnx
-    from .export.proof import prove_cer, write_proof
-    from .runtime.files import atomic_path
-    from .train.lines import data_dir, read_lines, spread
-
-    paths = data or (data_dir() / "lines",)
-
-    def rows(split: str) -> Iterator[LineRow]:
-        return read_lines(paths, split, core=core, exclude=exclude)
-
-    lines = [row.pixels() for row in spread(rows("train"), calibrate)]
-    with atomic_path(onnx_name(output, not_this=model)) as part:
-        quantize_onnx(model, lines, part)
-        proof = prove_cer(part, model, list(rows(prove_on)), max_cer_increase, output)
-        write_proof(output, proof | {"calibration lines": len(lines)})
-    cer = proof["cer"]
-    click.echo(
-        f"{output}: {proof['bytes']:,} bytes, CER {cer['file']:.2f} %, the float file's {cer['reference']:.2f} % "
-        f"({proof['lines']} {prove_on} lines)"
-    )
-
-
-def onnx_name(path: Path, not_this: Path | None = None) -> Path:
-    """The path itself, or a UsageError: a reader chooses its engine by the suffix."""
-    from .runtime.errors import UsageError
-
-    if path.suffix != ".onnx":
-        raise UsageError(f"{path}: give a name that ends in .onnx")
-    if not_this is not None and path.resolve() == not_this.resolve():
-        raise UsageError(f"{path}: is the float file itself; give another name")
-    return path
 
 
 def describe(path: Path, info: ModelInfo) -> dict[str, Any]:
     """A model file's path, size and description as plain values."""
     from dataclasses import asdict
 
-    return {"path": str(path), "bytes": path.stat().st_size} | asdict(info)
+    from .runtime.info import size_of
+
+    return {"path": str(path), "bytes": size_of(path)} | asdict(info)
 
 
 def block(description: dict[str, Any]) -> str:

@@ -85,7 +85,9 @@ def ablate(
             seeded = replace(changed, train=replace(changed.train, seed=seed))
             kind = "control" if variant == "distillation" else "student"
             folder = out / f"{variant}-{seed}"
-            outcomes.append(run(kind, seeded, path, teacher, card, loaded[drawn], folder, max_time, machine, say))
+            outcomes.append(
+                run(kind, seeded, recipe_path, path, teacher, card, loaded[drawn], folder, max_time, machine, say)
+            )
             tell(f"{variant}, seed {seed}: {outcomes[-1].val_cer:.2f} % CER on the validation lines")
         cer, seen = tuple(o.val_cer for o in outcomes), tuple(o.lines_seen for o in outcomes)
         rows.append(Row(variant, parameters(changed.train, card), cer, seen))

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..runtime.errors import UsageError
+from ..train.adapt import begin_from
 from ..train.batches import Batch
 from ..train.checkpoint import Card, load_network, sha256
 from ..train.dataset import Data, load_data
@@ -37,8 +38,10 @@ class DistillRecipe:
     def __post_init__(self) -> None:
         if self.temperature <= 0:
             raise ValueError(f"temperature: more than 0, got {self.temperature}")
-        if self.train.begin or self.train.grow:
-            raise ValueError("train.begin and train.grow are not for a distillation; see inherit")
+        if self.train.grow:
+            raise ValueError("train.grow: false, since a student has its teacher's charset")
+        if self.train.begin and self.inherit:
+            raise ValueError("inherit: false, where the student begins from weights of its own (train.begin)")
 
 
 class Distillation(Trainee):
@@ -134,24 +137,33 @@ def distil(
     rank_zero_only(say)(data.notes)
     outcomes = {}
     for name in ["student", "control"] if recipe.control else ["student"]:
-        outcomes[name] = run(name, recipe, path, teacher, card, data, out / name, max_time, machine, say)
+        outcomes[name] = run(name, recipe, recipe_path, path, teacher, card, data, out / name, max_time, machine, say)
         rank_zero_only(say)(f"{name}: {outcomes[name].val_cer:.2f} % CER on the validation lines")
     return outcomes
 
 
 def run(
-    name: str, recipe: DistillRecipe, path: Path, teacher: Network, teacher_card: Card, data: Data, out: Path,
+    name: str, recipe: DistillRecipe, recipe_path: Path, path: Path, teacher: Network, teacher_card: Card, data: Data, out: Path,
     max_time: float | None, machine: Machine, say: Say,
 ) -> Outcome:  # fmt: skip
     """One of the two runs; both begin from the same weights and see the same lines in the same order."""
     torch.manual_seed(recipe.train.seed)
     student = Network(recipe.train.network, len(teacher_card.charset), len(data.origins) if recipe.train.origin else 0)
+    begin = recipe_path.resolve().parent / recipe.train.begin if recipe.train.begin else None
+    earlier = teacher_card if recipe.inherit or name == "student" else Card(recipe.train.network, data.charset)
+    if begin:
+        own, earlier = load_network(begin)
+        if own.recipe != recipe.train.network or earlier.charset != teacher_card.charset:
+            raise UsageError(
+                f"{begin}: its network or its charset is not that of the recipe and of {path}; take others"
+            )
+        begin_from(student, own)
     if recipe.inherit and not inherit(student, teacher):
         raise UsageError(f"{path}: no weight of this teacher fits the student; set inherit: false")
-    history = {"teacher": sha256(path) if name == "student" else "none: control of a distillation"}
-    if recipe.inherit:
-        history["begins from"] = sha256(path)
-    earlier = teacher_card if recipe.inherit or name == "student" else Card(recipe.train.network, data.charset)
+    history = dict(earlier.history) if begin else {}
+    history["teacher"] = sha256(path) if name == "student" else "none: control of a distillation"
+    if begin or recipe.inherit:
+        history["begins from"] = sha256(begin or path)
     card = Card(recipe.train.network, data.charset, training_data=describe(data.train, earlier), history=history)
     module = (
         Distillation(recipe, student, teacher, card, out, max_time)

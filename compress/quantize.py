@@ -1,93 +1,108 @@
-"""Eight bits: static quantisation of an ONNX file with onnxruntime, calibrated on training lines."""
+"""Eight bits, in whichever format a float file has: what the formats share."""
 
 from __future__ import annotations
 
-import dataclasses
-import logging
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnx
-from onnxruntime.quantization import (  # type: ignore[import-untyped]
-    CalibrationDataReader,
-    CalibrationMethod,
-    QuantFormat,
-    QuantType,
-    quantize_static,
-)
-from onnxruntime.quantization.shape_inference import quant_pre_process  # type: ignore[import-untyped]
 
+from ..export.files import check_float_source
+from ..export.proof import BUDGET, Reference, prove, write_proof
 from ..runtime.engines import open_engine
-from ..runtime.errors import HtrjandError
-from ..runtime.image import pad_line
+from ..runtime.errors import HtrjandError, UsageError
+from ..runtime.files import atomic_model
+from ..runtime.info import ModelInfo
 
-QUANTISED = (
-    "Conv",
-    "MatMul",
-)  # where the weights are; the rest, squeeze-and-excitation too, is small and stays in float
-AVERAGED = 0.05  # weight of one line in the average of ranges
 FEWEST = 8  # lines; ranges seen on fewer are those of a single hand
+Lines = Sequence[npt.NDArray[np.uint8]]
+
+# Suffix of the int8 file -> the module here that writes it, and its function. The float file has the same suffix.
+WRITERS = {
+    ".onnx": ("quantize_onnx", "quantize_onnx"),
+    ".xml": ("quantize_openvino", "quantize_openvino"),
+    ".tflite": ("quantize_tflite", "quantize_tflite"),
+}
 
 
-class Lines(CalibrationDataReader):  # type: ignore[misc]
-    """Feeds lines [64, W] one by one, each padded as the runtime pads it."""
+@dataclass(frozen=True)
+class QuantizeRecipe:
+    """How a float file becomes an int8 one.
 
-    def __init__(self, lines: Sequence[npt.NDArray[np.uint8]]) -> None:
-        self.lines: Iterator[npt.NDArray[np.uint8]] = iter(lines)
+    The first convolution is a fiftieth of the work and has the widest input range: in int8 it took most of what was
+    lost on the student's validation lines.
+    """
 
-    def get_next(self) -> dict[str, Any] | None:
-        line = next(self.lines, None)
-        return None if line is None else {"image": pad_line(line)[None, None]}  # 1, 1, 64, W
+    calibrate: int = 128  # training lines that the ranges of activations are seen on
+    keep: tuple[str, ...] = ("convs.0",)  # modules of the network that stay in float, with all inside them
+
+    def keeps(self, module: str) -> bool:
+        """Whether a module, by its dotted path, stays in float."""
+        return any(module == name or module.startswith(f"{name}.") for name in self.keep)
 
 
-def quantize_onnx(model: Path, lines: Sequence[npt.NDArray[np.uint8]], out: Path) -> None:
-    """Writes an int8 edition of a float ONNX file (not atomic: hand it the path of `atomic_path`).
+def quantize_file(model: Path, lines: Lines, out: Path, recipe: QuantizeRecipe) -> None:
+    """Writes an int8 edition of a float model file (not atomic: hand it a path of `atomic_files`).
 
-    Weights are int8 a channel, activations int8 a tensor, in QDQ form, which onnxruntime fuses. A tensor's range is the
-    moving average of the extremes of each calibration line: one odd line does not widen it for all. Products of two
-    activations (attention scores) stay in float, and so does the first convolution, a fiftieth of the work and
-    the widest input range: in int8 it took most of what was lost on the student's validation lines.
+    Weights are int8 a channel, activations int8 a tensor. Products of two activations (attention scores), normalisation
+    and softmax stay in float.
 
     Args:
-        model: the float file, of this package.
+        model: the float file; its suffix names the format.
         lines: training lines, uint8 [64, W].
         out: where to write.
 
     Raises:
-        HtrjandError: the model cannot be used or is int8 already, or there are too few lines.
+        HtrjandError: the model cannot be used or is no float file, or there are too few lines.
+        UsageError: the format is unknown, or a module to keep is not in the network.
     """
-    info = open_engine(model, 1).info
-    if info.precision != "fp32":
-        raise HtrjandError(f"{model}: is {info.precision} already; quantise the float file")
+    if out.suffix not in WRITERS:
+        raise UsageError(f"{out}: int8 files are written as {', '.join(WRITERS)}; an .ort file is made from an .onnx")
+    check_float(model, open_engine(model, 1).info)
     if len(lines) < FEWEST:
         raise HtrjandError(
             f"{model}: {len(lines)} calibration lines are too few to see its ranges; give {FEWEST} or more"
         )
-    logging.getLogger("root").setLevel(logging.ERROR)
-    with tempfile.TemporaryDirectory() as folder:
-        ready = Path(folder) / "ready.onnx"
-        quant_pre_process(str(model), str(ready), skip_symbolic_shape=True)
-        quantize_static(
-            str(ready), str(out), Lines(lines), quant_format=QuantFormat.QDQ, per_channel=True,
-            activation_type=QuantType.QInt8, weight_type=QuantType.QInt8, op_types_to_quantize=list(QUANTISED),
-            nodes_to_exclude=kept_in_float(onnx.load(ready)), calibrate_method=CalibrationMethod.MinMax,
-            extra_options={"CalibMovingAverage": True, "CalibMovingAverageConstant": AVERAGED},
-        )  # fmt: skip
-    quantized = onnx.load(out)
-    del quantized.metadata_props[:]
-    for key, value in dataclasses.replace(info, precision="int8").to_metadata().items():
-        quantized.metadata_props.add(key=key, value=value)
-    out.write_bytes(quantized.SerializeToString())
+    module, name = WRITERS[out.suffix]
+    writer: Callable[[Path, Lines, Path, QuantizeRecipe], None] = getattr(
+        import_module(f".{module}", __package__), name
+    )
+    writer(model, lines, out, recipe)
 
 
-def kept_in_float(model: onnx.ModelProto) -> list[str]:
-    """Names of the first convolution, and of the products that have no weight among their inputs."""
-    weights = {tensor.name for tensor in model.graph.initializer}
-    weights |= {output for node in model.graph.node if node.op_type == "Constant" for output in node.output}
-    found = [node for node in model.graph.node if node.op_type in QUANTISED]
-    first = next(node.name for node in found if node.op_type == "Conv")
-    return [first, *(node.name for node in found if not any(name in weights for name in node.input))]
+def quantize_proven(
+    model: Path, lines: Lines, out: Path, recipe: QuantizeRecipe, reference: Reference, budget: float = BUDGET
+) -> dict[str, Any]:
+    """As `quantize_file`, whole or not at all, and only if it reads as the reference does within a budget of CER.
+
+    Returns:
+        The proof, which stands beside the file.
+
+    Raises:
+        HtrjandError: as `quantize_file`; or the file reads worse, or there is no line to tell by.
+    """
+    check_float_source(model, out)
+    if not reference.rows:
+        raise HtrjandError(f"{out}: no line to compare its errors on; check the lines and the split")
+    with atomic_model(out) as part:
+        quantize_file(model, lines, part, recipe)
+        proof = prove(part, out, reference, budget) | {"calibration lines": len(lines), "in float": list(recipe.keep)}
+        write_proof(out, proof)
+    return proof
+
+
+def check_float(model: Path, info: ModelInfo) -> None:
+    """Raises an HtrjandError unless the file is in fp32."""
+    if info.precision != "fp32":
+        raise HtrjandError(f"{model}: is {info.precision} already; quantise the fp32 file")
+
+
+def check_kept(recipe: QuantizeRecipe, modules: Sequence[str], model: Path) -> None:
+    """Raises a UsageError for a module to keep that no weight of the file belongs to."""
+    unknown = [name for name in recipe.keep if not any(path == name or path.startswith(f"{name}.") for path in modules)]
+    if unknown:
+        raise UsageError(f"{model}: no module {', '.join(unknown)} to keep in float; there are {', '.join(modules)}")

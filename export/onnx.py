@@ -1,45 +1,65 @@
-"""Weights to one self-describing ONNX file of dynamic width and batch."""
+"""ONNX: one self-describing file of dynamic width and batch; `.ort`, the same for small builds of onnxruntime."""
 
 from __future__ import annotations
 
+import ast
 import io
 import logging
 import warnings
+from collections import Counter
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Any
+from weakref import WeakKeyDictionary
 
+import numpy as np
 import onnx
+import onnxruntime  # type: ignore[import-untyped]
 import torch
+from onnx import TensorProto, helper, numpy_helper
 from torch.export import Dim
 
-from ..runtime.files import atomic_path
+from ..runtime.engines import first_line
+from ..runtime.engines.onnx import FAILURES, FATAL
+from ..runtime.errors import HtrjandError
 from ..runtime.image import HEIGHT, MAX_WIDTH, WIDTH_MULTIPLE
 from ..runtime.info import ModelInfo
-from ..train.checkpoint import load_network
+from ..runtime.seal import MARK, seal
 from ..train.network import Network
-from ..train.reader import model_info
-from .proof import prove_values, write_proof
 
 OPSET = 18
 
 
-def export_onnx(weights: Path, out: Path) -> dict[str, Any]:
-    """Writes `out` from a `.safetensors` file, proven equal to it; the proof stands beside it as JSON.
+def write_onnx(network: Network, info: ModelInfo, out: Path) -> None:
+    """Writes `out`, self-describing and sealed; with precision fp16 its weights take half the room.
 
-    Returns:
-        The proof.
-
-    Raises:
-        HtrjandError: the weights cannot be used, or the file's names, shapes or values differ from torch's. Then no
-            file is left under its name.
+    A network is traced once for all its files, since that takes most of the time.
     """
-    network, card = load_network(weights)
-    with atomic_path(out) as part:
-        part.write_bytes(describe(trace(network), model_info(card, weights)).SerializeToString())
-        proof = prove_values(part, weights, out)
-        write_proof(out, proof)
-    return proof
+    if network not in TRACED:
+        TRACED[network] = trace(network)
+    model = onnx.ModelProto()
+    model.CopyFrom(TRACED[network])
+    if info.precision == "fp16":
+        halve_weights(model)
+    out.write_bytes(describe(model, info).SerializeToString())
+    seal(out)
+
+
+TRACED: WeakKeyDictionary[Network, onnx.ModelProto] = WeakKeyDictionary()
+
+
+def halve_weights(model: onnx.ModelProto) -> None:
+    """Stores weights in fp16 behind a cast: an engine makes floats of them as it opens the file, and computes as ever.
+
+    Vectors (biases, norms) stay as they are: they are few, and some are variances too small for 16 bits.
+    """
+    for tensor in list(model.graph.initializer):
+        values = numpy_helper.to_array(tensor)
+        if values.dtype == np.float32 and values.ndim > 1:
+            half = numpy_helper.from_array(values.astype(np.float16), f"{tensor.name}.fp16")
+            model.graph.initializer.remove(tensor)
+            model.graph.initializer.append(half)
+            cast = helper.make_node("Cast", [half.name], [tensor.name], f"{tensor.name}/Cast", to=TensorProto.FLOAT)
+            model.graph.node.insert(0, cast)
 
 
 def trace(network: Network) -> onnx.ModelProto:
@@ -55,7 +75,23 @@ def trace(network: Network) -> onnx.ModelProto:
             input_names=["image"], output_names=["logits"],
         )  # fmt: skip
     assert program is not None
-    return program.model_proto
+    model = program.model_proto
+    name_nodes(model)
+    return model
+
+
+def name_nodes(model: onnx.ModelProto) -> None:
+    """Names each node by the module it comes from and its operator: `attention.0.attentions.1.qkv/MatMul`.
+
+    So a reader of the file finds the network in it, and what is to stay in float is named alike in every format.
+    """
+    taken: Counter[str] = Counter()
+    for node in model.graph.node:
+        scopes = next(item.value for item in node.metadata_props if item.key == "pkg.torch.onnx.name_scopes")
+        module = ["", *ast.literal_eval(scopes)][-2]
+        name = f"{module}/{node.op_type}" if module and module[0] != "_" else node.op_type  # "_": nobody's
+        taken[name] += 1
+        node.name = name if taken[name] == 1 else f"{name}_{taken[name]}"
 
 
 def describe(model: onnx.ModelProto, info: ModelInfo) -> onnx.ModelProto:
@@ -71,3 +107,25 @@ def describe(model: onnx.ModelProto, info: ModelInfo) -> onnx.ModelProto:
         value.doc_string = ""
     model.producer_name = info.name
     return model
+
+
+def write_ort(model: Path, out: Path) -> None:
+    """Writes an `.onnx` file as `.ort`: already optimised, for builds of onnxruntime that cannot read ONNX.
+
+    Left out is the layout that fits one kind of processor only. Metadata and precision are those of the model.
+
+    Raises:
+        HtrjandError: onnxruntime cannot read the model.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = FATAL
+    options.optimized_model_filepath = str(out)
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    try:
+        onnxruntime.InferenceSession(
+            str(model), options, providers=["CPUExecutionProvider"], disabled_optimizers=["NchwcTransformer"]
+        )
+    except FAILURES as error:
+        raise HtrjandError(f"{model}: onnxruntime cannot convert it ({first_line(error)}); export it again") from error
+    if MARK in out.read_bytes():
+        seal(out)

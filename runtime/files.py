@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from .errors import HtrjandError
+from .seal import parts_of
 
 
 @contextmanager
@@ -29,6 +30,14 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         os.replace(part, final)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_model(path: str | Path) -> Iterator[Path]:
+    """As `atomic_path`, with the weights beside an OpenVINO `.xml`, which take their place just before it does."""
+    with ExitStack() as stack:
+        parts = [stack.enter_context(atomic_path(part)) for part in parts_of(Path(path))]
+        yield parts[0]
 
 
 def current_umask() -> int:

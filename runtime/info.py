@@ -11,12 +11,13 @@ plain strings as they are, numbers in decimal, lists and tables as JSON (UTF-8, 
 | `languages`, `training_data` | JSON lists of strings: ISO 639-1 codes; datasets | `["fr", "en"]` |
 | `cer` | JSON table: dataset -> CER of the float weights on its test split, in percent | `{"copiste": 13.9}` |
 | `weights_sha256` | the SHA-256 of the float weights that the file was made from | hexadecimal |
-| `precision` | `fp32` or `int8` | `int8` |
+| `precision` | `fp32`, `fp16` or `int8` | `int8` |
 | `height`, `width_multiple`, `max_width` | integers: rows; columns: a multiple of, at most | `64`, `16`, `4096` |
 | `frame_stride` | integer: columns a frame of the logits stands for | `4` |
 | `blank` | integer: the class that is no character | `0` |
 | `temperature` | divide the logits by it before the softmax to get calibrated probabilities | `1.0` |
 | `preprocessing` | one sentence for whoever writes a reader; not read back | |
+| `seal` | tells that the file is whole and unchanged: see `seal.py` | `htrjand-seal:` and 64 digits |
 
 To read: make the line grey (0 = black), scale it to `height` rows, pad it, feed `image` uint8 [N, 1, height, W], take
 the greatest of each frame of `logits` float32 [N, W / frame_stride, classes], merge equal neighbours, drop the blanks.
@@ -33,9 +34,10 @@ from pathlib import Path
 from typing import Any
 
 from .errors import HtrjandError
+from .seal import OPEN, parts_of
 
 FORMAT = "htrjand/1"
-PRECISIONS = ("fp32", "int8")
+PRECISIONS = ("fp32", "fp16", "int8")
 PREPROCESSING = (
     "8-bit grey, 0 = black; scale to {height} rows keeping the aspect (bilinear); pad at the right with the 80th "
     "percentile of the line's pixels to the next multiple of {width_multiple} columns; the graph normalises"
@@ -106,6 +108,7 @@ class ModelInfo:
                 plain = dict(value) if isinstance(value, Mapping) else list(value)
                 metadata[item.name] = json.dumps(plain, ensure_ascii=False)
         metadata["preprocessing"] = PREPROCESSING.format(height=self.height, width_multiple=self.width_multiple)
+        metadata["seal"] = OPEN
         return metadata
 
     @classmethod
@@ -139,6 +142,11 @@ def _strings(text: str) -> tuple[str, ...]:
     if not isinstance(values, list):
         raise ValueError(f"{text[:40]} is no JSON list")
     return tuple(values)
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a model, the weights beside it among them."""
+    return sum(part.stat().st_size for part in parts_of(path))
 
 
 def sha256(path: str | Path) -> str:

@@ -54,6 +54,7 @@ def write_model(
     input_name: str = "image",
     output_name: str = "logits",
     sharpness: float = 0.01,
+    sealed: bool = True,
     **info: Any,
 ) -> Path:
     """A real ONNX model: a frame of 4 columns has the logits s·(2·g·m − g²): m its mean grey, g the grey of a class."""
@@ -61,6 +62,7 @@ def write_model(
     from onnx import TensorProto, helper, numpy_helper
 
     from htrjand.runtime import ModelInfo
+    from htrjand.runtime.seal import seal
 
     greys = np.array(GREYS, np.float32)
     kernel = np.tile((2 * sharpness * greys / (64 * 4)).reshape(-1, 1, 1, 1), (1, 1, 64, 4)).astype(np.float32)
@@ -83,6 +85,8 @@ def write_model(
     helper.set_model_props(model, metadata)
     onnx.checker.check_model(model)
     onnx.save(model, path)
+    if sealed and "seal" in metadata:
+        seal(path)
     return path
 
 

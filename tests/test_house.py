@@ -18,7 +18,7 @@ PARTS = ("runtime", "train", "compress", "export", "benchmarks")
 MAY_IMPORT = {
     "runtime": set(),
     "train": {"runtime"},
-    "compress": {"train", "runtime"},
+    "compress": {"train", "export", "runtime"},  # what is compressed is a file, and is proven as one
     "export": {"train", "runtime"},
     "benchmarks": {"runtime", "train"},  # train inside functions only: for the rows of torch, and to stream lines
 }
@@ -77,6 +77,8 @@ def test_what_measures_and_what_reads_load_no_training_code(part: str) -> None:
 
 def test_runtime_never_imports_a_training_library() -> None:
     for path in SOURCES["runtime"]:
+        if path.parent.name == "engines":  # each imports its own library, and is imported only when chosen
+            continue
         assert not {name.split(".")[0] for name in imports(path)} & HEAVY, path
 
 
@@ -108,7 +110,7 @@ def test_every_folder_of_python_files_ships() -> None:
 
 
 def test_nothing_else_lies_in_the_root_to_ship_with_the_package() -> None:
-    assert {path.name for path in ROOT.glob("*.py")} == {"__init__.py", "__main__.py", "cli.py"}
+    assert {path.name for path in ROOT.glob("*.py")} == {"__init__.py", "__main__.py", "cli.py", "pipeline.py"}
 
 
 def test_the_version_is_written_once() -> None:

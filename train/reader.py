@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -67,9 +68,25 @@ def model_info(card: Card, weights: Path) -> ModelInfo:
     )
 
 
-def score(reader: Recognizer, rows: Sequence[LineRow]) -> tuple[float, list[str]]:
-    """CER in percent over all characters of the normalised texts, and what was read."""
-    read = [normalize(line.text) for line in reader.read_lines([row.pixels() for row in rows], SCORE_BATCH)]
-    texts = [normalize(row.text) for row in rows]
-    errors = sum(Levenshtein.distance(a, b) for a, b in zip(read, texts, strict=True))
-    return 100 * errors / max(1, sum(map(len, texts))), read
+@dataclass(frozen=True)
+class Reading:
+    """What a reader made of some lines: texts, and (errors, characters) of each dataset, in order of name."""
+
+    texts: list[str]
+    errors: dict[str, tuple[int, int]]
+
+    def cer(self, dataset: str | None = None) -> float:
+        """In percent, of one dataset or of all."""
+        errors, length = np.sum([n for name, n in self.errors.items() if dataset in (None, name)], axis=0)
+        return 100 * float(errors) / max(1, int(length))
+
+
+def read_rows(reader: Recognizer, rows: Sequence[LineRow]) -> Reading:
+    """Reads lines and counts the errors of each dataset, over normalised texts."""
+    texts = [normalize(line.text) for line in reader.read_lines([row.pixels() for row in rows], SCORE_BATCH)]
+    errors = {name: (0, 0) for name in sorted({row.dataset for row in rows})}
+    for row, text in zip(rows, texts, strict=True):
+        wanted = normalize(row.text)
+        more, length = errors[row.dataset]
+        errors[row.dataset] = more + Levenshtein.distance(text, wanted), length + len(wanted)
+    return Reading(texts, errors)

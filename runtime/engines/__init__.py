@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ..errors import HtrjandError, UsageError
 from ..image import HEIGHT
 from ..info import ModelInfo
+from ..seal import check_seal
 
 
 class Engine(Protocol):
@@ -32,7 +33,8 @@ def open_engine(path: str | Path, threads: int | None = None) -> Engine:
         threads: threads to compute with; None leaves it to the engine (as a rule, one for each core).
 
     Raises:
-        HtrjandError: there is no such file, its format is unknown, its engine is missing, or the file cannot be used.
+        HtrjandError: there is no such file, its format is unknown, its engine is missing, or the file is damaged or
+            cannot be used.
         UsageError: `threads` is less than 1.
     """
     path = Path(path).expanduser()
@@ -45,6 +47,7 @@ def open_engine(path: str | Path, threads: int | None = None) -> Engine:
         )
     if not path.is_file():
         raise HtrjandError(f"{path}: no such model file; check the path")
+    check_seal(path)  # before a native parser meets the file
     engine = opener(path, threads)
     if engine.info.height != HEIGHT:
         raise HtrjandError(
@@ -67,10 +70,41 @@ def check_logits(logits: npt.NDArray[np.float32], images: npt.NDArray[np.uint8],
         )
 
 
+def check_classes(classes: int, info: ModelInfo, path: Path) -> None:
+    """Raises an HtrjandError unless the model tells as many classes apart as its charset has."""
+    if classes != len(info.charset):
+        raise HtrjandError(
+            f"{path}: a charset of {len(info.charset)} (with the blank) does not match the weights, "
+            f"which tell {classes} classes apart; export the model again with its own charset"
+        )
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an engine's message, shortened: most run over many."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+
+
 def _open_onnx(path: Path, threads: int | None) -> Engine:
     from .onnx import OnnxEngine
 
     return OnnxEngine(path, threads)
 
 
-OPENERS: dict[str, Callable[[Path, int | None], Engine]] = {".onnx": _open_onnx}
+def _open_litert(path: Path, threads: int | None) -> Engine:
+    from .litert import LiteRtEngine
+
+    return LiteRtEngine(path, threads)
+
+
+def _open_openvino(path: Path, threads: int | None) -> Engine:
+    from .openvino import OpenVinoEngine
+
+    return OpenVinoEngine(path, threads)
+
+
+OPENERS: dict[str, Callable[[Path, int | None], Engine]] = {
+    ".onnx": _open_onnx,
+    ".ort": _open_onnx,
+    ".tflite": _open_litert,
+    ".xml": _open_openvino,
+}

@@ -1,4 +1,4 @@
-"""onnxruntime on the CPU: the engine of `.onnx` files."""
+"""onnxruntime on the CPU: the engine of `.onnx` and `.ort` files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ..errors import HtrjandError
 from ..image import HEIGHT
 from ..info import ModelInfo
-from . import check_logits
+from . import check_classes, check_logits, first_line
 
 try:
     import onnxruntime  # type: ignore[import-untyped]
@@ -49,11 +49,8 @@ class OnnxEngine:
         check_port(path, "input", self.session.get_inputs(), "image", "tensor(uint8)", [None, 1, HEIGHT, None])
         check_port(path, "output", self.session.get_outputs(), "logits", "tensor(float)", [None, None, None])
         classes = self.session.get_outputs()[0].shape[2]
-        if isinstance(classes, int) and classes != len(self.info.charset):
-            raise HtrjandError(
-                f"{path}: a charset of {len(self.info.charset)} (with the blank) does not match the weights, "
-                f"which tell {classes} classes apart; export the model again with its own charset"
-            )
+        if isinstance(classes, int):
+            check_classes(classes, self.info, path)
 
     def run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Logits float32 [N, T, V] of images uint8 [N, 1, 64, W]."""
@@ -83,8 +80,3 @@ def check_port(path: Path, kind: str, ports: list[Any], name: str, dtype: str, s
             f"{path}: its {kind} is {found}, where a line recogniser has {name} {dtype} {wanted}; "
             "take a model file that htrjand exported"
         )
-
-
-def first_line(error: Exception) -> str:
-    """onnxruntime's messages run over many lines: the first, shortened."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

@@ -31,7 +31,7 @@ class SqueezeExcite(nn.Module):
 
     def __init__(self, channels: int, enabled: bool = True) -> None:
         super().__init__()
-        hidden = max(4, channels // 16)  # fewer than 4 cannot tell ink from paper in a narrow first block
+        hidden = squeezed(channels)
         self.squeeze = nn.Linear(channels, hidden) if enabled else None
         self.excite = nn.Linear(hidden, channels) if enabled else None
 
@@ -41,6 +41,11 @@ class SqueezeExcite(nn.Module):
         mean = x.mean((2, 3)) if mask is None else (x * mask).sum((2, 3)) / (mask.sum((2, 3)) * x.shape[2])  # N, C
         weight = torch.sigmoid(self.excite(F.relu(self.squeeze(mean))))[:, :, None, None]  # N, C, 1, 1
         return x * (weight if mask is None else weight * mask)  # N, C, H, W
+
+
+def squeezed(channels: int) -> int:
+    """Hidden units of squeeze-and-excitation: fewer than 4 cannot tell ink from paper in a narrow first block."""
+    return max(4, channels // 16)
 
 
 class ConvBlock(nn.Module):

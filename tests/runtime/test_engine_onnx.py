@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import pytest
+from conftest import write_model
+from engine_template import EngineTests
+
+from htrjand.export.onnx import write_ort
+from htrjand.runtime import HtrjandError
+from htrjand.runtime.engines import open_engine
+
+
+class TestOnnx(EngineTests):
+    suffix = ".onnx"
+    library = "onnxruntime"
+    extra = "onnxruntime"
+
+    def write(self, path, metadata, **graph):
+        write_model(path, metadata=metadata, sealed=False, **graph)
+
+
+class TestOrt(TestOnnx):
+    suffix = ".ort"
+
+    def write(self, path, metadata, **graph):
+        model = path.with_name("before.onnx")
+        write_model(model, metadata=metadata, sealed=False, **graph)
+        write_ort(model, path)
+
+
+@pytest.mark.parametrize("name", ["model.pt", "model", "model.onnx.gz"])
+def test_unknown_formats(tmp_path, name):
+    with pytest.raises(HtrjandError, match=r"unknown model format .*\.onnx, \.ort, \.tflite, \.xml"):
+        open_engine(tmp_path / name)
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(HtrjandError, match="no such model file"):
+        open_engine(tmp_path / "model.onnx")
