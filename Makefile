@@ -58,9 +58,9 @@ fonts: $(VENV)/demo.stamp
 	cd $(FONTS)/debian && for package in $$(cd $(CURDIR) && $(BIN)/python -m htrjand.train.synth.fonts debian); do \
 	  { apt-get download -q $$package && dpkg-deb -x $${package}_*.deb . ; } || echo "$$package: not fetched; its hands are left out" >&2; done
 
-# Torch, onnx and the measuring, without the peers that the table of the README compares with.
+# Torch, onnx and the measuring: neither the other formats nor the peers that the table of the README compares with.
 $(VENV)/demo.stamp: pyproject.toml constraints.txt | $(BIN)/pip
-	@$(call install,compress$(,)export)
+	@$(call install,export)
 
 $(VENV)/test.stamp: pyproject.toml constraints.txt | $(BIN)/pip
 	@$(call install,all$(,)dev)

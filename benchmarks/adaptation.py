@@ -1,6 +1,6 @@
 """What some lines of one hand are worth: CER of weights before and after they were adapted to that hand.
 
-    python -m htrjand.benchmarks.adaptation -i lines/cremma-mss-17.parquet -o runs/adaptation
+    python -m htrjand.benchmarks.adaptation -i lines/modern-roman.parquet --doc bnf-ms-dupuy-63 -o runs/adaptation
 
 Takes one document (the largest, unless `--doc` names one), keeps some of its pages for the test, and adapts with 50,
 100 and 200 lines drawn from the others. Nothing is chosen on the test pages: a fifth of the drawn lines is held out for

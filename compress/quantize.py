@@ -60,8 +60,7 @@ def quantize_file(model: Path, lines: Lines, out: Path, recipe: QuantizeRecipe) 
         HtrjandError: the model cannot be used or is no float file, or there are too few lines.
         UsageError: the format is unknown, or a module to keep is not in the network.
     """
-    if out.suffix not in WRITERS:
-        raise UsageError(f"{out}: int8 files are written as {', '.join(WRITERS)}; an .ort file is made from an .onnx")
+    check_format(out)
     check_float(model, open_engine(model, 1).info)
     if len(lines) < FEWEST:
         raise HtrjandError(
@@ -85,6 +84,7 @@ def quantize_proven(
     Raises:
         HtrjandError: as `quantize_file`; or the file reads worse, or there is no line to tell by.
     """
+    check_format(out)
     check_float_source(model, out)
     if not reference.rows:
         raise HtrjandError(f"{out}: no line to compare its errors on; check the lines and the split")
@@ -93,6 +93,12 @@ def quantize_proven(
         proof = prove(part, out, reference, budget) | {"calibration lines": len(lines), "in float": list(recipe.keep)}
         write_proof(out, proof)
     return proof
+
+
+def check_format(out: Path) -> None:
+    """Raises a UsageError for a format that has no int8 files, or where these come about in another way."""
+    if out.suffix not in WRITERS:
+        raise UsageError(f"{out}: int8 files are written as {', '.join(WRITERS)}; an .ort file is made from an .onnx")
 
 
 def check_float(model: Path, info: ModelInfo) -> None:

@@ -141,8 +141,12 @@ def spread(rows: Iterable[LineRow], count: int, seed: int = 0) -> list[LineRow]:
 
 def write_lines(path: Path, rows: Iterable[LineRow]) -> None:
     """Writes rows to one Parquet file (not atomic: hand it the path of `atomic_path`)."""
-    columns = [{name: getattr(row, name) for name in SCHEMA.names} for row in rows]
-    pq.write_table(pa.Table.from_pylist(columns, schema=SCHEMA), path, row_group_size=ROW_GROUP)
+    pq.write_table(to_table(rows), path, row_group_size=ROW_GROUP)
+
+
+def to_table(rows: Iterable[LineRow]) -> pa.Table:
+    """Rows as a table of the line contract."""
+    return pa.Table.from_pylist([{name: getattr(row, name) for name in SCHEMA.names} for row in rows], schema=SCHEMA)
 
 
 def parquet_files(paths: str | Path | Iterable[str | Path]) -> list[Path]:

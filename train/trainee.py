@@ -69,8 +69,9 @@ class Trainee(lightning.LightningModule):
     def distortions(self) -> AugmentRecipe:
         """Those of the recipe, by the strength of the stage that is on."""
         recipe, strength = self.recipe.augment, self.stages[self.stage].strength
-        stronger = {field.name: getattr(recipe, field.name) * strength for field in dataclasses.fields(recipe)}
-        return recipe if strength == 1 else AugmentRecipe(**stronger)
+        if strength == 1:
+            return recipe
+        return AugmentRecipe(**{name: value * strength for name, value in dataclasses.asdict(recipe).items()})
 
     def losses(self, image: Tensor, batch: Batch) -> dict[str, Tensor]:
         """The terms whose sum is minimised; `image` float [N, 1, 64, W] is augmented."""

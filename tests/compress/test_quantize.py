@@ -11,11 +11,11 @@ from click.testing import CliRunner
 from generated import TEXTS
 
 from htrjand.cli import main
-from htrjand.compress.quantize import quantize_onnx
-from htrjand.export.onnx import export_onnx
-from htrjand.export.proof import prove_cer
+from htrjand.compress.quantize import QuantizeRecipe, quantize_file, quantize_proven
+from htrjand.export.files import export_files
+from htrjand.export.proof import BudgetError, Reference
 from htrjand.runtime import Recognizer
-from htrjand.runtime.errors import HtrjandError
+from htrjand.runtime.errors import HtrjandError, UsageError
 from htrjand.train.lines import read_lines
 
 
@@ -23,9 +23,9 @@ from htrjand.train.lines import read_lines
 def files(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The tiny network as float and as int8 ONNX."""
     folder = tmp_path_factory.mktemp("files")
-    export_onnx(tiny_run / "run" / "weights.safetensors", folder / "fp32.onnx")
+    export_files(tiny_run / "run" / "weights.safetensors", [folder / "fp32.onnx"])
     lines = [row.pixels() for row in read_lines(tiny_run / "lines.parquet", "train")]
-    quantize_onnx(folder / "fp32.onnx", lines, folder / "int8.onnx")
+    quantize_file(folder / "fp32.onnx", lines, folder / "int8.onnx", QuantizeRecipe())
     return folder / "fp32.onnx", folder / "int8.onnx"
 
 
@@ -58,21 +58,43 @@ def test_int8_is_smaller_where_weights_are_many(files: tuple[Path, Path]) -> Non
     assert weights(files[1]) < 0.6 * weights(files[0])
 
 
+def test_what_is_to_stay_in_float_does(files: tuple[Path, Path], tiny_run: Path, tmp_path: Path) -> None:
+    lines = [row.pixels() for row in read_lines(tiny_run / "lines.parquet", "train")]
+    quantize_file(files[0], lines, tmp_path / "x.onnx", QuantizeRecipe(keep=("convs", "head")))
+    graph = onnx.load(tmp_path / "x.onnx").graph
+    made_by = {output: node.op_type for node in graph.node for output in node.output}
+    weighted = {
+        node.name.partition("/")[0]: made_by.get(node.input[1]) == "DequantizeLinear"
+        for node in graph.node
+        if node.op_type in ("Conv", "MatMul") and made_by.get(node.input[1]) in (None, "DequantizeLinear")
+    }
+    assert weighted["neck"] and weighted["attention.0.feed.0"]
+    assert not any(quantised for name, quantised in weighted.items() if name.startswith(("convs", "head")))
+
+
+def test_a_module_that_is_not_there(files: tuple[Path, Path], tmp_path: Path) -> None:
+    lines = [np.full((64, 128), 200, np.uint8)] * 8
+    with pytest.raises(UsageError, match=r"no module convs.9 to keep in float; there are convs.0.conv.conv, convs.1"):
+        quantize_file(files[0], lines, tmp_path / "x.onnx", QuantizeRecipe(keep=("convs.0", "convs.9")))
+
+
 def test_too_few_lines_and_a_second_time(files: tuple[Path, Path], tmp_path: Path) -> None:
     lines = [np.full((64, 128), 200, np.uint8)] * 8
     with pytest.raises(HtrjandError, match="3 calibration lines are too few"):
-        quantize_onnx(files[0], lines[:3], tmp_path / "x.onnx")
+        quantize_file(files[0], lines[:3], tmp_path / "x.onnx", QuantizeRecipe())
     with pytest.raises(HtrjandError, match="is int8 already"):
-        quantize_onnx(files[1], lines, tmp_path / "x.onnx")
+        quantize_file(files[1], lines, tmp_path / "x.onnx", QuantizeRecipe())
+    with pytest.raises(UsageError, match=r"an .ort file is made from an .onnx"):
+        quantize_file(files[0], lines, tmp_path / "x.ort", QuantizeRecipe())
 
 
 def test_a_broken_budget_leaves_no_file(files: tuple[Path, Path], tiny_run: Path, tmp_path: Path) -> None:
     """Calibrated on white paper, the ranges are wrong and the int8 file reads nonsense."""
     white = [np.full((64, 256), 255, np.uint8)] * 8
-    quantize_onnx(files[0], white, tmp_path / "bad.onnx")
-    rows = list(read_lines(tiny_run / "lines.parquet", "val"))
-    with pytest.raises(HtrjandError, match=r"points worse; the budget is 0\.3"):
-        prove_cer(tmp_path / "bad.onnx", files[0], rows, 0.3, Path("bad.onnx"))
+    reference = Reference(files[0], list(read_lines(tiny_run / "lines.parquet", "val")))
+    with pytest.raises(BudgetError, match=r"points worse; the budget is 0\.3"):
+        quantize_proven(files[0], white, tmp_path / "bad.onnx", QuantizeRecipe(), reference)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_verb_writes_file_and_proof_or_nothing(files: tuple[Path, Path], tiny_run: Path, tmp_path: Path) -> None:
@@ -81,11 +103,12 @@ def test_the_verb_writes_file_and_proof_or_nothing(files: tuple[Path, Path], tin
     done = CliRunner().invoke(main, command)
     assert done.exit_code == 0, done.output
     assert "CER 0.00 %" in done.output
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["small.onnx", "small.proof.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["small.onnx", "small.onnx.proof.json"]
 
     lacking = CliRunner().invoke(main, [*command, "--prove-on", "test", "-o", str(tmp_path / "other.onnx")])
     assert lacking.exit_code == 1
     assert "no line to compare" in lacking.output
     assert not (tmp_path / "other.onnx").exists()
-    wrong = CliRunner().invoke(main, [*command, "-o", str(tmp_path / "name.bin")])
-    assert wrong.exit_code == 2
+    for name, says in (("name.bin", "int8 files are written as"), ("x.tflite", "of its own format")):
+        wrong = CliRunner().invoke(main, [*command, "-o", str(tmp_path / name)])
+        assert wrong.exit_code == 2 and says in wrong.output

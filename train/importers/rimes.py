@@ -26,13 +26,11 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from xml.etree.ElementTree import Element
 
-import numpy as np
-
 from ...runtime.errors import HtrjandError
-from ...runtime.image import Grey, open_image, to_grey
+from ...runtime.image import Grey
 from . import Found, Skipped, Source
 from .bentham import read_parts
-from .rows import IMAGE_BROKEN, IMAGE_MISSING, find_image, folder_of, make_row
+from .rows import IMAGE_MISSING, find_image, folder_of, make_row, read_grey
 from .xml import XmlError, local, parse_xml
 
 FIRST_VAL = 1400  # of 1,500 training pages
@@ -79,10 +77,9 @@ def read_page(source: Source, path: Path, page: Element, name: PurePosixPath, sp
     if file is None:
         yield Skipped(f"{path}: {name}", IMAGE_MISSING)
         return
-    try:
-        pixels = np.asarray(to_grey(open_image(file, str(file)), str(file)), dtype=np.uint8)  # H, W
-    except HtrjandError as error:
-        yield Skipped(str(error), IMAGE_BROKEN)
+    pixels = read_grey(file)
+    if isinstance(pixels, Skipped):
+        yield pixels
         return
     for count, line in enumerate(below(page, "Line")):
         cut = box(pixels, line)

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from ...runtime.errors import HtrjandError
-from ...runtime.image import SUFFIXES, Grey, LineSource, load_line
+from ...runtime.image import SUFFIXES, Grey, LineSource, load_line, open_image, to_grey
 from ...runtime.text import normalize
 from ..lines import LineRow
 from . import EMPTY, Found, Skipped, Source
@@ -26,6 +26,14 @@ NO_SPLIT = "line is in none of the split files"
 
 BLANK = 8  # grey levels between the darkest and the brightest pixel: faint pencil has 20 and more
 LAST_NUMBER = re.compile(r"(.+?)[-_.]+[a-z]{0,4}\d+")
+
+
+def read_grey(path: Path, place: str = "") -> Grey | Skipped:
+    """The pixels of a page's image [H, W], or why there are none; `place` begins where the skip says it was."""
+    try:
+        return np.asarray(to_grey(open_image(path, str(path)), str(path)), dtype=np.uint8)
+    except HtrjandError as error:
+        return Skipped(f"{place}{error}", IMAGE_BROKEN)
 
 
 def make_row(

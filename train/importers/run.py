@@ -19,11 +19,10 @@ import pyarrow.parquet as pq
 
 from ...runtime.errors import HtrjandError
 from ...runtime.files import atomic_path
-from ..lines import SCHEMA, SPLITS, LineRow
+from ..lines import ROW_GROUP, SCHEMA, SPLITS, LineRow, to_table
 from . import Found, Skipped
 from .splits import deal
 
-GROUP = 256  # lines of a row group: as many as are read at once
 LISTED = 100_000  # skips that are kept for a report
 
 Unit = tuple[str, str, str]  # dataset, document, page
@@ -76,9 +75,8 @@ def import_file(found: Iterable[Found], output: Path, val_share: float = 0.1, te
         first = Path(folder) / "lines.parquet"
         with writer(first) as target:
             rows = kept(found, outcome)
-            while group := list(islice(rows, GROUP)):
-                columns = [{name: getattr(row, name) for name in SCHEMA.names} for row in group]
-                target.write_table(pa.Table.from_pylist(columns, schema=SCHEMA))
+            while group := list(islice(rows, ROW_GROUP)):
+                target.write_table(to_table(group))
         if not outcome.lines:
             raise HtrjandError(f"{output}: not written, for no line could be used ({reasons(outcome)})")
         if outcome.units:

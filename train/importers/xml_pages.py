@@ -12,15 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-import numpy as np
-
 from ...runtime.errors import HtrjandError
-from ...runtime.image import Grey, open_image, to_grey
+from ...runtime.image import Grey
 from ...runtime.text import normalize
 from . import EMPTY, REPEATED, Found, Skipped, Source
 from .cut import MIN_AREA, CutError, Point, area, band, cut_line, is_thin_band, line_spacing, points
 from .images import Images
-from .rows import IMAGE_BROKEN, IMAGE_MISSING, make_row
+from .rows import IMAGE_MISSING, make_row, read_grey
 from .xml import XmlError, local, parse_xml
 
 SAME_SHAPE = 0.02  # how far the two scales of a page may differ: sizes are rounded, and scans cropped by a pixel or two
@@ -95,10 +93,9 @@ def page_lines(source: Source, path: Path, page: Page, images: Images) -> Iterat
     if image is None:
         yield Skipped(f"{path}: {page.image}", IMAGE_MISSING)
         return
-    try:
-        pixels = np.asarray(to_grey(open_image(image, str(image)), str(image)), dtype=np.uint8)  # H, W
-    except HtrjandError as error:
-        yield Skipped(f"{path}: {error}", IMAGE_BROKEN)
+    pixels = read_grey(image, f"{path}: ")
+    if isinstance(pixels, Skipped):
+        yield pixels
         return
     scale = scale_of(page, pixels)
     if isinstance(scale, str):

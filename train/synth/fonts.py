@@ -49,7 +49,7 @@ def listed() -> dict[str, Listed]:
     return {row["file"]: Listed(**row) for row in rows}
 
 
-def find_hands(folder: Path, demo: bool = False) -> tuple[list[Hand], dict[str, int]]:
+def find_hands(folder: Path) -> tuple[list[Hand], dict[str, int]]:
     """The hands of a folder of fonts, at any depth, by name; and how many files were left out for which reason.
 
     Fonts that are not in the list are taken too, by the name of their file: nine in ten of them for training.
@@ -67,12 +67,12 @@ def find_hands(folder: Path, demo: bool = False) -> tuple[list[Hand], dict[str, 
         known = listed().get(path.name)
         if known is None and "@fontsource" in path.parts and not path.name.endswith("-latin-400-normal.woff"):
             skipped["another weight or script of a family"] += 1
-        elif known is not None and known.use == DEMO and not demo:
+        elif known is not None and known.use == DEMO:
             skipped["test hand of the bundled sample"] += 1
         else:
             name = known.hand if known else path.stem.removesuffix("-latin-400-normal")
             use = known.use if known else split_of(name)
-            hands.setdefault(name, Hand(name, str(path), "test" if use == DEMO else use))
+            hands.setdefault(name, Hand(name, str(path), use))
     if not hands:
         raise HtrjandError(f"{folder}: no font in it (ttf, otf, woff); `make fonts` fetches some into build/fonts")
     return [hands[name] for name in sorted(hands)], {reason: count for reason, count in skipped.items() if count}

@@ -6,25 +6,22 @@ import io
 import multiprocessing
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
 from ...runtime.errors import HtrjandError, UsageError
 from ...runtime.files import atomic_path
 from ...runtime.image import HEIGHT, MAX_WIDTH
-from ..lines import SCHEMA, LineRow
+from ..lines import ROW_GROUP, SCHEMA, LineRow, to_table
 from .fonts import Hand, find_hands
 from .hand import draw_line, lacking
 from .look import LEVELS, look_at
 from .text import LANGUAGES, Writer
 
-GROUP = 256  # rows written at a time
 TRIES = 8  # hands and texts tried for a line before it is left out
 QUALITY = 75  # of WebP
 
@@ -122,12 +119,12 @@ def synthesise(
             else:
                 group.append(drawn.row)
                 written += 1
-            if len(group) == GROUP:
-                write_group(file, group)
+            if len(group) == ROW_GROUP:
+                file.write_table(to_table(group))
                 group = []
             seen(1)
         if group:
-            write_group(file, group)
+            file.write_table(to_table(group))
         if not written:
             raise HtrjandError(f"{plan.fonts}: no line could be drawn with these fonts; `make fonts` fetches others")
     return written, dict(reasons)
@@ -135,17 +132,11 @@ def synthesise(
 
 def outcomes(drawer: Drawer, workers: int) -> Iterator[Drawn]:
     """Every line of the drawer's plan in order, drawn here or by processes of their own."""
-    with ExitStack() as stack:
-        if workers <= 1:
-            yield from map(drawer.draw, range(drawer.plan.lines))
-            return
-        pool = stack.enter_context(multiprocessing.get_context("spawn").Pool(workers, start_worker, (drawer.plan,)))
+    if workers <= 1:
+        yield from map(drawer.draw, range(drawer.plan.lines))
+        return
+    with multiprocessing.get_context("spawn").Pool(workers, start_worker, (drawer.plan,)) as pool:
         yield from pool.imap(draw_in_worker, range(drawer.plan.lines), chunksize=16)
-
-
-def write_group(file: pq.ParquetWriter, rows: list[LineRow]) -> None:
-    columns = [{name: getattr(row, name) for name in SCHEMA.names} for row in rows]
-    file.write_table(pa.Table.from_pylist(columns, schema=SCHEMA))
 
 
 _drawer: Drawer | None = None  # of a worker process
