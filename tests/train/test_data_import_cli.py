@@ -16,8 +16,8 @@ from PIL import Image
 from htrjand.cli import main
 from htrjand.train.importers import EMPTY, FORMATS, REPEATED, Found, Skipped, Source, import_lines
 from htrjand.train.importers.guess import guess_format
-from htrjand.train.importers.run import GROUP, import_file
-from htrjand.train.lines import SCHEMA, LineRow, read_lines
+from htrjand.train.importers.run import import_file
+from htrjand.train.lines import ROW_GROUP, SCHEMA, LineRow, read_lines
 
 PAGE = """<?xml version="1.0"?><PcGts xmlns="http://schema.primaresearch.org/PAGE/gts/pagecontent/2019-07-15">
 <Page imageFilename="p1.png" imageWidth="400" imageHeight="100"><TextRegion id="r"><TextLine id="l1">
@@ -213,14 +213,14 @@ def test_lines_are_streamed_in_row_groups(tmp_path: Path, book: Path) -> None:
     written_yet: list[int] = []
 
     def many() -> Iterator[Found]:
-        for number in range(3 * GROUP):
-            if number == 2 * GROUP:
+        for number in range(3 * ROW_GROUP):
+            if number == 2 * ROW_GROUP:
                 [stage] = tmp_path.glob(".import-*/lines.parquet")
                 written_yet.append(stage.stat().st_size)
             yield LineRow(**{**vars(row), "id": str(number), "doc": str(number % 7)})
 
     outcome = import_file(many(), tmp_path / "lines.parquet")
-    assert outcome.lines == 3 * GROUP
-    assert written_yet[0] > GROUP * len(row.image), "the first group is on the disk while the third is made"
+    assert outcome.lines == 3 * ROW_GROUP
+    assert written_yet[0] > ROW_GROUP * len(row.image), "the first group is on the disk while the third is made"
     with pq.ParquetFile(tmp_path / "lines.parquet") as file:
         assert file.num_row_groups == 3 and file.schema_arrow.equals(SCHEMA)
