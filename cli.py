@@ -121,18 +121,23 @@ def read(
 def models(ctx: click.Context, files: tuple[Path, ...], form: str) -> None:
     """List the bundled model files, or print what model FILES say of themselves."""
     from .runtime import HtrjandError, bundled_models
-    from .runtime.engines import open_engine
+    from .runtime.engines import LIBRARIES, is_installed, open_engine
     from .runtime.info import size_of
 
     paths = files or tuple(bundled_models())
     if not paths:
         raise HtrjandError("no model came with this installation; install htrjand again, or name a model file")
     found: list[tuple[Path, ModelInfo]] = []
+    failed = False
     for path in paths:
+        if not files and not is_installed(path.suffix):
+            complain(f"{path}: to read it, install {' or '.join(LIBRARIES[path.suffix])}")
+            continue
         try:
             found.append((path, open_engine(path, threads=1).info))
         except HtrjandError as error:
             complain(error)
+            failed = True
     if form == "json":
         click.echo(json.dumps([describe(path, info) for path, info in found], ensure_ascii=False, indent=1))
     elif files:
@@ -140,7 +145,7 @@ def models(ctx: click.Context, files: tuple[Path, ...], form: str) -> None:
     else:
         for path, info in found:
             click.echo(f"{info.name} {info.version}\t{info.precision}\t{size_of(path):,} bytes\t{path}")
-    ctx.exit(0 if len(found) == len(paths) else 1)
+    ctx.exit(int(failed))
 
 
 def describe(path: Path, info: ModelInfo) -> dict[str, Any]:

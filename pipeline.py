@@ -7,6 +7,7 @@ of its own too; this chains them, stops where a budget breaks, and remembers wha
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -25,7 +26,6 @@ from .compress.distill import DistillRecipe, distil
 from .compress.prune import PruneRecipe, prune
 from .compress.qat import QatRecipe, qat
 from .compress.quantize import QuantizeRecipe, quantize_proven
-from .compress.search import search
 from .export.cli import told
 from .export.files import SUFFIXES, convert_ort, export_files
 from .export.proof import BUDGET, BudgetError, Reference, proof_path
@@ -178,8 +178,9 @@ class Pipeline:
         """Weights of the teacher."""
         stage = self.recipe.teacher
         recipe = replace(stage.train, data=self.recipe.data)
+        begun = [self.path.resolve().parent / recipe.begin] if recipe.begin else []
         weights = self.weights(
-            "teacher", stage.weights, recipe, [], lambda out: train(recipe, self.path, out, **self.how)
+            "teacher", stage.weights, stage.train, begun, lambda out: train(recipe, self.path, out, **self.how)
         )
         self.hold("teacher", weights, None, stage.max_cer, "train on more lines (train.lines)")
         return weights
@@ -189,7 +190,7 @@ class Pipeline:
         stage = self.recipe.student
         recipe = self.taught(stage.distill, teacher)
         weights = self.weights(
-            "student", stage.weights, recipe, [teacher],
+            "student", stage.weights, stage.distill, [teacher],
             lambda out: distil(recipe, self.path, out, **self.how)["student"],
         )  # fmt: skip
         self.hold("student", weights, teacher, stage.max_cer_increase, "distil on more lines (distill.train.lines)")
@@ -202,7 +203,11 @@ class Pipeline:
             return student
         recipe = PruneRecipe(str(student), stage.ratio, stage.steps, self.taught(stage.distill, teacher))
         weights = self.weights(
-            "prune", None, recipe, [student, teacher], lambda out: prune(recipe, self.path, out, **self.how)
+            "prune",
+            None,
+            replace(stage, max_cer_increase=0),
+            [student, teacher],
+            lambda out: prune(recipe, self.path, out, **self.how),
         )
         remedy = "prune less (ratio) or distil on more lines (distill.train.lines)"
         self.hold("prune", weights, student, stage.max_cer_increase, remedy)
@@ -213,6 +218,7 @@ class Pipeline:
         stage = self.recipe.quantize
         if not stage.search:
             return stage.keep, False
+        from .compress.search import search  # here: it brings a library that nothing else needs
 
         def work(_: Path) -> tuple[dict[str, Any], list[Path]]:
             found = search(weights, self.calibration, self.proof_rows, stage.max_cer_increase)
@@ -227,7 +233,9 @@ class Pipeline:
         """Weights fine-tuned to bear eight bits."""
         assert self.recipe.quantize.qat is not None
         recipe = replace(self.recipe.quantize.qat, begin=str(weights), keep=keep, data=self.recipe.data)
-        tuned = self.weights("qat", None, recipe, [weights], lambda out: qat(recipe, self.path, out, **self.how))
+        tuned = self.weights(
+            "qat", None, replace(recipe, begin=""), [weights], lambda out: qat(recipe, self.path, out, **self.how)
+        )
         self.hold("qat", tuned, weights, self.recipe.quantize.max_cer_increase, "fine-tune on more lines (qat.lines)")
         return tuned
 
@@ -305,17 +313,20 @@ class Pipeline:
         return replace(recipe, teacher=str(teacher), train=replace(recipe.train, data=self.recipe.data))
 
     def weights(
-        self, name: str, given: str | None, recipe: Any, inputs: list[Path], work: Callable[[Path], Outcome]
+        self, name: str, given: str | None, part: Any, inputs: list[Path], work: Callable[[Path], Outcome]
     ) -> Path:
-        """Weights that are there, or what a training makes."""
+        """Weights that are there, or what a training makes of inputs, the run's lines, and this part of the recipe."""
         if given:
             return self.path.resolve().parent / given
 
         def trained(folder: Path) -> tuple[dict[str, Any], list[Path]]:
             weights = work(folder).weights
-            return {"weights": str(weights.resolve())}, [weights, weights.with_suffix(".json")]
+            return {"weights": os.path.relpath(weights, self.out)}, [weights, weights.with_suffix(".json")]
 
-        return Path(self.ledger.do(name, asdict(recipe), [*inputs, *self.lines], trained)["weights"])
+        found = self.ledger.do(
+            name, asdict(part) | {"lines": asdict(self.recipe.data)}, [*inputs, *self.lines], trained
+        )
+        return (self.out / found["weights"]).resolve()
 
     def proven(
         self, out: Path, sources: list[Path], work: Callable[[], dict[str, Any]], recipe: dict[str, Any] | None = None

@@ -12,6 +12,7 @@ import click
 
 from ..runtime.errors import HtrjandError, UsageError
 from ..runtime.files import atomic_path
+from ..runtime.image import MAX_WIDTH
 from .engines import BUNDLED, PEERS, check_engine
 from .machine import usable_cores
 from .report import load_result, markdown
@@ -25,7 +26,7 @@ from .run import Settings, choose_lines, run
 @click.option("--split", default="test", show_default=True, type=click.Choice(["train", "val", "test", "all"]))
 @click.option("--dataset", "datasets", multiple=True, help="Only lines of this dataset. Repeatable.")
 @click.option("--limit", type=click.IntRange(1), help="At most so many lines a dataset, drawn at random (seeded).")
-@click.option("--model", "-m", "models", multiple=True, help=".onnx or .safetensors file. Repeatable.")
+@click.option("--model", "-m", "models", multiple=True, help="A model file. Repeatable.")
 @click.option(
     "--engine",
     "named",
@@ -35,6 +36,7 @@ from .run import Settings, choose_lines, run
 )
 @click.option("--threads", multiple=True, type=click.IntRange(1), help="Repeatable. Default: 1, and all cores.")
 @click.option("--only", type=click.Choice(["accuracy", "latency"]), help="One of the two runs.")
+@click.option("--width", type=click.IntRange(16, MAX_WIDTH), help="Cut or pad lines to these columns; latency only.")
 @click.option("--queries", type=click.IntRange(1), help="Readings an engine, at least (100).")
 @click.option("--seconds", type=click.FloatRange(0), help="Seconds an engine, at least (10).")
 @click.option("--quick", is_flag=True, help="20 readings, 1 s, 3 cold starts, one thread: a look, marked as not valid.")
@@ -59,6 +61,7 @@ def bench(
     named: tuple[str, ...],
     threads: tuple[int, ...],
     only: str | None,
+    width: int | None,
     queries: int | None,
     seconds: float | None,
     quick: bool,
@@ -76,11 +79,14 @@ def bench(
         raise UsageError("no lines to measure on; name a Parquet file or a folder of them with --data")
     asked = [*models, *named]
     engines = [check_engine(engine) for engine in dict.fromkeys(asked or [BUNDLED, *PEERS])]
+    if width is not None and only == "accuracy":
+        raise UsageError("--width cuts lines, so errors cannot be counted; leave out --only accuracy")
     output = check_output(output)
     settings = Settings(
         threads=tuple(dict.fromkeys(threads or ((1,) if quick else (1, usable_cores())))),
         latency=only != "accuracy",
-        accuracy=only != "latency",
+        accuracy=only != "latency" and width is None,
+        width=width,
     )
     if quick:
         settings = replace(settings, queries=20, seconds=1.0, warm_up=3, cold_starts=3)

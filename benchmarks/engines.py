@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from ..runtime.errors import HtrjandError, UsageError
+from ..runtime.info import sha256, size_of
 
 BUNDLED = "bundled"
 PEERS = ("tesseract", "rapidocr")
-FORMATS = {".onnx": "onnxruntime", ".safetensors": "torch"}  # suffix of a model file -> its engine
+# Suffix of a model file -> its engine.
+FORMATS = {
+    ".onnx": "onnxruntime",
+    ".ort": "onnxruntime",
+    ".tflite": "litert",
+    ".xml": "openvino",
+    ".safetensors": "torch",
+}
 
 
 class Reader(Protocol):
@@ -70,6 +77,7 @@ def about(engine: str, reader: Any) -> dict[str, object]:
         "engine": FORMATS[path.suffix],
         "precision": reader.info.precision,
         "version": reader.info.version,
-        "bytes": path.stat().st_size,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "bytes": size_of(path),
+        "sha256": sha256(path),
+        "weights_sha256": reader.info.weights_sha256,
     }

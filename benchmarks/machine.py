@@ -25,7 +25,10 @@ FLAGS_OF_INTEREST = {
     "amx_int8",
     "amx_bf16",
 } | {"neon", "asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve", "sve2"}
-LIBRARIES = ("numpy", "pillow", "onnxruntime", "torch", "rapidocr", "opencv-python-headless", "rapidfuzz")
+LIBRARIES = (
+    "numpy", "pillow", "onnxruntime", "ai-edge-litert", "tflite-runtime", "openvino", "torch", "rapidocr",
+    "opencv-python-headless", "rapidfuzz",
+)  # fmt: skip
 FOREIGN_CORES = 0.2  # cores that other programs may use on average: more, and p90 moves
 STEAL = 0.02  # share of the time that a host may keep from a virtual machine
 DRIFT = 0.25  # how far the probe's pace may wander: thermal throttling cuts a Pi's by 30 % and more

@@ -63,6 +63,7 @@ def table(result: dict[str, Any], rows: list[dict[str, Any]]) -> list[str]:
         columns += accuracy_columns([part["dataset"] for part in result["data"]])
     if result["settings"]["latency"]:
         columns += latency_columns(result["settings"]["threads"], rows)
+        columns += precision_columns(rows)
     columns.append(("size, MB", lambda row: f"{row['bytes'] / 1e6:.2f}"))
     lines = [[header for header, _ in columns], ["---", "---"] + ["---:"] * (len(columns) - 2)]
     lines += [[cell(row) for _, cell in columns] for row in rows]
@@ -103,6 +104,22 @@ def latency_columns(threads: Sequence[int], rows: list[dict[str, Any]]) -> list[
         columns.append((f"p50 ÷ {fastest['name']}'s", lambda row: f"{p50(row) / p50(fastest):.2f}"))
     columns.append(("cold start, ms", lambda row: f"{row['cold_start_ms']:.0f}"))
     return [*columns, ("peak memory, MB", lambda row: f"{row['peak_rss_bytes'] / 1e6:.0f}")]
+
+
+def precision_columns(rows: list[dict[str, Any]]) -> list[Column]:
+    """How many times faster a file is than the fp32 one of the same weights and format, in the same run."""
+
+    def kind(row: dict[str, Any]) -> tuple[Any, ...]:
+        return row.get("weights_sha256"), Path(row["name"]).suffix
+
+    floats = {kind(row): row["latency"][0]["p50_ms"] for row in rows if row["precision"] == "fp32"}
+    if not any(row["precision"] != "fp32" and kind(row) in floats for row in rows):
+        return []
+
+    def cell(row: dict[str, Any]) -> str:
+        return f"{floats[kind(row)] / row['latency'][0]['p50_ms']:.2f}" if kind(row) in floats else ""
+
+    return [("times fp32's speed", cell)]
 
 
 def name_cell(row: dict[str, Any]) -> str:

@@ -17,6 +17,7 @@ import click
 import numpy as np
 
 from ..runtime.errors import HtrjandError
+from ..runtime.image import pad_line
 from . import machine
 from .accuracy import measure_accuracy
 from .engines import row_names
@@ -40,6 +41,7 @@ class Settings:
     cold_starts: int = 5
     latency: bool = True
     accuracy: bool = True
+    width: int | None = None  # columns that every line is cut or padded to, for latency alone; None leaves them
 
 
 def choose_lines(
@@ -90,7 +92,7 @@ def run(engines: Sequence[str], rows: Sequence[LineRow], settings: Settings) -> 
     reasons: list[str] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        widths = write_pixels(rows, folder)
+        widths = write_pixels(rows, folder, settings.width)
         if settings.latency:
             conditions, reasons = run_latency(engines, folder, sample, settings, results)
             conditions["median_width"] = median(widths[index] for index in sample)
@@ -128,11 +130,13 @@ def run_latency(
     return conditions, too_short(results) + reasons
 
 
-def write_pixels(rows: Sequence[LineRow], folder: Path) -> list[int]:
-    """Decodes the lines into the files that workers read; returns their widths."""
+def write_pixels(rows: Sequence[LineRow], folder: Path, width: int | None = None) -> list[int]:
+    """Decodes the lines into the files that workers read; returns their widths, which are `width` if it is given."""
     widths = []
     for index, row in enumerate(rows):
         pixels = row.pixels()  # 64, W
+        if width is not None:
+            pixels = pad_line(np.ascontiguousarray(pixels[:, :width]), width)
         np.save(folder / f"{index:05}.npy", pixels)
         widths.append(pixels.shape[1])
     return widths

@@ -62,10 +62,7 @@ def quantize_file(model: Path, lines: Lines, out: Path, recipe: QuantizeRecipe) 
     """
     check_format(out)
     check_float(model, open_engine(model, 1).info)
-    if len(lines) < FEWEST:
-        raise HtrjandError(
-            f"{model}: {len(lines)} calibration lines are too few to see its ranges; give {FEWEST} or more"
-        )
+    check_calibration(lines, model)
     module, name = WRITERS[out.suffix]
     writer: Callable[[Path, Lines, Path, QuantizeRecipe], None] = getattr(
         import_module(f".{module}", __package__), name
@@ -105,6 +102,14 @@ def check_float(model: Path, info: ModelInfo) -> None:
     """Raises an HtrjandError unless the file is in fp32."""
     if info.precision != "fp32":
         raise HtrjandError(f"{model}: is {info.precision} already; quantise the fp32 file")
+
+
+def check_calibration(lines: Lines, model: Path) -> None:
+    """Raises an HtrjandError where there are too few lines to calibrate on."""
+    if len(lines) < FEWEST:
+        raise HtrjandError(
+            f"{model}: {len(lines)} calibration lines are too few to see its ranges; give {FEWEST} or more"
+        )
 
 
 def check_kept(recipe: QuantizeRecipe, modules: Sequence[str], model: Path) -> None:

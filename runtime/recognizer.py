@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from .ctc import Line, decode_greedy
-from .engines import OPENERS, open_engine
+from .engines import LIBRARIES, OPENERS, is_installed, open_engine
 from .errors import HtrjandError, UsageError
 from .image import Grey, LineSource, load_line_and_width, pad_line
 from .info import ModelInfo
 
-BUNDLED = "htrjand-student-int8.onnx"
+BUNDLED = "htrjand-student-int8"  # in every format; the first whose library is installed is opened
 WINDOW = 32  # batches whose lines are in memory at once: enough for lines of like width to meet
 
 
@@ -97,8 +97,9 @@ def bundled_models() -> list[Path]:
 
 
 def bundled_model() -> Path:
-    """The model file that `Recognizer()` opens."""
-    path = Path(str(files(__package__) / "models" / BUNDLED))
-    if not path.is_file():
-        raise HtrjandError(f"{path}: the bundled model is missing; install htrjand again, or name a model file")
-    return path
+    """The model file that `Recognizer()` opens: in the first format, in the order of `LIBRARIES`, that can be read."""
+    there = [path for path in bundled_models() if path.stem == BUNDLED]
+    if not there:
+        raise HtrjandError("the bundled model is missing; install htrjand again, or name a model file")
+    there.sort(key=lambda path: list(LIBRARIES).index(path.suffix))
+    return next((path for path in there if is_installed(path.suffix)), there[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ class Ledger:
             return kept
         self.say(f"{name} …")
         result, files = work(folder)
-        digests = {str(path.resolve()): sha256(path) for path in files}
+        digests = {os.path.relpath(path, self.folder): sha256(path) for path in files}  # the folder may be moved
         with atomic_path(done) as part:
             part.write_text(
                 json.dumps(made_from | {"files": digests, "result": result}, indent=1, ensure_ascii=False) + "\n",
@@ -54,7 +55,7 @@ class Ledger:
         """The result written there, if its files are as they were."""
         try:
             kept = json.loads(done.read_text(encoding="utf-8"))
-            fresh = all(sha256(path) == digest for path, digest in kept["files"].items())
+            fresh = all(sha256(self.folder / path) == digest for path, digest in kept["files"].items())
             result: dict[str, Any] = kept["result"]
         except (OSError, ValueError, KeyError, TypeError):
             return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
@@ -101,6 +102,19 @@ def _open_openvino(path: Path, threads: int | None) -> Engine:
 
     return OpenVinoEngine(path, threads)
 
+
+def is_installed(suffix: str) -> bool:
+    """Whether a library that reads files of this suffix can be imported."""
+    return any(find_spec(name) is not None for name in LIBRARIES[suffix])
+
+
+# Suffix -> the libraries that read such a file: the first that is installed does.
+LIBRARIES = {
+    ".onnx": ("onnxruntime",),
+    ".ort": ("onnxruntime",),
+    ".tflite": ("ai_edge_litert", "tflite_runtime"),
+    ".xml": ("openvino",),
+}
 
 OPENERS: dict[str, Callable[[Path, int | None], Engine]] = {
     ".onnx": _open_onnx,
