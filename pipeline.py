@@ -293,8 +293,8 @@ class Pipeline:
 
     @cached_property
     def calibration(self) -> list[npt.NDArray[np.uint8]]:
-        """Training lines, uint8 [64, W]."""
-        rows = self.rows("train", self.recipe.data.core, ())
+        """Training lines, uint8 [64, W], of the datasets that the files are held to."""
+        rows = self.rows("train", self.recipe.data.core, self.recipe.prove.datasets)
         return [row.pixels() for row in spread(rows, self.recipe.quantize.calibrate)]
 
     @property

@@ -1,0 +1,61 @@
+"""OpenVINO: an `.xml` of dynamic width and batch, its weights in a `.bin` beside it, made from an ONNX file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..runtime.engines import first_line
+from ..runtime.engines.openvino import SECTION, openvino
+from ..runtime.errors import HtrjandError
+from ..runtime.info import ModelInfo
+from ..runtime.seal import seal
+from .openvino_graph import gate_in_two_convolutions, share_constants, squeeze_by_convolutions
+
+
+def write_openvino(model: Path, info: ModelInfo, out: Path) -> None:
+    """Writes `out` (.xml) and the .bin beside it from a float `.onnx` file, self-describing and sealed.
+
+    Neither file names the other: both may take another name together. With precision fp16 the weights take half the
+    room, and are made floats as the file is opened.
+
+    Raises:
+        HtrjandError: OpenVINO cannot read the model.
+    """
+    save_openvino(read_onnx(model), info, out)
+
+
+def read_onnx(model: Path) -> openvino.Model:
+    """An ONNX file as an OpenVINO graph, which computes the same in the form that runs fastest there.
+
+    The nodes keep their names: a module's dotted path, a slash, and more.
+    """
+    try:
+        graph = openvino.convert_model(model)
+    except (RuntimeError, openvino.frontend.OpConversionFailure) as error:
+        raise HtrjandError(
+            f"{model}: OpenVINO cannot read it ({first_line(error)}); export the .onnx file again"
+        ) from error
+    squeeze_by_convolutions(graph)
+    gate_in_two_convolutions(graph)
+    return graph
+
+
+def save_openvino(graph: openvino.Model, info: ModelInfo, out: Path) -> None:
+    """Writes and seals a graph with its description."""
+    save(graph, info.to_metadata(), out, info.precision == "fp16")
+    seal(out)
+
+
+def save(graph: openvino.Model, metadata: Mapping[str, str], out: Path, halves: bool = False) -> None:
+    """Writes a graph with these metadata, not sealed; `halves` stores weights in 16 bits.
+
+    Left out is what the converter and NNCF noted in it: the metadata of the ONNX file again, the place where it lay.
+    """
+    plain = openvino.Model(graph.get_results(), graph.get_parameters(), metadata.get("name", SECTION))
+    for key, text in metadata.items():
+        plain.set_rt_info(text, [SECTION, key])
+    share_constants(plain)
+    openvino.save_model(plain, out, compress_to_fp16=halves)
+    out.write_bytes(re.sub(rb">\n\t*<", b"><", out.read_bytes()))  # a fifth of it; texts have neither as such
