@@ -1,5 +1,6 @@
 # make demo      read the bundled sample, compress the bundled student anew, print the table (needs no other data)
 # make test      lint, type-check and test, with everything installed
+# make test-arm  our model files on an emulated ARM processor and with tflite-runtime (Debian 12, Python 3.11; minutes)
 # make lint      ruff and mypy alone
 # make bench-train  lines a second of training on this machine, and where the time goes
 # make sample    draw the bundled sample again from its fonts (needs npm)
@@ -23,7 +24,7 @@ FONTS := build/fonts
 # A stamp a set of extras: installed again when what is to be installed changes, over what is there.
 install = echo "installing into $(VENV); the first time takes minutes" && $(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[$(1)]' && touch $@
 
-.PHONY: demo test lint sample fonts bench-train
+.PHONY: demo test test-arm lint sample fonts bench-train
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/demo.stamp
@@ -37,6 +38,11 @@ demo: $(VENV)/demo.stamp
 
 test: lint
 	$(BIN)/python -m pytest
+
+# Prepared first, and by itself: what cannot be had is an error here, where the tests alone would skip.
+test-arm: $(VENV)/test.stamp
+	$(BIN)/python tests/edge/prepare.py
+	$(BIN)/python -m pytest tests/edge -m edge
 
 lint: $(VENV)/test.stamp
 	mkdir -p .paths && ln -sfn .. .paths/htrjand

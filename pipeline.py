@@ -326,7 +326,7 @@ class Pipeline:
         found = self.ledger.do(
             name, asdict(part) | {"lines": asdict(self.recipe.data)}, [*inputs, *self.lines], trained
         )
-        return (self.out / found["weights"]).resolve()
+        return (self.out / str(found["weights"])).resolve()
 
     def proven(
         self, out: Path, sources: list[Path], work: Callable[[], dict[str, Any]], recipe: dict[str, Any] | None = None

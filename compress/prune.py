@@ -67,7 +67,7 @@ class Traceable(nn.Module):
 
 
 def smaller(recipe: NetworkRecipe, ratio: float) -> NetworkRecipe:
-    """The recipe with a share of its channels and hidden units gone; what is left is a multiple of 4, and at least 4."""
+    """The recipe with a share of its channels and hidden units gone; what is left is a multiple of 4, at least 4."""
 
     def left(units: int) -> int:
         return min(units, max(ROUND, round(units * (1 - ratio) / ROUND) * ROUND))
@@ -85,7 +85,7 @@ def prune_network(network: Network, target: NetworkRecipe) -> Network:
         network: stays as it is.
         target: see `smaller`; in all but channels and feed as the network's own recipe.
     """
-    import torch_pruning as tp  # type: ignore[import-untyped]
+    import torch_pruning as tp
 
     traceable = Traceable(copy.deepcopy(network).eval().requires_grad_(True))
     inner = traceable.network

@@ -27,7 +27,8 @@ from ..runtime.seal import seal
 from .quantize import Lines, QuantizeRecipe, check_kept
 
 QUANTISED = ("Conv", "MatMul")  # where the weights are; squeeze-and-excitation (Gemm) is small and stays in float
-AVERAGED = 0.05  # weight of one line in the average of ranges
+# Logits go from −110 to 14: in int8 steps of 0.5 a character ties with the blank, and is lost.
+IN_FLOAT = ("head",)
 
 
 class Feed(CalibrationDataReader):  # type: ignore[misc]
@@ -44,20 +45,14 @@ class Feed(CalibrationDataReader):  # type: ignore[misc]
 def quantize_onnx(model: Path, lines: Lines, out: Path, recipe: QuantizeRecipe) -> None:
     """As `quantize_file`, in QDQ form, which onnxruntime fuses.
 
-    A tensor's range is the moving average of the extremes of each calibration line: one odd line does not widen it for
-    all.
+    A tensor's range is the mean of the extremes of each calibration line: one odd line does not widen it for all.
     """
     info = open_engine(model, 1).info
     logging.getLogger("root").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:
         ready = Path(folder) / "ready.onnx"
         quant_pre_process(str(model), str(ready), skip_symbolic_shape=True)
-        quantize_static(
-            str(ready), str(out), Feed(lines), quant_format=QuantFormat.QDQ, per_channel=True,
-            activation_type=QuantType.QInt8, weight_type=QuantType.QInt8, op_types_to_quantize=list(QUANTISED),
-            nodes_to_exclude=in_float(onnx.load(ready), recipe, model), calibrate_method=CalibrationMethod.MinMax,
-            extra_options={"CalibMovingAverage": True, "CalibMovingAverageConstant": AVERAGED},
-        )  # fmt: skip
+        write_quantized(ready, lines, out, in_float(onnx.load(ready), recipe, model))
     quantized = onnx.load(out)
     del quantized.metadata_props[:]
     for key, value in dataclasses.replace(info, precision="int8").to_metadata().items():
@@ -66,15 +61,28 @@ def quantize_onnx(model: Path, lines: Lines, out: Path, recipe: QuantizeRecipe) 
     seal(out)
 
 
+def write_quantized(ready: Path, lines: Lines, out: Path, excluded: list[str], ranges: Path | None = None) -> None:
+    """What onnxruntime makes of a preprocessed file; without metadata.
+
+    Args:
+        excluded: names of the nodes that stay in float.
+        ranges: a JSON file of the ranges of tensors: taken from there where it is, else written there.
+    """
+    quantize_static(
+        str(ready), str(out), Feed(lines), quant_format=QuantFormat.QDQ, per_channel=True,
+        activation_type=QuantType.QInt8, weight_type=QuantType.QInt8, op_types_to_quantize=list(QUANTISED),
+        nodes_to_exclude=excluded, calibrate_method=CalibrationMethod.MinMax, calibration_cache_path=ranges,
+        extra_options={"CalibMovingAverage": True},  # the mean over the lines, in fact
+    )  # fmt: skip
+
+
 def in_float(graph: onnx.ModelProto, recipe: QuantizeRecipe, model: Path) -> list[str]:
-    """Names of the nodes that stay in float: those of the modules to keep, and products that have no weight."""
+    """Names of the nodes that stay in float: the head, the modules to keep, and products that have no weight."""
     weighted = weighted_nodes(graph)
     check_kept(recipe, list(weighted.values()), model)
-    return [
-        node.name
-        for node in graph.graph.node
-        if node.op_type in QUANTISED and (node.name not in weighted or recipe.keeps(weighted[node.name]))
-    ]
+    kept = {name for name, module in weighted.items() if module in IN_FLOAT or recipe.keeps(module)}
+    products = [node.name for node in graph.graph.node if node.op_type in QUANTISED]
+    return [name for name in products if name not in weighted or name in kept]
 
 
 def weighted_nodes(model: onnx.ModelProto) -> dict[str, str]:

@@ -55,7 +55,11 @@ OUTPUT = click.option(
 @click.argument("weights", type=click.Path(path_type=Path))
 @OUTPUT
 @click.option("--precision", type=click.Choice(FLOATS), default="fp32", show_default=True)
-@click.option("--width", type=click.IntRange(1), help="The only width the file takes (.tflite). Default: any.")
+@click.option(
+    "--width",
+    type=click.IntRange(1),
+    help="The only width the file takes (.tflite): lines are padded to it, and read worse. Default: any.",
+)
 @proof_options
 def export(
     weights: Path, outs: tuple[Path, ...], precision: str, width: int | None, split: str, budget: float, rows: Rows,

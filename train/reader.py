@@ -12,7 +12,7 @@ import torch
 from rapidfuzz.distance import Levenshtein
 
 from ..runtime import Recognizer
-from ..runtime.image import HEIGHT, MAX_WIDTH, WIDTH_MULTIPLE
+from ..runtime.image import HEIGHT, MAX_WIDTH, WIDTH_MULTIPLE, pad_line
 from ..runtime.info import ModelInfo, sha256
 from ..runtime.text import normalize
 from .checkpoint import Card, load_network
@@ -81,9 +81,11 @@ class Reading:
         return 100 * float(errors) / max(1, int(length))
 
 
-def read_rows(reader: Recognizer, rows: Sequence[LineRow]) -> Reading:
-    """Reads lines and counts the errors of each dataset, over normalised texts."""
-    texts = [normalize(line.text) for line in reader.read_lines([row.pixels() for row in rows], SCORE_BATCH)]
+def read_rows(reader: Recognizer, rows: Sequence[LineRow], width: int | None = None) -> Reading:
+    """Reads lines, padded to a width if one is given, and counts the errors of each dataset, over normalised texts."""
+    lines = (row.pixels() for row in rows)
+    padded = [line if width is None else pad_line(line, width) for line in lines]
+    texts = [normalize(line.text) for line in reader.read_lines(padded, SCORE_BATCH)]
     errors = {name: (0, 0) for name in sorted({row.dataset for row in rows})}
     for row, text in zip(rows, texts, strict=True):
         wanted = normalize(row.text)

@@ -47,7 +47,9 @@ def test_channels_and_units_that_do_nothing_go_and_nothing_changes(off: str | No
     torch.manual_seed(0)
     recipe = NetworkRecipe(**{**vars(WIDE), **({off: False} if off else {})})
     network = Network(recipe, 7).eval()
-    for conv, channels in enumerate(((1, 3, 4, 7), (0, 5, 6, 15), (2, 9, 11, 23), (0, 1, 30, 31), tuple(range(40, 72)))):
+    for conv, channels in enumerate(
+        ((1, 3, 4, 7), (0, 5, 6, 15), (2, 9, 11, 23), (0, 1, 30, 31), tuple(range(40, 72)))
+    ):
         for channel in channels:
             kill(network, conv, channel)
     with torch.no_grad():

@@ -1,0 +1,50 @@
+"""Weights to one self-describing TFLite file, by way of a twin of the network in TensorFlow."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+
+from ..runtime.errors import HtrjandError
+from ..runtime.info import ModelInfo
+from ..runtime.quiet import quiet_stderr
+from ..runtime.seal import seal
+from ..train.network import Network
+from .equalise import equalise
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+try:
+    with quiet_stderr(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import tensorflow as tf
+
+        from .tflite_metadata import describe_tflite
+        from .twin import twin
+except ImportError as missing:
+    raise HtrjandError(f"TensorFlow is not installed ({missing}): pip install 'htrjand[tensorflow]'") from missing
+
+READY = 1024  # columns that an interpreter which is told no width makes ready for
+
+
+def write_tflite(network: Network, info: ModelInfo, out: Path, width: int | None = None) -> None:
+    """Writes a sealed file for lines of any width, or of one (not atomic, and not proven).
+
+    Args:
+        network: in eval mode.
+        info: what the file is to say of itself. With precision fp16 its weights are stored in 16 bits; it computes in
+            float all the same.
+        out: where to write.
+        width: the only width it takes, a multiple of 16; `info` is to say so.
+    """
+    module = tf.Module()
+    module.recognise = twin(equalise(network), width)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([module.recognise.get_concrete_function()], module)
+    if info.precision == "fp16":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_types = [tf.float16]
+    with quiet_stderr(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        content = converter.convert()
+    out.write_bytes(describe_tflite(content, info, width or READY))
+    seal(out)
