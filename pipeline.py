@@ -10,7 +10,6 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,7 @@ from .train.cli import log, run_options
 from .train.fit import Machine, Outcome, train
 from .train.ledger import Ledger
 from .train.lines import LineRow, parquet_files, read_lines, spread
-from .train.recipe import DataRecipe, TrainRecipe, find_data, load_recipe
+from .train.recipe import DataRecipe, TrainRecipe, at_least_one, find_data, load_recipe
 
 
 @dataclass(frozen=True)
@@ -73,10 +72,14 @@ class QuantizeStage:
     """How eight bits come about: as said here, or as a search finds; by fine-tuning where a budget would break."""
 
     calibrate: int = QuantizeRecipe.calibrate
+    draws: int = 1  # other lines to calibrate on, where a file breaks its budget, before anything else is tried
     keep: tuple[str, ...] = QuantizeRecipe.keep
     search: bool = False  # let the search choose `keep`, or that fine-tuning is needed
     qat: QatRecipe | None = None  # None: a broken budget stops the run
     max_cer_increase: float = BUDGET  # points over torch, on each dataset, of every file
+
+    def __post_init__(self) -> None:
+        at_least_one(self, "calibrate", "draws")
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ class ExportStage:
     formats: tuple[str, ...] = tuple(suffix[1:] for suffix in SUFFIXES)
     precisions: tuple[str, ...] = PRECISIONS
     widths: tuple[int, ...] = ()  # .tflite files of one width beside the one of any
-    max_bytes: int = 1_000_000  # of an int8 file
+    max_bytes: int = 1_000_000  # of an int8 file; an .ort, a tenth larger than its .onnx, is not held to it
 
     def __post_init__(self) -> None:
         for name, given, known in (
@@ -221,7 +224,7 @@ class Pipeline:
         from .compress.search import search  # here: it brings a library that nothing else needs
 
         def work(_: Path) -> tuple[dict[str, Any], list[Path]]:
-            found = search(weights, self.calibration, self.proof_rows, stage.max_cer_increase)
+            found = search(weights, self.calibration(), self.proof_rows, stage.max_cer_increase)
             return {"keep": list(found.keep), "qat": found.qat}, []
 
         settings = {"calibrate": stage.calibrate, "budget": stage.max_cer_increase} | asdict(self.recipe.prove)
@@ -267,11 +270,22 @@ class Pipeline:
             self.proven(out, [model], lambda: convert_ort(model, out, reference, budget))
         else:
             model, recipe = self.file("fp32", suffix, width), QuantizeRecipe(self.recipe.quantize.calibrate, keep)
-            self.proven(
-                out, parts_of(model),
-                lambda: quantize_proven(model, self.calibration, out, recipe, reference, budget), asdict(recipe),
-            )  # fmt: skip
+            settings = asdict(recipe) | {"draws": self.recipe.quantize.draws}
+            self.proven(out, parts_of(model), lambda: self.quantized(model, out, recipe, reference), settings)
         return out
+
+    def quantized(self, model: Path, out: Path, recipe: QuantizeRecipe, reference: Reference) -> dict[str, Any]:
+        """Writes an int8 file, calibrated on the first draw of lines with which it keeps its budget; its proof."""
+        stage = self.recipe.quantize
+        for draw in range(stage.draws):
+            try:
+                proof = quantize_proven(model, self.calibration(draw), out, recipe, reference, stage.max_cer_increase)
+                return proof | {"calibration draw": draw}
+            except BudgetError as error:
+                if draw + 1 == stage.draws:
+                    raise
+                self.say(f"{error}. Calibrating on other lines")
+        raise AssertionError("draws: 1 or more")
 
     def report(self, files: list[Path]) -> None:
         """Measures the files in one run, and writes what all stages came to into `report.md`."""
@@ -291,11 +305,10 @@ class Pipeline:
 
     # What the stages share.
 
-    @cached_property
-    def calibration(self) -> list[npt.NDArray[np.uint8]]:
-        """Training lines, uint8 [64, W], of the datasets that the files are held to."""
+    def calibration(self, draw: int = 0) -> list[npt.NDArray[np.uint8]]:
+        """Training lines, uint8 [64, W], of the datasets that the files are held to; other ones at each draw."""
         rows = self.rows("train", self.recipe.data.core, self.recipe.prove.datasets)
-        return [row.pixels() for row in spread(rows, self.recipe.quantize.calibrate)]
+        return [row.pixels() for row in spread(rows, self.recipe.quantize.calibrate, draw)]
 
     @property
     def how(self) -> dict[str, Any]:
@@ -340,7 +353,7 @@ class Pipeline:
         settings = {"budget": self.recipe.quantize.max_cer_increase} | asdict(self.recipe.prove) | (recipe or {})
         proof = self.ledger.do(out.name, settings, [*sources, *self.lines], made)
         limit = self.recipe.export.max_bytes
-        if proof["precision"] == "int8" and proof["bytes"] > limit:
+        if proof["precision"] == "int8" and proof["bytes"] > limit and out.suffix != ".ort":
             raise HtrjandError(
                 f"{out}: {proof['bytes']:,} bytes, {proof['bytes'] - limit:,} more than its budget of {limit:,}; prune "
                 "more (prune.ratio), keep less in float (quantize.keep), or allow more (export.max_bytes)"

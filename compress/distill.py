@@ -143,8 +143,8 @@ def distil(
 
 
 def run(
-    name: str, recipe: DistillRecipe, recipe_path: Path, path: Path, teacher: Network, teacher_card: Card, data: Data, out: Path,
-    max_time: float | None, machine: Machine, say: Say,
+    name: str, recipe: DistillRecipe, recipe_path: Path, path: Path, teacher: Network, teacher_card: Card, data: Data,
+    out: Path, max_time: float | None, machine: Machine, say: Say,
 ) -> Outcome:  # fmt: skip
     """One of the two runs; both begin from the same weights and see the same lines in the same order."""
     torch.manual_seed(recipe.train.seed)

@@ -44,7 +44,7 @@ class PruneRecipe:
 
 
 class Traceable(nn.Module):
-    """The same layers as torch-pruning can follow them: the gate by `chunk`, the neck as a convolution over all rows."""
+    """The same layers as torch-pruning can follow them: the gate by `chunk`, the neck a convolution over all rows."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()

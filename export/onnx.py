@@ -112,19 +112,18 @@ def describe(model: onnx.ModelProto, info: ModelInfo) -> onnx.ModelProto:
 def write_ort(model: Path, out: Path) -> None:
     """Writes an `.onnx` file as `.ort`: already optimised, for builds of onnxruntime that cannot read ONNX.
 
-    Left out is the layout that fits one kind of processor only. Metadata and precision are those of the model.
+    Left out are layouts that fit one kind of processor only. Metadata and precision are those of the model.
 
     Raises:
         HtrjandError: onnxruntime cannot read the model.
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = FATAL
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED  # fuses; no layouts
     options.optimized_model_filepath = str(out)
     options.add_session_config_entry("session.save_model_format", "ORT")
     try:
-        onnxruntime.InferenceSession(
-            str(model), options, providers=["CPUExecutionProvider"], disabled_optimizers=["NchwcTransformer"]
-        )
+        onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
     except FAILURES as error:
         raise HtrjandError(f"{model}: onnxruntime cannot convert it ({first_line(error)}); export it again") from error
     if MARK in out.read_bytes():

@@ -122,7 +122,6 @@ def test_operators_go_back_to_float_until_it_reads_well(model: Path, rows: list[
     assert read_rows(Recognizer(good), rows).cer() <= read_rows(Recognizer(model), rows).cer() + 0.5
     assert Recognizer(good).info.precision == "int8"
     assert quantised_modules(good) < quantised_modules(bad)
-    assert quantised_modules(good), "not everything had to go back"
 
 
 def test_nothing_goes_back_where_it_reads_well(
