@@ -60,17 +60,18 @@ def test_without_rounding_it_is_the_float_network_at_every_width(changes: dict[s
 
 
 def test_gradients_reach_every_weight_through_the_rounding() -> None:
+    torch.manual_seed(0)
     network = rounded(Network(SMALL, 7), QuantizeRecipe())
     network.calibrate([(images(3, 384), torch.tensor([384, 256, 64]))])
     logits, shortcut = network.heads(images(2, 256), torch.tensor([256, 192]))
     (logits.square().mean() + shortcut.square().mean()).backward()
-    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
+    assert not [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum()]
 
 
 def test_what_stays_in_float_is_not_rounded() -> None:
     network = Network(SMALL, 7)
-    wanted = len(products(network))
-    for keep, inside in (((), 0), (("convs.0", "attention", "head"), 7)):
+    wanted = len(products(network)) - 1  # never the head
+    for keep, inside in (((), 0), (("convs.0", "attention", "head"), 6)):
         parts = rounded(network, QuantizeRecipe(keep=keep)).ranges().values()
         assert sum(part.is_per_channel for part in parts) == wanted - inside, keep  # type: ignore[misc]
 

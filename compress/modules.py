@@ -1,0 +1,58 @@
+"""Which modules of a network int8 files quantise, in any format; and the network as torchao's PT2E is to meet it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+
+from torch import Tensor, nn
+
+from ..train.network import Network
+from .quantize import QuantizeRecipe
+
+IN_FLOAT = ("head",)  # in every format: in eight bits logits would tie
+
+
+def weighted(network: Network) -> Iterator[str]:
+    """The paths of all convolutions and linear layers."""
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            yield name
+
+
+def products(network: Network) -> list[str]:
+    """The paths of those that a recipe can name, in the network's order: not squeeze-and-excitation, nor training's."""
+    return [name for name in weighted(network) if ".se." not in name and name not in ("shortcut", "origin")]
+
+
+def quantised(network: Network, recipe: QuantizeRecipe) -> list[str]:
+    """The paths of those that int8 files quantise."""
+    return [name for name in products(network) if name not in IN_FLOAT and not recipe.keeps(name)]
+
+
+def frozen(network: Network) -> Network:
+    """A copy in eval mode whose batch norms are plain arithmetic; its parameters have the same names."""
+    result = copy.deepcopy(network).eval()
+    for block in result.convs:
+        block.norm = FrozenNorm(block.norm)  # type: ignore[arg-type]
+    return result
+
+
+class FrozenNorm(nn.Module):
+    """A batch norm that keeps its statistics, in plain arithmetic.
+
+    PT2E sets one behind a convolution to learning, and traces a hundred patterns a trial in search of such pairs.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, norm: nn.BatchNorm2d) -> None:
+        super().__init__()
+        self.weight, self.bias, self.eps = norm.weight, norm.bias, norm.eps
+        self.register_buffer("running_mean", norm.running_mean)
+        self.register_buffer("running_var", norm.running_var)
+
+    def forward(self, x: Tensor) -> Tensor:
+        scale = self.weight * (self.running_var + self.eps).rsqrt()  # C
+        return x * scale[:, None, None] + (self.bias - self.running_mean * scale)[:, None, None]  # N, C, H, W

@@ -1,0 +1,182 @@
+"""Quantisation-aware fine-tuning: a network learns to read with the rounding that int8 will do to it.
+
+What comes out is again a `.safetensors` of the same network: float weights, which every format then quantises as usual.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from lightning.pytorch.utilities import rank_zero_only
+from torch import Tensor, nn
+
+from ..runtime.errors import UsageError
+from ..train.augment import AugmentRecipe
+from ..train.batches import Batch, LineBatches
+from ..train.checkpoint import Card, load_network, load_state, save_state, sha256
+from ..train.dataset import Data, load_data
+from ..train.fit import Machine, Outcome, Say, describe, fit
+from ..train.losses import count_errors, ctc_loss
+from ..train.network import Network
+from ..train.recipe import DataRecipe, TrainRecipe, at_least_one, to_json
+from ..train.trainee import PROGRESS, STATE, Trainee
+from .distill import frame_kl
+from .modules import products
+from .quantize import QuantizeRecipe, check_kept
+
+if TYPE_CHECKING:
+    from .rounding import Rounded
+
+CALIBRATION = 16  # batches of undistorted training lines that the ranges are seen on before the first step
+
+
+@dataclass(frozen=True)
+class QatRecipe:
+    """A short run at a small rate, from weights that int8 hurts; in fp32, since rounding needs it."""
+
+    begin: str = "weights.safetensors"  # relative to the recipe
+    keep: tuple[str, ...] = QuantizeRecipe.keep  # modules that will stay in float, as in `QuantizeRecipe`
+    teacher: str | None = None  # weights, relative to the recipe; those of `begin`, unrounded, will do
+    gamma: float = 1.0  # weight of `τ² · KL(teacher ‖ network)`, beside the CTC losses
+    temperature: float = 2.0
+    blank: float = 0.1  # weight of a frame the teacher is sure to be blank; others weigh 1
+    data: DataRecipe = field(default_factory=DataRecipe)
+    augment: AugmentRecipe = field(default_factory=AugmentRecipe)
+    lines: int = 20_000
+    batch_columns: int = 14_336
+    peak_rate: float = 2e-4
+    warm_up: int = 50
+    ema: float = 0.99
+    seed: int = 1
+    val_every: int = 200
+    save_every: int = 100
+
+    def __post_init__(self) -> None:
+        at_least_one(self, "lines", "batch_columns", "val_every", "save_every")
+        if self.temperature <= 0:
+            raise ValueError(f"temperature: more than 0, got {self.temperature}")
+
+    def run(self, network: Network) -> TrainRecipe:
+        """The same as a training run of that network."""
+        return TrainRecipe(
+            data=self.data, network=network.recipe, augment=self.augment, begin=self.begin, lines=self.lines,
+            batch_columns=self.batch_columns, peak_rate=self.peak_rate, warm_up=self.warm_up, ema=self.ema, bf16=False,
+            seed=self.seed, val_every=self.val_every, save_every=self.save_every,
+        )  # fmt: skip
+
+
+class Qat(Trainee):
+    """A network in training under int8 arithmetic. Validation, and so the choice of weights, is under it too."""
+
+    network: Rounded
+
+    def __init__(
+        self, recipe: QatRecipe, network: Rounded, card: Card, out: Path, max_time: float | None,
+        teacher: Network | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(recipe.run(network), network, card, out, max_time)
+        self.qat, self.signature = recipe, to_json(recipe)
+        self.ranges = network.ranges()
+        self.teacher = teacher.eval().requires_grad_(False) if teacher else None
+
+    def ctc_terms(self, image: Tensor, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
+        self.network.observe(True)
+        logits, shortcut = self.network.heads(image, batch.targets)  # each N, T, V
+        self.network.observe(False)
+        terms = {"ctc": ctc_loss(logits, batch), "shortcut": self.recipe.shortcut * ctc_loss(shortcut, batch)}
+        return terms, logits
+
+    def losses(self, image: Tensor, batch: Batch) -> dict[str, Tensor]:
+        terms, logits = self.ctc_terms(image, batch)
+        if self.teacher is not None:
+            with torch.no_grad():
+                target = self.teacher(image, batch.targets)  # N, T, V
+            kl = frame_kl(logits, target, batch.targets, self.qat.temperature, self.qat.blank)
+            terms["kl"] = self.qat.gamma * kl
+        return terms
+
+    def train(self, mode: bool = True) -> Qat:
+        super().train(mode)
+        if self.teacher is not None:
+            self.teacher.eval()
+        return self
+
+    def whole(self) -> nn.ModuleDict:
+        """What a run needs to go on: the network and the ranges."""
+        return nn.ModuleDict({"network": self.network, "ranges": self.ranges})
+
+    def save(self) -> None:
+        rest: dict[str, Any] = {key: getattr(self, key) for key in ("signature", *PROGRESS)}
+        rest["card"] = self.fingerprint()
+        save_state(self.out / STATE, self.whole(), self.trainer.optimizers[0], self.average.state_dict(), rest)
+
+    def on_train_start(self) -> None:
+        step, self.step = self.step, 0  # or a network without ranges would be looked for
+        super().on_train_start()
+        self.step = step
+        if step:
+            load_state(self.out / STATE, self.whole(), self.trainer.optimizers[0], self.average.state_dict())
+            self.trainer.fit_loop.epoch_loop.batch_progress.total.ready = step
+
+
+def qat(
+    recipe: QatRecipe, recipe_path: Path, out: Path, *, max_time: float | None = None,
+    machine: Machine | None = None, say: Say = print,
+) -> Outcome:  # fmt: skip
+    """Fine-tunes weights under the rounding of int8; writes weights, state and logs into `out`, as a training does.
+
+    Weights are kept that read the validation lines best in int8: those the run began from until others are better.
+
+    Raises:
+        UsageError: a module to keep is not in the network, or the teacher has another charset.
+        HtrjandError: weights or lines cannot be read, or torchao is not installed.
+    """
+    from .rounding import rounded
+
+    tell = rank_zero_only(say)
+    machine = cpu(machine or Machine(), tell)
+    folder = recipe_path.resolve().parent
+    network, card = load_network(folder / recipe.begin)
+    check_kept(QuantizeRecipe(keep=recipe.keep), products(network), folder / recipe.begin)
+    teacher = None
+    history = dict(card.history) | {"begins from": sha256(folder / recipe.begin), "int8": tuned(recipe)}
+    if recipe.teacher:
+        teacher, its = load_network(folder / recipe.teacher)
+        history["teacher"] = sha256(folder / recipe.teacher)
+        if its.charset != card.charset:
+            raise UsageError(
+                f"{recipe_path}: teacher has another charset than {recipe.begin}; name one that has its own"
+            )
+    data = load_data(recipe.data, recipe_path, card.charset)
+    tell(data.notes)
+    tell(f"before, in float: {cer(network, data, recipe):.2f} % CER on the validation lines; from here on in int8")
+    quantized = rounded(network, QuantizeRecipe(keep=recipe.keep))
+    batches = islice(LineBatches(data.train, recipe.batch_columns, 0.0, recipe.seed), CALIBRATION)
+    quantized.calibrate((batch.image, batch.targets) for batch in batches)
+    card = replace(card, training_data=describe(data.train, card), history=history, cer={})
+    return fit(Qat(recipe, quantized, card, out, max_time, teacher), data, machine, say)
+
+
+def tuned(recipe: QatRecipe) -> str:
+    """What the card tells of a run."""
+    kept = ", ".join(recipe.keep) or "nothing"
+    return f"tuned for int8 with {kept} in float; val_cer is that of int8 arithmetic"
+
+
+@torch.no_grad()
+def cer(network: Network, data: Data, recipe: QatRecipe) -> float:
+    """CER of a network on the validation lines, in percent."""
+    batches = LineBatches(data.val, recipe.batch_columns, 0.0, once=True)
+    counts = [count_errors(network(batch.image, batch.targets), batch) for batch in batches]
+    return 100 * sum(errors for errors, _ in counts) / max(1, sum(length for _, length in counts))
+
+
+def cpu(machine: Machine, say: Say) -> Machine:
+    """One process on the CPU, which the graph is traced for."""
+    if machine.device == "gpu" or machine.devices * machine.nodes > 1:
+        say("tuning for int8 runs in one process on the CPU")
+    return replace(machine, device="cpu", devices=1, nodes=1)

@@ -1,0 +1,195 @@
+"""What is to stay in float: neural-compressor's autotune tries recipes on the torch network, the fastest first.
+
+Its own measure of a loss is relative, and for scores that are to be high: a trial's score here is 100 less the points
+of CER it adds on the dataset it harms most, so that the float network has 100 and `budget / 100` is the tolerable loss.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+from torch.export import Dim
+
+from ..export.proof import BUDGET
+from ..runtime import Recognizer
+from ..runtime.errors import HtrjandError
+from ..runtime.image import HEIGHT, pad_line
+from ..runtime.info import ModelInfo
+from ..train.checkpoint import load_network
+from ..train.lines import LineRow
+from ..train.network import Network
+from ..train.reader import Reading, model_info, read_rows
+from .modules import frozen, products, quantised
+from .quantize import Lines, QuantizeRecipe, check_calibration, check_kept
+
+# What each trial keeps in float, by the work that is lost to int8: see the table of `htrjand sensitivity`.
+CANDIDATES = (
+    (),
+    ("convs.0",),
+    ("convs.0", "neck", "skip"),
+    ("convs.0", "attention"),
+    ("convs.0", "convs.1", "neck", "skip"),
+)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What one recipe reads like: CER in percent, and the points it adds, by dataset and `all`."""
+
+    keep: tuple[str, ...]
+    cer: float
+    more: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """`keep` for `QuantizeRecipe`, in every format; `qat`: no trial met the budget, so that fine-tuning is needed."""
+
+    keep: tuple[str, ...]
+    qat: bool
+    budget: float
+    cer: float  # of the float network
+    lines: int
+    calibration_lines: int
+    trials: tuple[Trial, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+    def markdown(self) -> str:
+        """A table, a row a trial."""
+        rows = ["| in float | CER, % | points more | on the worst dataset |", "|---|---:|---:|---:|"]
+        rows.append(f"| everything | {self.cer:.2f} | | |")
+        for trial in self.trials:
+            kept = ", ".join(f"`{name}`" for name in trial.keep) or "nothing"
+            rows.append(f"| {kept} | {trial.cer:.2f} | {trial.more['all']:+.2f} | {max(trial.more.values()):+.2f} |")
+        return "\n".join(rows)
+
+
+class GraphReader(Recognizer):
+    """`Recognizer` over a graph that torch traced."""
+
+    def __init__(self, graph: nn.Module, info: ModelInfo, path: Path) -> None:
+        self.path, self.graph = path, graph
+        self._engine = SimpleNamespace(info=info, run=self.run)
+
+    @torch.no_grad()
+    def run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Logits float32 [N, T, V] of images uint8 [N, 1, 64, W]."""
+        return np.asarray(self.graph(torch.from_numpy(images)).numpy(), dtype=np.float32)
+
+
+def search(
+    weights: Path, lines: Lines, rows: Sequence[LineRow], budget: float = BUDGET,
+    candidates: Sequence[tuple[str, ...]] = CANDIDATES, *, say: Callable[[str], None] = lambda _: None,
+) -> Decision:  # fmt: skip
+    """Quantises weights in torch after each candidate until one reads as well as the float network, within the budget.
+
+    Args:
+        weights: a `.safetensors` file.
+        lines: training lines to calibrate on, uint8 [64, W].
+        rows: validation lines.
+        budget: points of CER more, on every dataset.
+        candidates: modules to keep in float, in the order they are to be tried.
+        say: is told each trial.
+
+    Returns:
+        The first candidate within the budget, or, where there is none, the least harmful.
+
+    Raises:
+        HtrjandError: the weights cannot be read, there are too few lines, or neural-compressor is not installed.
+        UsageError: a candidate names a module that is not in the network.
+    """
+    network, card = load_network(weights)
+    for keep in candidates:
+        check_kept(QuantizeRecipe(keep=keep), products(network), weights)
+    check_calibration(lines, weights)
+    if not rows:
+        raise HtrjandError(f"{weights}: no line to tell the harm by; check the lines and the split")
+    compressor = load_compressor()
+    info = model_info(card, weights)
+    base: list[Reading] = []
+    trials: list[Trial] = []
+
+    def evaluate(graph: nn.Module) -> float:
+        reading = read_rows(GraphReader(graph, info, weights), rows)
+        if not base:  # autotune begins with the float network
+            base.append(reading)
+            return 100.0
+        names = [None, *reading.errors] if len(reading.errors) > 1 else [None]
+        more = {name or "all": reading.cer(name) - base[0].cer(name) for name in names}
+        trials.append(Trial(tuple(candidates[len(trials)]), reading.cer(), more))
+        say(f"in float: {', '.join(trials[-1].keep) or 'nothing'}: {max(more.values()):+.2f} points of CER at worst")
+        return 100 - max(more.values())
+
+    @torch.no_grad()
+    def calibrate(graph: nn.Module) -> None:
+        for line in lines:
+            graph(torch.from_numpy(pad_line(line)[None, None]))
+
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        graph = trace(network)
+        configs = [recipe(compressor, network, keep) for keep in candidates]
+        tuning = compressor.TuningConfig(config_set=configs, tolerable_loss=budget / 100, max_trials=len(configs))
+        compressor.autotune(graph, tuning, eval_fn=evaluate, run_fn=calibrate)
+    best = min(trials, key=lambda trial: max(trial.more.values()))
+    good = next((trial for trial in trials if max(trial.more.values()) <= budget), None)
+    return Decision((good or best).keep, good is None, budget, base[0].cer(), len(rows), len(lines), tuple(trials))
+
+
+def trace(network: Network) -> nn.Module:
+    """The graph of `image` uint8 [N, 1, 64, W], as neural-compressor's own `export` would make it, but in seconds."""
+    example = (torch.randint(0, 256, (2, 1, HEIGHT, 320), dtype=torch.uint8),)
+    shapes: Any = ({0: Dim.AUTO, 3: Dim.AUTO},)
+    graph = torch.export.export(frozen(network), example, dynamic_shapes=shapes, strict=False).module()
+    graph._exported, graph.dynamic_shapes = True, shapes  # type: ignore[assignment]
+    return graph
+
+
+def recipe(compressor: Any, network: Network, keep: tuple[str, ...]) -> Any:
+    """neural-compressor's form of a recipe.
+
+    Exceptions go by a module's full name: a list of modules (`attention`) leaves no trace in the graph to know it by.
+    """
+    config = compressor.StaticQuantConfig()
+    rounded = quantised(network, QuantizeRecipe(keep=keep))
+    for name, module in network.named_modules():
+        if name not in rounded and not list(module.children()):  # norms too: their products would be rounded
+            config.set_local(name, compressor.StaticQuantConfig(w_dtype="fp32", act_dtype="fp32"))
+    return config
+
+
+def load_compressor() -> Any:
+    """neural-compressor's functions, in silence; an HtrjandError where it is not installed."""
+    for name in ("torchao", "torch.utils._pytree"):  # they tell of kernels that no CPU has, and of their own future
+        logging.getLogger(name).setLevel(logging.ERROR)
+    before = os.environ.get("LOGLEVEL")
+    os.environ["LOGLEVEL"] = "CRITICAL"  # read at import, where it already tells of the processor
+    try:
+        from neural_compressor.torch.quantization import StaticQuantConfig, TuningConfig, autotune
+    except ImportError as missing:
+        raise HtrjandError(
+            f"neural-compressor is not installed ({missing}): pip install 'htrjand[compress]'"
+        ) from missing
+    finally:
+        if before is None:
+            del os.environ["LOGLEVEL"]
+        else:
+            os.environ["LOGLEVEL"] = before
+    logging.getLogger("neural_compressor").setLevel(logging.CRITICAL)
+    return SimpleNamespace(StaticQuantConfig=StaticQuantConfig, TuningConfig=TuningConfig, autotune=autotune)

@@ -1,0 +1,199 @@
+"""The two far sides, the lines that all read, and the model files: found in out/, or made by the toolkit."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import prepare
+import pytest
+from rapidfuzz.distance import Levenshtein
+
+from htrjand.runtime import bundled_models
+from htrjand.runtime.engines import open_engine
+from htrjand.runtime.errors import HtrjandError
+from htrjand.runtime.info import sha256
+
+ROOT = prepare.ROOT
+WEIGHTS = ROOT / "train" / "weights" / "student.safetensors"
+SAMPLE = ROOT / "benchmarks" / "sample" / "sample.parquet"
+SUFFIXES = (".onnx", ".tflite", ".xml")
+LINES = {"int8": 50, "fp32": 12}  # how many ARM reads: a second or two each under the emulator
+CLOSE = 1e-3  # the largest difference of a logit in float: what an exported file may differ from its weights
+CER = 0.5  # points that int8 may read worse elsewhere than here
+Side = Callable[..., str]  # runs Python there with these arguments; its stdout
+found: list[str] = []  # what the tests measured, for the end of the run
+
+
+class Lines(NamedTuple):
+    """Encoded line images, by name in the order of the texts that they show."""
+
+    folder: Path
+    texts: list[str]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def paths(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder from which `htrjand` can be imported."""
+    folder = tmp_path_factory.mktemp("paths")
+    (folder / "htrjand").symlink_to(ROOT)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def here(paths: Path) -> Side:
+    return side([sys.executable], paths)
+
+
+@pytest.fixture(scope="session")
+def arm(paths: Path) -> Side:
+    prepared(prepare.prepare_arm)
+    return side(prepare.ARM_PYTHON, paths, prepare.ARM / "wheels", PYTHONPYCACHEPREFIX=str(prepare.ARM / "compiled"))
+
+
+@pytest.fixture(scope="session")
+def tflite_runtime(paths: Path) -> Side:
+    prepared(prepare.prepare_tflite)
+    return side(prepare.TFLITE_PYTHON, paths)
+
+
+def prepared(preparation: Callable[[], None]) -> None:
+    """Skips where it cannot be had; `make test-arm` prepares first, and fails there."""
+    try:
+        preparation()
+    except prepare.Unprepared as problem:
+        pytest.skip(str(problem))
+
+
+def side(python: Sequence[str], *paths: Path, **variables: str) -> Side:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths))} | variables
+
+    def run(*arguments: str | Path | int) -> str:
+        command = [*python, *map(str, arguments)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def lines(tmp_path_factory: pytest.TempPathFactory) -> Lines:
+    """Real validation lines, or those of the bundled sample where there are none."""
+    from htrjand.train.lines import data_dir, read_lines, spread
+
+    count = max(LINES.values())
+    try:
+        rows = spread(read_lines(data_dir() / "lines", "val"), count)
+    except HtrjandError:
+        rows = spread(read_lines(SAMPLE), count)
+    assert len(rows) == count
+    folder = tmp_path_factory.mktemp("lines")
+    for number, row in enumerate(rows):
+        (folder / f"{number:02}.image").write_bytes(row.image)
+    return Lines(folder, [row.text for row in rows])
+
+
+@pytest.fixture(scope="session")
+def model() -> Callable[[str, str], Path]:
+    """The released student in a format and precision: of HTRJAND_EDGE_MODELS (out/) or the package, or made here."""
+    weights = sha256(WEIGHTS)
+    given = Path(os.environ.get("HTRJAND_EDGE_MODELS", ROOT / "out"))
+    made = ROOT / "build" / "edge-models"
+
+    def model(suffix: str, precision: str) -> Path:
+        name = f"htrjand-student-{precision}{suffix}"
+        for path in (given / name, *(path for path in bundled_models() if path.name == name), made / name):
+            if path.is_file() and open_engine(path, 1).info.weights_sha256 == weights:
+                return path
+        make(made / name, precision, model)
+        return made / name
+
+    return model
+
+
+def make(path: Path, precision: str, model: Callable[[str, str], Path]) -> None:
+    """Writes the student as the toolkit does, with the ranges of the bundled sample; not proven."""
+    from htrjand.compress.quantize import QuantizeRecipe, quantize_file
+    from htrjand.export.files import write
+    from htrjand.runtime.files import atomic_model
+    from htrjand.train.checkpoint import load_network
+    from htrjand.train.lines import read_lines
+    from htrjand.train.reader import model_info
+
+    with atomic_model(path) as part:
+        if precision == "int8":
+            pixels = [row.pixels() for row in read_lines(SAMPLE, "train")]
+            quantize_file(model(path.suffix, "fp32"), pixels, part, QuantizeRecipe())
+        else:
+            network, card = load_network(WEIGHTS)
+            write(network, model_info(card, WEIGHTS), part)
+
+
+@pytest.fixture(scope="session")
+def read(lines: Lines, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Side, Path, str], Any]:
+    """Reads as many lines as LINES says with a model on a side; what `reader.py` tells."""
+
+    def read(side: Side, path: Path, precision: str) -> Any:
+        out = tmp_path_factory.mktemp("read") / "read.npz"
+        side(Path(__file__).with_name("reader.py"), path, lines.folder, LINES[precision], out)
+        return np.load(out)
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def read_on_arm(arm: Side, model: Any, read: Any) -> Iterator[dict[tuple[str, str], Future[Any]]]:
+    """What ARM reads with each file: all begun at once, for a reading takes minutes and keeps one core busy."""
+    files = {(suffix, precision): model(suffix, precision) for precision in LINES for suffix in SUFFIXES}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield {key: pool.submit(read, arm, path, key[1]) for key, path in files.items()}
+
+
+@pytest.fixture(scope="session")
+def compare(lines: Lines) -> Callable[[Path, Any, Any, float], None]:
+    """Holds a far reading to that from here: pixels equal; texts at most `apart` percent of their characters apart."""
+
+    def compare(path: Path, near: Any, far: Any, apart: float) -> None:
+        texts = [list(map(str, side["texts"])) for side in (near, far)]
+        count = len(texts[0])
+        worst = [float(np.abs(near[f"logits-{i}"] - far[f"logits-{i}"]).max()) for i in range(count)]
+        equal, close = sum(a == b for a, b in zip(*texts, strict=True)), sum(each <= CLOSE for each in worst)
+        between = percent(texts[0], texts[1])
+        cer = [percent(lines.texts[:count], read) for read in texts]
+        found.append(
+            f"{path.name}, {far['machine']} {far['engine']} against {near['machine']} {near['engine']}: "
+            f"{equal} of {count} texts equal, {between:.2f} % of characters apart, "
+            f"CER {cer[1]:.2f} against {cer[0]:.2f} %, "
+            f"logits of {close} lines within {CLOSE}, of all within {max(worst):.1e}"
+        )
+        assert all(np.array_equal(near[f"pixels-{i}"], far[f"pixels-{i}"]) for i in range(count))
+        assert all(texts[0])
+        assert between <= apart, found[-1]
+        assert cer[1] <= cer[0] + CER, found[-1]
+        if not apart:
+            assert close == count, found[-1]
+
+    return compare
+
+
+def percent(texts: list[str], read: list[str]) -> float:
+    """Edits from texts to what was read, in percent of the characters of the texts."""
+    edits = sum(Levenshtein.distance(a, b) for a, b in zip(texts, read, strict=True))
+    return 100 * edits / sum(map(len, texts))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    for line in found:
+        terminalreporter.write_line(line)

@@ -1,0 +1,36 @@
+"""A small board's processor, emulated: our files are read there as they are here.
+
+In float, the same to the letter. In int8 not quite, on any two processors: where they differ in a float's last bit,
+a value between two steps goes to the one or the other, and the layers behind it make more of that. It has to stay well
+below what quantising itself changes (some 5 percent of the characters).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from reader import percent
+
+pytestmark = [pytest.mark.edge, pytest.mark.timeout(3000)]
+APART = {"fp32": 0.0, "int8": 2.0}  # percent of characters that differ
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".tflite", ".xml"])
+@pytest.mark.parametrize("precision", ["int8", "fp32"])
+def test_files_are_read_on_arm_as_here(
+    precision: str, suffix: str, read_on_arm: Any, here: Any, model: Any, read: Any, compare: Any
+) -> None:
+    path = model(suffix, precision)
+    near, far = read(here, path, precision), read_on_arm[suffix, precision].result()
+    assert far["machine"] == "aarch64"
+    compare(path, near, far, APART[precision])
+
+
+def test_the_command_reads_on_arm_with_the_bundled_model(arm: Any, here: Any, root: Any) -> None:
+    images = sorted((root / "benchmarks" / "sample" / "lines").glob("*.png"))
+    command = ("-m", "htrjand", "read", "--format", "json", "--threads", 1, *images)
+    near, far = ([json.loads(line)["text"] for line in side(*command).splitlines()] for side in (here, arm))
+    assert len(near) == len(images) == 12
+    assert percent(near, far) <= APART["int8"]
