@@ -141,7 +141,7 @@ def prune(
 ) -> Outcome:  # fmt: skip
     """Prunes weights as a recipe says, in steps, and lets a teacher teach what is left after each.
 
-    Each step has its folder in `out`; the last one's weights are the outcome. A run that was cut off goes on.
+    Each step but the last has a folder of its own in `out`. A run that was cut off goes on.
 
     Args:
         max_time: seconds for all steps together.
@@ -152,7 +152,7 @@ def prune(
     path = recipe_path.resolve().parent / recipe.weights
     first = load_card(path).network
     for step in range(1, recipe.steps + 1):
-        folder = out / f"step-{step}" if recipe.steps > 1 else out
+        folder = out if step == recipe.steps else out / f"step-{step}"
         begin = folder / "pruned.safetensors"
         target = smaller(first, recipe.ratio * step / recipe.steps)
         if not begin.is_file():

@@ -78,8 +78,8 @@ def search(weights: Path, output: Path | None, budget: float, lines: Lines, rows
     found = find(weights, lines, rows, budget, say=log)
     write(output, found.to_dict())
     click.echo(found.markdown())
-    options = " ".join(f"--keep {name}" for name in found.keep)
-    click.echo(f"\nno trial is within {budget:g} points: htrjand qat" if found.qat else f"\nhtrjand quantize {options}")
+    end = f"; no trial is within {budget:g} points: fine-tune with `htrjand qat`" if found.qat else ""
+    click.echo(f"\nto keep in float: {', '.join(found.keep) or 'nothing'}{end}")
 
 
 @click.command("qat")

@@ -1,4 +1,4 @@
-"""The two far sides, the lines that all read, and the model files: found in out/, or made by the toolkit."""
+"""The two far sides, the lines that all read, and the model files."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import prepare
 import pytest
-from rapidfuzz.distance import Levenshtein
 
-from htrjand.runtime import bundled_models
+from htrjand.benchmarks import metrics
 from htrjand.runtime.engines import open_engine
 from htrjand.runtime.errors import HtrjandError
 from htrjand.runtime.info import sha256
@@ -106,39 +105,27 @@ def lines(tmp_path_factory: pytest.TempPathFactory) -> Lines:
 
 
 @pytest.fixture(scope="session")
-def model() -> Callable[[str, str], Path]:
-    """The released student in a format and precision: of HTRJAND_EDGE_MODELS (out/) or the package, or made here."""
-    weights = sha256(WEIGHTS)
-    given = Path(os.environ.get("HTRJAND_EDGE_MODELS", ROOT / "out"))
-    made = ROOT / "build" / "edge-models"
-
-    def model(suffix: str, precision: str) -> Path:
-        name = f"htrjand-student-{precision}{suffix}"
-        for path in (given / name, *(path for path in bundled_models() if path.name == name), made / name):
-            if path.is_file() and open_engine(path, 1).info.weights_sha256 == weights:
-                return path
-        make(made / name, precision, model)
-        return made / name
-
-    return model
-
-
-def make(path: Path, precision: str, model: Callable[[str, str], Path]) -> None:
-    """Writes the student as the toolkit does, with the ranges of the bundled sample; not proven."""
-    from htrjand.compress.quantize import QuantizeRecipe, quantize_file
+def model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
+    """The released student: int8 as it is bundled, fp32 exported here; both from HTRJAND_EDGE_MODELS where that is set."""
     from htrjand.export.files import write
     from htrjand.runtime.files import atomic_model
     from htrjand.train.checkpoint import load_network
-    from htrjand.train.lines import read_lines
     from htrjand.train.reader import model_info
 
-    with atomic_model(path) as part:
-        if precision == "int8":
-            pixels = [row.pixels() for row in read_lines(SAMPLE, "train")]
-            quantize_file(model(path.suffix, "fp32"), pixels, part, QuantizeRecipe())
-        else:
+    given = os.environ.get("HTRJAND_EDGE_MODELS")
+    exported = tmp_path_factory.mktemp("models")
+
+    def model(suffix: str, precision: str) -> Path:
+        folder = Path(given) if given else ROOT / "runtime" / "models" if precision == "int8" else exported
+        path = folder / f"htrjand-student-{precision}{suffix}"
+        if folder == exported and not path.exists():
             network, card = load_network(WEIGHTS)
-            write(network, model_info(card, WEIGHTS), part)
+            with atomic_model(path) as part:
+                write(network, model_info(card, WEIGHTS), part)
+        assert open_engine(path, 1).info.weights_sha256 == sha256(WEIGHTS), f"{path}: made from other weights"
+        return path
+
+    return model
 
 
 @pytest.fixture(scope="session")
@@ -162,7 +149,13 @@ def read_on_arm(arm: Side, model: Any, read: Any) -> Iterator[dict[tuple[str, st
 
 
 @pytest.fixture(scope="session")
-def compare(lines: Lines) -> Callable[[Path, Any, Any, float], None]:
+def percent() -> Callable[[list[str], list[str]], float]:
+    """The edits from texts to what was read, in percent of the characters of the texts."""
+    return lambda texts, read: metrics.cer([metrics.compare(*pair) for pair in zip(texts, read, strict=True)])
+
+
+@pytest.fixture(scope="session")
+def compare(lines: Lines, percent: Any) -> Callable[[Path, Any, Any, float], None]:
     """Holds a far reading to that from here: pixels equal; texts at most `apart` percent of their characters apart."""
 
     def compare(path: Path, near: Any, far: Any, apart: float) -> None:
@@ -179,19 +172,13 @@ def compare(lines: Lines) -> Callable[[Path, Any, Any, float], None]:
             f"logits of {close} lines within {CLOSE}, of all within {max(worst):.1e}"
         )
         assert all(np.array_equal(near[f"pixels-{i}"], far[f"pixels-{i}"]) for i in range(count))
-        assert all(texts[0])
+        assert any(texts[0])
         assert between <= apart, found[-1]
         assert cer[1] <= cer[0] + CER, found[-1]
         if not apart:
-            assert close == count, found[-1]
+            assert (equal, close) == (count, count), found[-1]
 
     return compare
-
-
-def percent(texts: list[str], read: list[str]) -> float:
-    """Edits from texts to what was read, in percent of the characters of the texts."""
-    edits = sum(Levenshtein.distance(a, b) for a, b in zip(texts, read, strict=True))
-    return 100 * edits / sum(map(len, texts))
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -11,7 +11,6 @@ import json
 from typing import Any
 
 import pytest
-from reader import percent
 
 pytestmark = [pytest.mark.edge, pytest.mark.timeout(3000)]
 APART = {"fp32": 0.0, "int8": 2.0}  # percent of characters that differ
@@ -28,9 +27,9 @@ def test_files_are_read_on_arm_as_here(
     compare(path, near, far, APART[precision])
 
 
-def test_the_command_reads_on_arm_with_the_bundled_model(arm: Any, here: Any, root: Any) -> None:
+def test_the_command_reads_on_arm_with_the_bundled_model(arm: Any, here: Any, root: Any, percent: Any) -> None:
     images = sorted((root / "benchmarks" / "sample" / "lines").glob("*.png"))
     command = ("-m", "htrjand", "read", "--format", "json", "--threads", 1, *images)
-    near, far = ([json.loads(line)["text"] for line in side(*command).splitlines()] for side in (here, arm))
+    near, far = ([line["text"] for line in json.loads(side(*command))] for side in (here, arm))
     assert len(near) == len(images) == 12
     assert percent(near, far) <= APART["int8"]
