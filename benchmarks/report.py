@@ -112,7 +112,11 @@ def precision_columns(rows: list[dict[str, Any]]) -> list[Column]:
     def kind(row: dict[str, Any]) -> tuple[Any, ...]:
         return row.get("weights_sha256"), Path(row["name"]).suffix
 
-    floats = {kind(row): row["latency"][0]["p50_ms"] for row in rows if row["precision"] == "fp32"}
+    floats = {
+        kind(row): row["latency"][0]["p50_ms"]
+        for row in rows
+        if row["precision"] == "fp32" and row.get("weights_sha256")
+    }
     if not any(row["precision"] != "fp32" and kind(row) in floats for row in rows):
         return []
 

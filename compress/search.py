@@ -22,6 +22,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 from torch.export import Dim
+from torch.fx import GraphModule, Interpreter, Node
 
 from ..export.proof import BUDGET
 from ..runtime import Recognizer
@@ -43,6 +44,9 @@ CANDIDATES = (
     ("convs.0", "attention"),
     ("convs.0", "convs.1", "neck", "skip"),
 )
+
+
+PRODUCTS = (torch.ops.aten.conv2d.default, torch.ops.aten.linear.default)
 
 
 @dataclass(frozen=True)
@@ -80,17 +84,52 @@ class Decision:
         return "\n".join(rows)
 
 
+class Answers(Interpreter):
+    """Runs a graph and rounds what its int8 convolutions and linear layers answer, as onnxruntime and LiteRT do.
+
+    neural-compressor's PT2E rounds what goes into them, and their weights. A range is the mean of the lines' extremes.
+
+    Args:
+        graph: what neural-compressor made, or the float network, of which nothing is rounded.
+        lines: to see the ranges on, uint8 [64, W].
+    """
+
+    def __init__(self, graph: GraphModule, lines: Lines) -> None:
+        super().__init__(graph, garbage_collect_values=True)
+        self.extremes: dict[str, list[list[float]]] = {node.name: [] for node in graph.graph.nodes if is_int8(node)}
+        self.scales: dict[str, tuple[float, int]] = {}
+        for line in lines if self.extremes else ():
+            self.run(torch.from_numpy(pad_line(line)[None, None].copy()))
+        for name, seen in self.extremes.items():
+            low, high = np.mean(seen, 0)
+            scale = max((max(high, 0.0) - min(low, 0.0)) / 255, 1e-12)
+            self.scales[name] = scale, round(-128 - min(low, 0.0) / scale)
+
+    def run_node(self, n: Node) -> Any:
+        value = super().run_node(n)
+        if n.name in self.scales:
+            return torch.fake_quantize_per_tensor_affine(value, *self.scales[n.name], -128, 127)
+        if n.name in self.extremes:
+            self.extremes[n.name].append([float(value.min()), float(value.max())])
+        return value
+
+
+def is_int8(node: Node) -> bool:
+    """Whether a node is a convolution or linear layer of rounded weights."""
+    return node.target in PRODUCTS and "dequantize" in str(getattr(node.args[1], "target", ""))
+
+
 class GraphReader(Recognizer):
     """`Recognizer` over a graph that torch traced."""
 
-    def __init__(self, graph: nn.Module, info: ModelInfo, path: Path) -> None:
+    def __init__(self, graph: Answers, info: ModelInfo, path: Path) -> None:
         self.path, self.graph = path, graph
         self._engine = SimpleNamespace(info=info, run=self.run)
 
     @torch.no_grad()
     def run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Logits float32 [N, T, V] of images uint8 [N, 1, 64, W]."""
-        return np.asarray(self.graph(torch.from_numpy(images)).numpy(), dtype=np.float32)
+        return np.asarray(self.graph.run(torch.from_numpy(images)).numpy(), dtype=np.float32)
 
 
 def search(
@@ -125,8 +164,9 @@ def search(
     base: list[Reading] = []
     trials: list[Trial] = []
 
-    def evaluate(graph: nn.Module) -> float:
-        reading = read_rows(GraphReader(graph, info, weights), rows)
+    @torch.no_grad()
+    def evaluate(graph: GraphModule) -> float:
+        reading = read_rows(GraphReader(Answers(graph, lines), info, weights), rows)
         if not base:  # autotune begins with the float network
             base.append(reading)
             return 100.0
@@ -139,7 +179,7 @@ def search(
     @torch.no_grad()
     def calibrate(graph: nn.Module) -> None:
         for line in lines:
-            graph(torch.from_numpy(pad_line(line)[None, None]))
+            graph(torch.from_numpy(pad_line(line)[None, None].copy()))
 
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")

@@ -106,7 +106,7 @@ def lines(tmp_path_factory: pytest.TempPathFactory) -> Lines:
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
-    """The released student: int8 as it is bundled, fp32 exported here; both from HTRJAND_EDGE_MODELS where that is set."""
+    """The student: int8 as it is bundled, fp32 exported here; both from HTRJAND_EDGE_MODELS where that is set."""
     from htrjand.export.files import write
     from htrjand.runtime.files import atomic_model
     from htrjand.train.checkpoint import load_network
