@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from conftest import write_model
+from tiny_model import write_model
 
 from htrjand.export.onnx import write_onnx
 from htrjand.export.openvino import read_onnx, write_openvino

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import CHARSET, GREYS
+from tiny_model import CHARSET, GREYS
 
 from htrjand.runtime import HtrjandError, ModelInfo, Recognizer, UsageError
 from htrjand.runtime.engines import open_engine

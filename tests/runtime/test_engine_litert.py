@@ -7,8 +7,8 @@ from functools import cache
 
 import numpy as np
 import pytest
-from conftest import GREYS
 from engine_template import EngineTests
+from tiny_model import GREYS
 
 from htrjand.export.tflite_metadata import METADATA, rewrite
 from htrjand.runtime import HtrjandError, ModelInfo, Recognizer

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from conftest import write_model
 from engine_template import EngineTests
+from tiny_model import write_model
 
 from htrjand.export.onnx import write_ort
 from htrjand.runtime import HtrjandError

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import openvino
 import pytest
-from conftest import write_model
 from engine_template import EngineTests
+from tiny_model import write_model
 
 from htrjand.export.openvino import save
 from htrjand.runtime import HtrjandError, Recognizer
