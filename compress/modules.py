@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ..train.network import Network
 from .quantize import QuantizeRecipe
 
-IN_FLOAT = ("head",)  # in every format: in eight bits logits would tie
+IN_FLOAT = ("head",)  # in ONNX and TFLite, and so here: in eight bits logits would tie
 
 
 def weighted(network: Network) -> Iterator[str]:
