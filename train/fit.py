@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import lightning
 import torch
@@ -169,6 +170,7 @@ def ddp(recipe: TrainRecipe) -> DDPStrategy:
 
 def quiet() -> None:
     """Lightning tells of hardware it did not find and of offers; what a run has to say, it says itself."""
+    sys.modules.setdefault("tensorboard.compat.notf", ModuleType("notf"))  # or it loads TensorFlow, where there is one
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
     noise = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import sys
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,10 @@ CONFIG: dict[str, Any] = {
     # a dozen widths in turn still find theirs.
     "CPU_RUNTIME_CACHE_CAPACITY": 256,
 }
+if platform.machine() in ("aarch64", "arm64"):
+    # Its int8 dense layers are wrong there (2025.4 to 2026.4: logits off by 100), so they are computed in float, as
+    # convolutions are on such a processor anyway.
+    CONFIG["LP_TRANSFORMS_MODE"] = False
 
 
 class OpenVinoEngine:
