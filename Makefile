@@ -16,7 +16,7 @@ OUT := out/demo
 BUDGET := 1
 SAMPLE := benchmarks/sample
 FONTS := build/fonts
-FORMATS := tests/compress tests/export tests/test_pipeline.py
+FORMATS := tests/compress tests/export tests/runtime tests/test_pipeline.py
 
 # Installed in editable mode. The root being the package, setuptools writes an import hook with one entry, `htrjand` ->
 # this folder: new files and folders are seen at once, `htrjand` is a command, and processes that tests start find the
@@ -37,7 +37,7 @@ demo: $(VENV)/demo.stamp
 	@echo "== What that costs and what it gains, on this machine =="
 	$(BIN)/htrjand bench --quick --data $(SAMPLE)/sample.parquet -m $(OUT)/student-fp32.onnx -m $(OUT)/student-int8.onnx
 
-# In two processes: what writes the formats loads four engines and TensorFlow, and training has no need of these.
+# In two processes: what writes and reads the formats loads four engines and TensorFlow; training has no need of these.
 test: lint
 	$(BIN)/python -m pytest $(FORMATS:%=--ignore=%)
 	$(BIN)/python -m pytest $(FORMATS)
