@@ -17,8 +17,8 @@ from ..train.checkpoint import Card, load_network, sha256
 from ..train.dataset import Data, load_data
 from ..train.fit import Machine, Outcome, Say, describe, fit
 from ..train.network import FRAME_STRIDE, Network
-from ..train.recipe import TrainRecipe, to_json
-from ..train.trainee import Trainee
+from ..train.recipe import TrainRecipe
+from ..train.trainee import Trainee, signature
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Distillation(Trainee):
     ) -> None:
         super().__init__(recipe.train, student, card, out, max_time)
         self.distil = recipe
-        self.signature = to_json(recipe)
+        self.signature = signature(recipe)
         self.teacher = teacher.eval().requires_grad_(False)
 
     def losses(self, image: Tensor, batch: Batch) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from ..runtime.image import HEIGHT
 from ..train.checkpoint import load_card, load_network, save_network, sha256
 from ..train.fit import Machine, Outcome, Say
-from ..train.network import Network, NetworkRecipe
+from ..train.network import FRAME_STRIDE, Network, NetworkRecipe
 from ..train.network.attention import AttentionBlock
 from ..train.network.blocks import ConvBlock, squeezed
 from ..train.network.model import normalise
@@ -89,7 +89,8 @@ def prune_network(network: Network, target: NetworkRecipe) -> Network:
 
     traceable = Traceable(copy.deepcopy(network).eval().requires_grad_(True))
     inner = traceable.network
-    kept: list[nn.Module] = [traceable.neck, inner.split, inner.skip, inner.head, inner.shortcut]
+    kept: list[nn.Module] = [traceable.neck, inner.head, inner.shortcut]
+    kept += [inner.split, inner.skip] if inner.recipe.token > FRAME_STRIDE else []
     kept += [block.se.squeeze for block in conv_blocks(inner) if block.se.squeeze is not None]
     ratios: dict[nn.Module, float] = {}
     for block, channels in zip(conv_blocks(inner), target.channels, strict=True):

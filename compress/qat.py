@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ from ..train.batches import Batch, LineBatches
 from ..train.checkpoint import Card, load_network, load_state, save_state, sha256
 from ..train.dataset import Data, load_data
 from ..train.fit import Machine, Outcome, Say, describe, fit
-from ..train.losses import count_errors, ctc_loss
+from ..train.losses import count_errors, ctc_loss, percent
 from ..train.network import Network
 from ..train.recipe import DataRecipe, TrainRecipe, at_least_one, to_json
 from ..train.trainee import PROGRESS, STATE, Trainee
@@ -171,8 +172,7 @@ def tuned(recipe: QatRecipe) -> str:
 def cer(network: Network, data: Data, recipe: QatRecipe) -> float:
     """CER of a network on the validation lines, in percent."""
     batches = LineBatches(data.val, recipe.batch_columns, 0.0, once=True)
-    counts = [count_errors(network(batch.image, batch.targets), batch) for batch in batches]
-    return 100 * sum(errors for errors, _ in counts) / max(1, sum(length for _, length in counts))
+    return percent(np.concatenate([count_errors(network(batch.image, batch.targets), batch) for batch in batches]))
 
 
 def cpu(machine: Machine, say: Say) -> Machine:

@@ -89,6 +89,8 @@ def name_nodes(model: onnx.ModelProto) -> None:
     for node in model.graph.node:
         scopes = next(item.value for item in node.metadata_props if item.key == "pkg.torch.onnx.name_scopes")
         module = ["", *ast.literal_eval(scopes)][-2]
+        if node.op_type == "Conv" and module.endswith(".norm"):  # one that a batch norm was folded into has its name
+            module = module.removesuffix("norm") + "conv.conv"
         name = f"{module}/{node.op_type}" if module and module[0] != "_" else node.op_type  # "_": nobody's
         taken[name] += 1
         node.name = name if taken[name] == 1 else f"{name}_{taken[name]}"

@@ -63,8 +63,11 @@ def gate_in_two_convolutions(graph: openvino.Model) -> None:
         if gate is None or conv.get_type_name() != "Convolution" or conv is bias:
             continue
         for port, half in enumerate(("value", "gate")):
-            name = f"{bias.get_friendly_name()}/{half}"
-            replace(split, half_of(conv, bias, port, name), port)
+            made = half_of(conv, bias, port, f"{bias.get_friendly_name()}/{half}")
+            replace(split, made, port)
+            for target in bias.output(0).get_target_inputs():
+                if target.get_node().get_type_name() == "ShapeOf":  # of the columns alone, which the halves have too;
+                    target.replace_source_output(made.output(0))  # it would have the whole computed besides
 
 
 def half_of(conv: Node, bias: Node, half: int, name: str) -> Node:

@@ -21,7 +21,6 @@ from ..runtime.image import HEIGHT
 from ..train.network import FRAME_STRIDE, Network
 from ..train.network.attention import FAR, Attention, AttentionBlock
 from ..train.network.blocks import ConvBlock, GatedConv2d, SqueezeExcite
-from ..train.network.model import TOKEN_STRIDE
 
 Array = npt.NDArray[np.float32]
 
@@ -49,7 +48,7 @@ class Twin:
         self.names = {module: name for name, module in network.named_modules()}
 
     def __call__(self, image: Any, width: int) -> Any:
-        network, joined = self.network, TOKEN_STRIDE // FRAME_STRIDE
+        network, joined = self.network, self.network.recipe.token // FRAME_STRIDE
         x = normalise(tf.cast(tf.reshape(image, [1, HEIGHT, width, 1]), tf.float32))  # 1, H, W, C from here on
         for block in network.convs:
             x = self.conv_block(x, block)
@@ -58,12 +57,14 @@ class Twin:
         weight = network.neck.weight.reshape(-1, channels, rows).transpose(1, 2).flatten(1)
         columns = self.dense(x, network.neck, weight)  # W/4, D
         dim = columns.shape[1]
-        x = tf.reshape(columns, [-1, joined * dim])[:, :dim]  # T, D: every second column
+        x = tf.reshape(columns, [-1, joined * dim])[:, :dim] if joined > 1 else columns  # T, D: every second, or each
         fading = distances(x) if network.recipe.proxima else None
         for block in network.attention:
             x = self.attention_block(x, block, fading)
-        x = tf.reshape(self.dense(self.norm(x, network.norm), network.split), [-1, dim])  # W/4, D
-        x = tf.nn.relu(x + self.dense(columns, network.skip))
+        x = self.norm(x, network.norm)
+        if joined > 1:
+            x = tf.reshape(self.dense(x, network.split), [-1, dim])  # W/4, D
+            x = tf.nn.relu(x + self.dense(columns, network.skip))
         return self.dense(x, network.head)[None]  # 1, W/4, V
 
     def conv_block(self, x: Any, block: nn.Module) -> Any:
@@ -85,7 +86,7 @@ class Twin:
         factor = torch.cat([scale, scale.new_ones(conv.out_channels - len(scale))])  # of values, then of gates if any
         with self.scope(conv):
             border = [[0, 0], *([side, side] for side in conv.padding), [0, 0]]
-            kernel = numbers(conv.weight.permute(2, 3, 1, 0) * factor)  # 3, 3, inputs, 2C | C
+            kernel = numbers(conv.weight.permute(2, 3, 1, 0) * factor)  # rows, columns, inputs, 2C | C
             x = tf.nn.bias_add(
                 tf.nn.conv2d(tf.pad(x, border), kernel, conv.stride, "VALID"), numbers(conv.bias * factor)
             )

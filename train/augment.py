@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .pixels import other_grey, padded_otherwise, resampled
+
 
 @dataclass(frozen=True)
 class AugmentRecipe:
@@ -27,18 +29,25 @@ class AugmentRecipe:
     cutout: float = 0.3  # share of lines that lose a patch
     cutoff: float = 4.0  # rows that the crop may take from above and below
     neighbours: float = 0.3  # share of lines with ink of other lines in their outermost rows
+    resample: float = 0.3  # share of lines resized without antialiasing
+    grey: float = 20.0  # grey levels that another formula of grey moves ink and paper by
+    padding: float = 0.3  # share of lines padded by other columns than the paper's: the batch is planned with it too
 
 
-def augment(image: Tensor, sources: Tensor, targets: Tensor, width: int, recipe: AugmentRecipe, seed: int) -> Tensor:
+def augment(
+    image: Tensor, sources: Tensor, fills: Tensor, width: int, recipe: AugmentRecipe, seed: int,
+    seen: Tensor | None = None,
+) -> Tensor:  # fmt: skip
     """Distorts a batch of lines.
 
     Args:
         image: uint8 [N, 1, 64, W], each padded at the right with its paper's grey.
         sources: int [N], the columns of each line that are real.
-        targets: int [N], the columns each line shall fill in the result.
+        fills: int [N], the columns each line shall fill in the result.
         width: columns of the result.
         recipe: how far it may go.
         seed: the same seed gives the same batch on one machine.
+        seen: int [N], the columns that the network will take for the line: what it does not fill of them is padding.
 
     Returns:
         float [N, 1, 64, width] in 0…255.
@@ -49,7 +58,7 @@ def augment(image: Tensor, sources: Tensor, targets: Tensor, width: int, recipe:
         """Numbers in −1…1."""
         return torch.rand(*shape, generator=generator, device=image.device) * 2 - 1
 
-    x = warp(image.float(), sources, targets, width, recipe, uniform)
+    x = warp(image.float(), sources, fills, width, recipe, uniform)
     n = x.shape[0]
     each = (n, 1, 1, 1)
     thick = uniform(*each) * recipe.thickness
@@ -60,7 +69,13 @@ def augment(image: Tensor, sources: Tensor, targets: Tensor, width: int, recipe:
     light = F.interpolate(uniform(n, 1, 2, max(2, width // 128)), size=x.shape[2:], mode="bilinear", align_corners=True)
     x = x + light * recipe.shade
     x = x + uniform(*x.shape) * (uniform(*each).clamp(min=0) * recipe.noise)
-    return crop(cut(x, targets, recipe, uniform), recipe, uniform).clamp(0, 255)
+    x = crop(cut(x, fills, recipe, uniform), recipe, uniform)
+    if recipe.grey:
+        x = other_grey(x, recipe.grey, uniform)
+    if recipe.resample:
+        x = resampled(x, recipe.resample, uniform)
+    x = x.clamp(0, 255)
+    return padded_otherwise(x, fills, seen, recipe.padding, uniform) if recipe.padding and seen is not None else x
 
 
 def brightest(x: Tensor) -> Tensor:
@@ -74,13 +89,13 @@ def brightest(x: Tensor) -> Tensor:
     return x
 
 
-def warp(image: Tensor, sources: Tensor, targets: Tensor, width: int, recipe: AugmentRecipe, uniform) -> Tensor:  # type: ignore[no-untyped-def]
+def warp(image: Tensor, sources: Tensor, fills: Tensor, width: int, recipe: AugmentRecipe, uniform) -> Tensor:  # type: ignore[no-untyped-def]
     """Scale, slant, height, shift, wave and elastic pull in one bilinear sampling."""
     n, _, rows, columns = image.shape
     each = (n, 1, 1)
     row = torch.arange(rows, device=image.device).float()[None, :, None] - rows / 2  # 1, 64, 1
     column = torch.arange(width, device=image.device).float()[None, None, :]  # 1, 1, W'
-    ratio = (sources.float() / targets.float()).reshape(each)
+    ratio = (sources.float() / fills.float()).reshape(each)
     phase = uniform(*each) * torch.pi + column * (0.004 + 0.004 * uniform(*each).abs()) * 2 * torch.pi
     y = row * (1 + uniform(*each) * recipe.height) + uniform(*each) * recipe.shift
     y = y + uniform(*each) * recipe.wave * torch.sin(phase) + rows / 2  # N, 64, W'
@@ -91,10 +106,10 @@ def warp(image: Tensor, sources: Tensor, targets: Tensor, width: int, recipe: Au
     return F.grid_sample(image, grid, padding_mode="border", align_corners=False)
 
 
-def cut(image: Tensor, targets: Tensor, recipe: AugmentRecipe, uniform) -> Tensor:  # type: ignore[no-untyped-def]
+def cut(image: Tensor, fills: Tensor, recipe: AugmentRecipe, uniform) -> Tensor:  # type: ignore[no-untyped-def]
     """Covers a patch of up to 12 columns with the line's brightness in some lines."""
     n, _, rows, width = image.shape
-    middle = (uniform(n, 1, 1, 1) * 0.5 + 0.5) * targets.reshape(n, 1, 1, 1)
+    middle = (uniform(n, 1, 1, 1) * 0.5 + 0.5) * fills.reshape(n, 1, 1, 1)
     half = 2 + 4 * uniform(n, 1, 1, 1).abs()
     top = uniform(n, 1, 1, 1) * rows
     column = torch.arange(width, device=image.device).reshape(1, 1, 1, -1)

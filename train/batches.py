@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,24 +16,29 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from ..runtime.errors import HtrjandError, UsageError
-from ..runtime.image import WIDTH_MULTIPLE, pad_line
+from ..runtime.image import HEIGHT, WIDTH_MULTIPLE, Grey, pad_line
 from .charset import check_frames, encode, frames_needed
 from .lines import LineRow, Place, read_images
+from .marks import without_marks
 from .network import FRAME_STRIDE
 
 BUCKET = 128
 MOST_LINES = 64  # a batch; short lines teach little more when there are more of them
+MOST_PADDING = 512  # columns beside a line, where a line is padded on purpose
+DECODED = 4 << 30  # bytes of decoded lines that are kept for the next time they are shown; others are decoded again
 POOL = 4096  # lines that a run which streams its images holds at a time, and mixes with each other
 
 
 @dataclass
 class Batch:
-    """`image` uint8 [N, 1, 64, W]; `sources` and `targets` int [N], columns before and after scaling; `width` of the
-    bucket; `classes` int [ΣL], the texts end to end; `lengths` int [N]; `origins` int [N], the number of each line's
-    dataset; `number` of the batch, and the `step` it is for: of several processes each has a number of its own."""
+    """`image` uint8 [N, 1, 64, W]; `sources` and `fills` int [N], columns of the line before and after scaling;
+    `targets` int [N], columns that the network takes for the line, padding included; `width` of the bucket; `classes`
+    int [ΣL], the texts end to end; `lengths` int [N]; `origins` int [N], the number of each line's dataset; `number` of
+    the batch, and the `step` it is for: of several processes each has a number of its own."""
 
     image: Tensor
     sources: Tensor
+    fills: Tensor
     targets: Tensor
     width: int
     classes: Tensor
@@ -40,6 +46,13 @@ class Batch:
     origins: Tensor
     number: int
     step: int
+
+
+class Room(NamedTuple):
+    """The columns that a line is scaled to, and those that the network takes for it (a multiple of 16)."""
+
+    fills: int
+    target: int
 
 
 @dataclass(frozen=True)
@@ -51,8 +64,14 @@ class Example:
     place: Place | None = None
 
     @property
+    def columns(self) -> int:
+        """Columns of the image at 64 rows."""
+        return max(1, round(self.row.width * HEIGHT / self.row.height))
+
+    @property
     def width(self) -> int:
-        return padded(self.row.width * 64 / self.row.height)
+        """The same, padded."""
+        return padded(self.columns)
 
 
 def padded(width: float) -> int:
@@ -61,17 +80,27 @@ def padded(width: float) -> int:
 
 
 def examples(
-    rows: Iterable[tuple[LineRow, Place]], charset: tuple[str, ...], too_narrow: str
+    rows: Iterable[tuple[LineRow, Place]], charset: tuple[str, ...], too_narrow: str, marks: str = "keep"
 ) -> tuple[list[Example], dict[str, int]]:
     """Encodes the texts; returns the usable lines and how many were left out for which reason.
 
-    A row without its image keeps the place of it.
+    A row without its image keeps the place of it; with `marks` "strip" a row has its text without editorial marks.
     """
     if too_narrow not in ("error", "skip"):
         raise UsageError(f"data.too_narrow: error or skip, not {too_narrow!r}")
     kept: list[Example] = []
-    skipped = {"no text, or a character outside the charset": 0, "more text than frames": 0}
+    skipped = {
+        "no text, or a character outside the charset": 0,
+        "more text than frames": 0,
+        "marked as struck, illegible or doubtful": 0,
+    }
     for row, place in rows:
+        if marks == "strip":
+            text = without_marks(row.text)
+            if text is None:
+                skipped["marked as struck, illegible or doubtful"] += 1
+                continue
+            row = row if text == row.text else replace(row, text=text)
         classes = encode(row.text, charset)
         if classes is None:
             skipped["no text, or a character outside the charset"] += 1
@@ -126,17 +155,18 @@ class LineBatches(IterableDataset[Batch]):
         often: how often a line of each dataset comes in an epoch; 1 where it is not named.
         turn: which of several processes this is.
         origins: names of the datasets, in the order of their numbers.
+        padding: share of lines that get more columns beside them than the next multiple of 16.
     """
 
     def __init__(
         self, lines: list[Example], columns: int, scale: float, seed: int | tuple[int, ...] = 0, start: int = 0,
         once: bool = False, *, began: int = 0, often: Mapping[str, float] | None = None, turn: Turn | None = None,
-        origins: Sequence[str] = (),
+        origins: Sequence[str] = (), padding: float = 0.0,
     ) -> None:  # fmt: skip
         super().__init__()
         if not lines:
             raise HtrjandError("no line left to train on or to validate with; check data.lines, its splits and filters")
-        self.lines, self.columns, self.scale, self.once = lines, columns, scale, once
+        self.lines, self.columns, self.scale, self.once, self.padding = lines, columns, scale, once, padding
         self.seed = seed if isinstance(seed, tuple) else (seed,)
         self.start, self.began, self.often, self.turn = start, began, often or {}, turn or Turn()
         self.origins = {name: number for number, name in enumerate(origins)}
@@ -144,6 +174,8 @@ class LineBatches(IterableDataset[Batch]):
         for index, line in enumerate(lines):
             self.groups.setdefault(line.place and line.place._replace(row=0), []).append(index)
         self.held: dict[Place, list[bytes]] = {}
+        self.decoded: dict[int, Grey] = {}
+        self.room_left = DECODED
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()  # several workers take turns, and the loader asks them in turn: the order stays
@@ -160,8 +192,8 @@ class LineBatches(IterableDataset[Batch]):
             if self.once:
                 return
 
-    def plan(self, epoch: int) -> Iterator[tuple[int, list[tuple[int, int]]]]:
-        """The batches of an epoch: a width, and (line, columns it shall fill) for each; a pool of lines at a time."""
+    def plan(self, epoch: int) -> Iterator[tuple[int, list[tuple[int, Room]]]]:
+        """The batches of an epoch: a width, and (line, columns it shall have) for each; a pool of lines at a time."""
         rng = np.random.default_rng((*self.seed, epoch))
         groups = list(self.groups.values())
         order = range(len(groups)) if self.once else rng.permutation(len(groups))
@@ -173,20 +205,19 @@ class LineBatches(IterableDataset[Batch]):
                 yield from self.batches(pool, rng)
                 pool = []
 
-    def batches(self, pool: Sequence[int], rng: np.random.Generator) -> list[tuple[int, list[tuple[int, int]]]]:
+    def batches(self, pool: Sequence[int], rng: np.random.Generator) -> list[tuple[int, list[tuple[int, Room]]]]:
         """The lines of a pool, as often as each is to come, in batches of one bucket each."""
-        buckets: dict[int, list[tuple[int, int]]] = {}
+        buckets: dict[int, list[tuple[int, Room]]] = {}
         for place in range(len(pool)) if self.once else rng.permutation(len(pool)):
             index = pool[place]
             line = self.lines[index]
             often = self.often.get(line.row.dataset, 1.0)
             times = int(often) + int(rng.uniform() < often % 1) if often != 1 else 1
-            least = frames_needed(line.classes) * FRAME_STRIDE
             for _ in range(times):
-                target = max(padded(line.width * (1 + self.scale * rng.uniform(-1, 1))), padded(least))
-                buckets.setdefault(bucket(target), []).append((int(index), target))
-        batches: list[tuple[int, list[tuple[int, int]]]] = []
-        carried: list[tuple[int, int]] = []
+                room = self.room(line, rng)
+                buckets.setdefault(bucket(room.target), []).append((int(index), room))
+        batches: list[tuple[int, list[tuple[int, Room]]]] = []
+        carried: list[tuple[int, Room]] = []
         for width in sorted(buckets):
             chosen = carried + buckets[width]
             size = min(MOST_LINES, max(1, self.columns // width))
@@ -202,14 +233,28 @@ class LineBatches(IterableDataset[Batch]):
             rng.shuffle(batches)
         return batches
 
-    def collate(self, chosen: list[tuple[int, int]], width: int, number: int) -> Batch:
+    def room(self, line: Example, rng: np.random.Generator) -> Room:
+        """How wide a line is to be this time: half of those that are padded get up to a quarter of their own width."""
+        fills = round(line.columns * (1 + self.scale * rng.uniform(-1, 1)))
+        if self.scale:
+            fills = max(fills, frames_needed(line.classes) * FRAME_STRIDE)
+        more = 0.0
+        if self.padding and rng.uniform() < self.padding:
+            if rng.uniform() < 0.5:
+                more = rng.uniform(0, fills / 4)
+            else:  # few columns as often as many
+                more = WIDTH_MULTIPLE * (MOST_PADDING / WIDTH_MULTIPLE) ** rng.uniform()
+        return Room(fills, padded(fills + more))
+
+    def collate(self, chosen: list[tuple[int, Room]], width: int, number: int) -> Batch:
         lines = [self.lines[index] for index, _ in chosen]
-        pixels = [pad_line(self.row(line).pixels()) for line in lines]
-        canvas = max(width, *(p.shape[1] for p in pixels))
+        pixels = [self.pixels(index) for index, _ in chosen]
+        canvas = max(width, *(padded(p.shape[1]) for p in pixels))
         return Batch(
             image=torch.from_numpy(np.stack([pad_line(p, canvas) for p in pixels])[:, None]),  # N, 1, 64, W
             sources=torch.tensor([p.shape[1] for p in pixels]),
-            targets=torch.tensor([target for _, target in chosen]),
+            fills=torch.tensor([room.fills for _, room in chosen]),
+            targets=torch.tensor([room.target for _, room in chosen]),
             width=width,
             classes=torch.from_numpy(np.concatenate([line.classes for line in lines])),
             lengths=torch.tensor([len(line.classes) for line in lines]),
@@ -217,6 +262,17 @@ class LineBatches(IterableDataset[Batch]):
             number=number,
             step=number // self.turn.of,
         )
+
+    def pixels(self, index: int) -> Grey:
+        """The image of a line, uint8 [64, W]; kept where there is room, unless the run streams its images."""
+        if index in self.decoded:
+            return self.decoded[index]
+        line = self.lines[index]
+        found = self.row(line).pixels()
+        if line.place is None and found.nbytes <= self.room_left:
+            self.decoded[index] = found
+            self.room_left -= found.nbytes
+        return found
 
     def row(self, line: Example) -> LineRow:
         """A line's row with its image, read from its file where it was left there; a pool stays in memory."""

@@ -1,4 +1,7 @@
-"""Characters and classes: class 0 is the blank, class i the i-th character of the sorted training set."""
+"""Characters and classes: class 0 is the blank, class i the i-th character of a sorted set.
+
+The set is that of the training lines, or one with a name: what a person types, whatever the lines hold.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,13 @@ from .lines import LineRow
 
 BLANK = ""
 FRAME_STRIDE = 4  # pixels of a line 64 high for each row of scores: the network's, here since this needs no torch
+
+# French, English and German, with the letters of Spanish names that the lines hold: docs/charset.md has the counts.
+LATIN = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+ACCENTED = "àâäçéèêëîïôöùûüÿœæß" "ÀÂÄÇÉÈÊËÎÏÔÖÙÛÜŸŒÆ" "áíóúñ"
+SIGNS = " .,;:!?'\"()[]-/&%+=*#@_$€£§°«»"
+WESTERN = (BLANK, *sorted(LATIN + ACCENTED + "0123456789" + SIGNS))
+CHARSETS = {"western": WESTERN}
 
 
 def build_charset(texts: Iterable[str], least: int = 1) -> tuple[str, ...]:

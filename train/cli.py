@@ -83,10 +83,13 @@ def log(text: str) -> None:
 @click.option(
     "-i", "--input", "lines", multiple=True, type=click.Path(path_type=Path), help="In place of its lines."
 )  # fmt: skip
+@click.option(
+    "--lines", "total", type=click.IntRange(1), help="To see in all, in place of the recipe's: ends or prolongs a run with `hold`."
+)  # fmt: skip
 @run_options
 def train(
-    recipe: Path | None, begin: str | None, lines: tuple[Path, ...], output: Path, max_time: float | None,
-    machine: fit.Machine,
+    recipe: Path | None, begin: str | None, lines: tuple[Path, ...], total: int | None, output: Path,
+    max_time: float | None, machine: fit.Machine,
 ) -> None:  # fmt: skip
     """Train a network as RECIPE (YAML) says. A run that was cut off goes on where it was saved.
 
@@ -101,4 +104,6 @@ def train(
     if begin:
         weights = adapt.find_weights(begin)
         loaded = replace(loaded, begin=str(weights), network=loaded.network if recipe else load_card(weights).network)
+    if total:
+        loaded = replace(loaded, lines=total)
     tell("weights", fit.train(loaded, path, output, max_time=max_time, machine=machine, say=log))

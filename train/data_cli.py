@@ -129,21 +129,32 @@ def count_lines(files: tuple[Path, ...]) -> int:
 @click.option("--lang", default="fr,en,de", show_default=True, help="Languages; with shares: fr:5,en:3,de:2.")
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
 @click.option("--difficulty", default="mixed", show_default=True, help="0 to 1, easy, medium, hard, or mixed.")
-@click.option("--text", "texts", multiple=True, help="LANG=FILE: prose, or a list of words. May be given again.")
+@click.option("--text", "texts", multiple=True, help="LANG=FILE: prose, or a list of words; .xz, .gz. Repeatable.")
+@click.option("--prose", type=click.FloatRange(0, 1), default=0.7, show_default=True, help="Share of prose, if given.")
+@click.option("--style", default="hand", show_default=True, help="hand, print, typewriter; or print:3,typewriter:2.")
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes that draw.")
 def synth(
-    output: Path, fonts: Path, lines: int, lang: str, seed: int, difficulty: str, texts: tuple[str, ...], workers: int
+    output: Path,
+    fonts: Path,
+    lines: int,
+    lang: str,
+    seed: int,
+    difficulty: str,
+    texts: tuple[str, ...],
+    prose: float,
+    style: str,
+    workers: int,
 ) -> None:
-    """Draw synthetic lines of handwriting from fonts.
+    """Draw synthetic lines of handwriting from fonts, or of print and of typewriters.
 
     The same options give the same lines, whatever the number of workers. A hand's lines are all in one split; the test
-    hands of the bundled sample are left out.
+    hands of the bundled sample are left out. The dataset of handwriting is `synthetic`, of all else `synthetic-print`.
     """
     from .synth import lines as synthetic
 
     plan = synthetic.Plan(
         fonts, lines, synthetic.parse_languages(lang), seed, synthetic.parse_difficulty(difficulty),
-        tuple(synthetic.parse_text(text) for text in texts),
+        tuple(synthetic.parse_text(text) for text in texts), prose, synthetic.parse_styles(style),
     )  # fmt: skip
     with click.progressbar(length=lines, label="drawing", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
         written, reasons = synthetic.synthesise(plan, output, workers, bar.update)

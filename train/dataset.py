@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +11,9 @@ import numpy as np
 
 from ..runtime.errors import HtrjandError, UsageError
 from .batches import Example, LineBatches, Turn, draws, examples
-from .charset import build_charset
+from .charset import CHARSETS, build_charset
 from .lines import LineRow, Place, placed_lines
+from .marks import without_marks
 from .recipe import DataRecipe, StageRecipe, TrainRecipe, find_data
 
 
@@ -42,23 +43,31 @@ def load_data(
     """Reads the train and val lines of a recipe.
 
     Args:
-        charset: of the weights that the run begins from; built from the training lines unless given.
-        grow: give `charset` what the training lines have and it lacks, at its end.
+        charset: of the weights that the run begins from; the recipe's unless given.
+        grow: give `charset` what the recipe's has and it lacks, at its end.
+
+    Raises:
+        UsageError: `charset` lacks characters of the one that the recipe names, and may not grow.
     """
     paths = {"train": find_data(recipe.lines, recipe_path), "val": find_data(recipe.val or recipe.lines, recipe_path)}
 
     def rows(split: str, images: bool) -> Iterator[tuple[LineRow, Place]]:
         training = split == "train"
         return placed_lines(
-            paths[split], split, core=recipe.core, whole=recipe.whole if training else (), exclude=recipe.exclude,
+            paths[split], split, core=recipe.core, whole=recipe.whole, exclude=recipe.exclude,
             limit=recipe.limit if training else None, images=images,
         )  # fmt: skip
 
     if charset is None or grow:
-        found = build_charset((row.text for row, _ in rows("train", False)), recipe.least)
+        found = CHARSETS[recipe.charset] if recipe.charset else charset_of(rows("train", False), recipe)
         charset = (*charset, *(char for char in found if char not in charset)) if charset else found
-    train, skipped = examples(rows("train", not recipe.stream), charset, recipe.too_narrow)
-    val, lost = examples(rows("val", not recipe.stream), charset, recipe.too_narrow)
+    elif recipe.charset and (lacking := set(CHARSETS[recipe.charset]) - set(charset)):
+        raise UsageError(
+            f"{recipe_path}: the weights that the run begins from lack {len(lacking)} characters of data.charset "
+            f"{recipe.charset}; leave that out to keep theirs"
+        )
+    train, skipped = examples(rows("train", not recipe.stream), charset, recipe.too_narrow, recipe.marks)
+    val, lost = examples(rows("val", not recipe.stream), charset, recipe.too_narrow, recipe.marks)
     held = ""
     if not val and not any(lost.values()) and recipe.hold_out:
         train, val = hold_out(train, recipe.hold_out)
@@ -72,6 +81,13 @@ def load_data(
             why = "; ".join(notes[1:]) or "check data.lines, its splits and filters"
             raise HtrjandError(f"{recipe_path}: no line left to {kind}; {why}")
     return Data(charset, train, spread, "; ".join(notes))
+
+
+def charset_of(rows: Iterable[tuple[LineRow, Place]], recipe: DataRecipe) -> tuple[str, ...]:
+    """The characters of some lines, read as the recipe says."""
+    texts = (row.text for row, _ in rows)
+    plain = (without_marks(text) or "" for text in texts) if recipe.marks == "strip" else texts
+    return build_charset(plain, recipe.least)
 
 
 def hold_out(lines: list[Example], share: float) -> tuple[list[Example], list[Example]]:
@@ -101,6 +117,7 @@ def stage_batches(
     return LineBatches(
         lines, recipe.batch_columns, recipe.augment.scale * min(1.0, stage.strength), (recipe.seed, number), step,
         began=began, often=draws(lines, recipe.data.temperature, stage.mix), turn=turn, origins=data.origins,
+        padding=recipe.augment.padding * min(1.0, stage.strength),
     )  # fmt: skip
 
 

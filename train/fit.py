@@ -25,6 +25,7 @@ from .adapt import begin_from, fits
 from .batches import Example, LineBatches, Turn
 from .checkpoint import Card, load_network, sha256
 from .dataset import Data, load_data, stage_batches
+from .losses import percent
 from .network import Network
 from .recipe import TrainRecipe
 from .trainee import Trainee
@@ -109,6 +110,7 @@ def fit(module: Trainee, data: Data, machine: Machine, say: Say = print) -> Outc
     for number, stage in enumerate(module.stages):  # an error of the last one before the first begins
         stage_batches(data, recipe, stage, number, 0, 0, Turn())
     module.digest = data.digest
+    module.val_names = tuple(sorted({line.row.dataset for line in data.val}))
     module.resume()
     module.train()  # Lightning keeps the mode of each part as it finds it
     out.mkdir(parents=True, exist_ok=True)
@@ -130,7 +132,7 @@ def fit(module: Trainee, data: Data, machine: Machine, say: Say = print) -> Outc
                 f"stage {module.stage + 1} of {len(module.stages)}, {stage.name}: {len(batches.lines)} lines, "
                 f"distortions times {stage.strength:g}; from {module.seen} lines seen"
             )
-        val = LineBatches(data.val, recipe.batch_columns, 0.0, once=True, turn=turn)
+        val = LineBatches(data.val, recipe.batch_columns, 0.0, once=True, turn=turn, origins=module.val_names)
         try:
             with redirect_stdout(sys.stderr):  # the bar
                 trainer.fit(
@@ -140,6 +142,10 @@ def fit(module: Trainee, data: Data, machine: Machine, say: Say = print) -> Outc
                 )
         except HtrjandError as error:  # from a worker it comes wrapped in its traceback
             raise HtrjandError(str(error).rstrip().rpartition("HtrjandError: ")[2]) from error
+    if module.counts.any():
+        last = (f"{name} {percent(row[None]):.2f}" for name, row in zip(module.val_names, module.counts, strict=True))
+        skipped = f"; {module.skipped} steps left out, their gradients not finite" if module.skipped else ""
+        rank_zero_only(say)(f"last validation, % CER: {', '.join(last)}{skipped}")
     return Outcome(out / "weights.safetensors", module.best, module.seen, module.seen / max(module.spent, 1e-9))
 
 

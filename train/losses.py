@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 from rapidfuzz.distance import Levenshtein
 from torch import Tensor
 from torch.nn import functional as F
 
 from .batches import Batch
 from .network import FRAME_STRIDE
+
+Counts = npt.NDArray[np.float64]  # errors and characters, a row a line or a data set
 
 
 def ctc_loss(logits: Tensor, batch: Batch) -> Tensor:
@@ -18,13 +21,21 @@ def ctc_loss(logits: Tensor, batch: Batch) -> Tensor:
     return F.ctc_loss(log_probs, batch.classes, frames, batch.lengths, zero_infinity=True)
 
 
-def count_errors(logits: Tensor, batch: Batch) -> tuple[int, int]:
-    """Edit distance of the greedy reading to the text, and the text's length, both summed over a batch."""
-    errors = length = 0
-    at = 0
-    for scores, width, size in zip(logits, batch.targets.tolist(), batch.lengths.tolist(), strict=True):
+def count_errors(logits: Tensor, batch: Batch) -> Counts:
+    """Edit distance of each line's greedy reading to its text, and the text's length: float64 [N, 2]."""
+    counts, at = np.zeros((len(batch.lengths), 2)), 0
+    for line, (scores, width, size) in enumerate(
+        zip(logits, batch.targets.tolist(), batch.lengths.tolist(), strict=True)
+    ):
         path = scores[: width // FRAME_STRIDE].argmax(-1).cpu().numpy()  # T
         read = path[np.flatnonzero(np.diff(path, prepend=-1))]
         text = batch.classes[at : at + size].tolist()
-        errors, length, at = errors + Levenshtein.distance(read[read != 0].tolist(), text), length + size, at + size
-    return errors, length
+        counts[line] = Levenshtein.distance(read[read != 0].tolist(), text), size
+        at += size
+    return counts
+
+
+def percent(counts: Counts) -> float:
+    """The CER, in percent, of errors and characters [N, 2]."""
+    errors, length = counts.sum(0)
+    return 100 * float(errors) / max(1.0, float(length))

@@ -14,10 +14,13 @@ import yaml
 
 from ..runtime.errors import UsageError
 from .augment import AugmentRecipe
+from .charset import CHARSETS
 from .lines import data_dir
+from .marks import MARKS
 from .network import NetworkRecipe
 
 T = TypeVar("T")
+OPTIMIZERS = ("muon", "adamw")
 
 
 @dataclass(frozen=True)
@@ -26,12 +29,14 @@ class DataRecipe:
 
     lines: tuple[str, ...] = ("lines",)
     core: bool = False  # only the lines that their files mark as core
-    whole: tuple[str, ...] = ()  # datasets of which training takes every line all the same
+    whole: tuple[str, ...] = ()  # datasets exempt from `core`
     exclude: tuple[str, ...] = ()
     limit: int | None = None
     stream: bool = False  # leave the images in their files, for more lines than the memory holds
     hold_out: float = 0.0  # share of the training lines to choose by, where the files hold no validation lines
     temperature: float = 1.0  # a dataset of n lines is drawn by n^(1/temperature): more evens small and large ones out
+    charset: str | None = None  # one of train/charset.py by its name, such as western; None: that of the training lines
+    marks: str = "keep"  # or strip: editorial marks are taken off, and lines left out that they say are not the ink
     least: int = 1  # a character rarer than this in the training lines is left out, and its lines with it
     too_narrow: str = "error"  # or skip: what to do with a line whose text needs more frames than its image has
     val: tuple[str, ...] = ()  # files of the validation lines, where these are not to come from `lines`
@@ -43,6 +48,10 @@ class DataRecipe:
             raise ValueError(f"hold_out: from 0 to less than 1, got {self.hold_out}")
         if self.temperature <= 0:
             raise ValueError(f"temperature: more than 0, got {self.temperature}")
+        if self.charset is not None and self.charset not in CHARSETS:
+            raise ValueError(f"charset: {', '.join(CHARSETS)} or none, not {self.charset!r}")
+        if self.marks not in MARKS:
+            raise ValueError(f"marks: {' or '.join(MARKS)}, not {self.marks!r}")
 
 
 @dataclass(frozen=True)
@@ -75,8 +84,11 @@ class TrainRecipe:
     freeze: int = 0  # convolution blocks, from the pixels on, that stay as they are
     patience: int | None = None  # validations of the last stage without a better one after which the run ends
     lines: int = 300_000  # to see, each time one is shown
-    batch_columns: int = 14_336  # of pixels: 16 lines of 896
-    peak_rate: float = 2e-3
+    batch_columns: int = 7_168  # of pixels: 8 lines of 896
+    optimizer: str = "muon"  # or adamw: see optimizers.py
+    peak_rate: float = 4e-3
+    adamw_rate: float = 2e-3  # the most that what AdamW moves beside Muon is given
+    hold: float = 0.0  # share of the run before the rate begins to fall; such a run may be given more `lines` or less
     warm_up: int = 500  # steps
     weight_decay: float = 0.01
     clip: float = 1.0  # norm of the gradient
@@ -92,6 +104,10 @@ class TrainRecipe:
         at_least_one(self, "lines", "batch_columns", "val_every", "save_every")
         if self.patience is not None:
             at_least_one(self, "patience")
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(f"optimizer: one of {', '.join(OPTIMIZERS)}, got {self.optimizer!r}")
+        if not 0 <= self.hold < 1:
+            raise ValueError(f"hold: from 0 to less than 1, got {self.hold}")
         if not 0 <= self.freeze <= len(self.network.channels):
             raise ValueError(f"freeze: from 0 to {len(self.network.channels)} blocks, got {self.freeze}")
 

@@ -29,11 +29,12 @@ from .augment import AugmentRecipe, augment
 from .batches import Batch, bucket
 from .losses import ctc_loss
 from .network import STUDENT, TEACHER, Network, NetworkRecipe
+from .optimizers import make_optimizer
 
 MEAN_WIDTH = 800  # columns: the mean of the training lines of core, 785, padded
 CHARACTERS = 39  # of such a line
 CLASSES = 116
-COLUMNS = 14_336  # of a batch, as in the recipes
+COLUMNS = 7_168  # of a batch, as in the recipes
 LAST = 10  # runs that the best is taken of
 PARTS = ("data", "augment", "forward", "loss", "backward", "update")
 
@@ -70,7 +71,8 @@ def decoded(images: list[bytes], seed: int) -> Batch:
     pixels = np.stack([pad_line(load_line(image), width) for image in images])[:, None]  # N, 1, 64, W
     widths = torch.full((count,), MEAN_WIDTH)
     return Batch(
-        torch.from_numpy(pixels), widths, widths, width, torch.from_numpy(rng.integers(1, CLASSES, count * CHARACTERS)),
+        torch.from_numpy(pixels), widths, widths, widths, width,
+        torch.from_numpy(rng.integers(1, CLASSES, count * CHARACTERS)),
         torch.full((count,), CHARACTERS), torch.zeros(count, dtype=torch.int64), seed, seed,
     )  # fmt: skip
 
@@ -81,7 +83,7 @@ class Loop:
     def __init__(self, recipe: NetworkRecipe) -> None:
         torch.manual_seed(0)
         self.network = Network(recipe, CLASSES).train()
-        self.optimizer = torch.optim.AdamW(self.network.parameters(), 1e-4)
+        self.optimizer = make_optimizer(self.network, "muon", 1e-4, 0.01, half=True)
         self.images = encoded(COLUMNS // bucket(MEAN_WIDTH))
         self.steps = 0
 
@@ -90,7 +92,9 @@ class Loop:
         with clock("data"):
             batch = decoded(self.images, self.steps)
         with clock("augment"):
-            image = augment(batch.image, batch.sources, batch.targets, batch.width, AugmentRecipe(), self.steps)
+            image = augment(
+                batch.image, batch.sources, batch.fills, batch.width, AugmentRecipe(), self.steps, batch.targets
+            )
         with clock("forward"), torch.autocast("cpu", torch.bfloat16):
             columns = self.network.features(image, batch.targets)
             logits, shortcut = self.network.scores(columns, batch.targets), self.network.shortcut(columns).float()

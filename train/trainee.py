@@ -8,26 +8,29 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import lightning
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..runtime.errors import UsageError
+from ..runtime.errors import HtrjandError, UsageError
 from .augment import AugmentRecipe, augment
 from .batches import Batch
 from .checkpoint import Card, load_state, read_rest, save_network, save_state
-from .losses import count_errors, ctc_loss
+from .losses import count_errors, ctc_loss, percent
 from .network import Network, pooled
+from .optimizers import make_optimizer, set_rate
 from .recipe import StageRecipe, TrainRecipe, to_json
 
 STATE = "state.safetensors"
-PROGRESS = ("step", "seen", "spent", "best", "stage", "began", "stale")
+PROGRESS = ("step", "seen", "spent", "best", "stage", "began", "stale", "skipped")
+MOST_SKIPPED = 25  # steps in a row without a finite gradient after which a run is given up
 
 
 class Trainee(lightning.LightningModule):
@@ -36,7 +39,7 @@ class Trainee(lightning.LightningModule):
     def __init__(self, recipe: TrainRecipe, network: Network, card: Card, out: Path, max_time: float | None) -> None:
         super().__init__()
         self.recipe, self.network, self.card, self.out, self.max_time = recipe, network, card, out, max_time
-        self.signature = to_json(recipe)  # a saved run goes on only under the same
+        self.signature = signature(recipe)  # a saved run goes on only under the same
         self.average = copy.deepcopy(network).eval().requires_grad_(False)
         network.convs[: recipe.freeze].requires_grad_(False)
         self.digest = ""  # of the lines
@@ -44,10 +47,12 @@ class Trainee(lightning.LightningModule):
         self.stage = 0  # the one that is on, and the step it began at
         self.began = 0
         self.step = self.seen = self.stale = 0
+        self.skipped = self.streak = 0  # steps without a finite gradient: in all, and in a row
         self.spent = 0.0  # seconds, validation and earlier parts of the run included
         self.clock = time.perf_counter()
         self.best = math.inf
-        self.errors = self.length = 0
+        self.val_names: tuple[str, ...] = ("",)  # data sets of the validation lines, and errors and characters of each
+        self.counts = np.zeros((1, 2))
 
     def progress(self) -> float:
         """The share of the run that is done: of its lines, or of its time where that is more; 1 when it has settled."""
@@ -62,9 +67,10 @@ class Trainee(lightning.LightningModule):
         return 1.0 if self.stage + 1 == len(shares) else sum(shares[: self.stage + 1]) / sum(shares)
 
     def rate(self) -> float:
-        """Linear warm-up, then a cosine that ends at nothing when the lines or the time do."""
+        """Linear warm-up, the peak for a share of the run, and a cosine to nothing when the lines or the time end."""
         ramp = min(1.0, (self.step + 1) / self.recipe.warm_up) if self.recipe.warm_up else 1.0
-        return self.recipe.peak_rate * ramp * (0.5 + 0.5 * math.cos(math.pi * self.progress()))
+        fallen = max(0.0, self.progress() - self.recipe.hold) / (1 - self.recipe.hold)
+        return self.recipe.peak_rate * ramp * (0.5 + 0.5 * math.cos(math.pi * fallen))
 
     def distortions(self) -> AugmentRecipe:
         """Those of the recipe, by the strength of the stage that is on."""
@@ -91,7 +97,7 @@ class Trainee(lightning.LightningModule):
     def training_step(self, batch: Batch, _: int) -> Tensor:
         torch.manual_seed(self.recipe.seed * 1_000_003 + batch.step)  # dropout: a resumed run draws the same
         seed = self.recipe.seed + batch.number
-        image = augment(batch.image, batch.sources, batch.targets, batch.width, self.distortions(), seed)
+        image = augment(batch.image, batch.sources, batch.fills, batch.width, self.distortions(), seed, batch.targets)
         terms = self.losses(image, batch)
         self.log_dict({name: term.detach() for name, term in terms.items()}, prog_bar=True)
         return torch.stack(list(terms.values())).sum()
@@ -103,8 +109,27 @@ class Trainee(lightning.LightningModule):
         return self
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = self.rate()
+        most = self.recipe.adamw_rate if self.recipe.optimizer == "muon" else None
+        set_rate(self.trainer.optimizers[0].param_groups, self.rate(), most)
+        self.buffers_before = [buffer.clone() for buffer in self.network.buffers()]
+
+    @torch.no_grad()
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Leaves a step out whose gradient is not finite: the weights and the statistics of batch norms stay."""
+        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
+        if torch.stack(torch._foreach_norm(gradients)).isfinite().all():
+            self.streak = 0
+            return
+        self.skipped, self.streak = self.skipped + 1, self.streak + 1
+        for parameter in self.network.parameters():
+            parameter.grad = None
+        for buffer, before in zip(self.network.buffers(), self.buffers_before, strict=True):
+            buffer.copy_(before)
+        if self.streak >= MOST_SKIPPED:
+            raise HtrjandError(
+                f"{self.out}: {self.streak} steps in a row had no finite gradient, the last at step {self.step}; the state "
+                "saved before them is kept: try a lower peak_rate or a smaller clip, from another folder"
+            )
 
     @torch.no_grad()
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
@@ -112,21 +137,28 @@ class Trainee(lightning.LightningModule):
         lines, spent = self.over_all(len(batch.lengths), now - self.clock)
         if self.trainer.world_size > 1:
             average_buffers(self.network)
-        decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
-        for mean, new in zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True):
-            if mean.is_floating_point():
-                mean.lerp_(new, 1 - decay)
-            else:
-                mean.copy_(new)
+        if not self.streak:
+            self.take_average()
         self.step, self.seen = batch.step + 1, self.seen + int(lines)
         self.spent, self.clock = self.spent + spent / self.trainer.world_size, now
         if self.step % 20 == 0:
             speed = {"lines_per_second": self.seen / self.spent, "rate": self.rate(), "stage": float(self.stage)}
+            speed["skipped"] = float(self.skipped)
             self.log_dict(speed, prog_bar=True)
         self.trainer.should_stop = self.progress() >= self.stage_end()
         validates = self.trainer.should_stop or self.step % self.recipe.val_every == 0  # then it is saved after that
         if self.step % self.recipe.save_every == 0 and not validates:
             self.save()
+
+    def take_average(self) -> None:
+        """Moves the average towards the weights as they are now; it weighs the first steps alike."""
+        decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
+        pairs = list(zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True))
+        floats = [(mean, new) for mean, new in pairs if mean.is_floating_point()]
+        torch._foreach_lerp_([mean for mean, _ in floats], [new for _, new in floats], 1 - decay)
+        for mean, new in pairs:
+            if not mean.is_floating_point():  # counters
+                mean.copy_(new)
 
     def over_all(self, *numbers: float) -> list[float]:
         """Each number summed over the processes of the run."""
@@ -144,18 +176,19 @@ class Trainee(lightning.LightningModule):
         self.clock = time.perf_counter()
 
     def on_validation_epoch_start(self) -> None:
-        self.errors = self.length = 0
+        self.counts = np.zeros((len(self.val_names), 2))
 
     def validation_step(self, batch: Batch, _: int) -> None:
-        errors, length = count_errors(self.average(batch.image, batch.targets), batch)
-        self.errors, self.length = self.errors + errors, self.length + length
+        np.add.at(self.counts, batch.origins.cpu().numpy(), count_errors(self.average(batch.image, batch.targets), batch))
 
     def on_validation_epoch_end(self) -> None:
         now = time.perf_counter()
-        errors, length, spent = self.over_all(self.errors, self.length, now - self.clock)
+        *counts, spent = self.over_all(*self.counts.ravel(), now - self.clock)
+        self.counts = np.reshape(counts, (-1, 2))
         self.spent, self.clock = self.spent + spent / self.trainer.world_size, now
-        cer = 100 * errors / max(1, length)
-        self.log("val_cer", cer, prog_bar=True, rank_zero_only=True)
+        cer = percent(self.counts)
+        by_name = {f"val_cer/{name}": percent(row[None]) for name, row in zip(self.val_names, self.counts, strict=True)}
+        self.log_dict({"val_cer": cer, "seen": float(self.seen)} | by_name, rank_zero_only=True)
         better = cer <= self.best
         self.stale = 0 if cer < self.best else self.stale + 1
         if better:
@@ -169,7 +202,7 @@ class Trainee(lightning.LightningModule):
     def measure(self, batches: Iterable[Batch]) -> float:
         """The CER, in percent, of the weights that the run begins from: they are kept until others are better."""
         counts = [count_errors(self.average(batch.image, batch.targets), batch) for batch in batches]
-        self.best = 100 * sum(errors for errors, _ in counts) / max(1, sum(length for _, length in counts))
+        self.best = percent(np.concatenate(counts))
         if self.global_rank == 0:
             save_network(self.out / "weights.safetensors", weights_of(self.average), self.earned(self.best))
         return self.best
@@ -179,8 +212,11 @@ class Trainee(lightning.LightningModule):
         return replace(self.card, lines_seen=self.seen, val_cer=round(cer, 3))
 
     def save(self) -> None:
-        """Writes all that the run needs to go on as if it had never stopped; one process does it for all."""
-        if self.trainer.is_global_zero:
+        """Writes all that the run needs to go on as if it had never stopped; one process does it for all.
+
+        Not amid steps without a finite gradient: the state of before them is the last good one.
+        """
+        if self.trainer.is_global_zero and not self.streak:
             rest = {key: getattr(self, key) for key in ("signature", *PROGRESS)} | {"card": self.fingerprint()}
             save_state(self.out / STATE, self.network, self.trainer.optimizers[0], self.average.state_dict(), rest)
         self.trainer.strategy.barrier("saved")
@@ -191,27 +227,43 @@ class Trainee(lightning.LightningModule):
             return
         rest = read_rest(self.out / STATE)
         if rest["signature"] != self.signature:
-            raise UsageError(f"{self.out}: holds a run of another recipe; choose another folder with -o, or remove it")
+            differing = ", ".join(differences(json.loads(rest["signature"]), json.loads(self.signature)))
+            raise UsageError(
+                f"{self.out}: holds a run of another recipe ({differing}); choose another folder with -o, or remove it"
+            )
         if rest["card"] != self.fingerprint():
             raise UsageError(
                 f"{self.out}: holds a run on other lines, with another teacher or other first weights; choose another "
                 "folder with -o, or remove it"
             )
         for key in PROGRESS:
-            setattr(self, key, rest[key])
+            setattr(self, key, rest.get(key, 0))
 
     def fingerprint(self) -> str:
         """What a run's lines, charset, network and ancestors come to: a saved run goes on only with the same."""
         return hashlib.sha256(json.dumps([asdict(self.card), self.digest], sort_keys=True).encode()).hexdigest()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        matrices = [p for p in self.network.parameters() if p.requires_grad and p.ndim > 1]
-        vectors = [p for p in self.network.parameters() if p.requires_grad and p.ndim <= 1]
-        groups = [
-            {"params": matrices, "weight_decay": self.recipe.weight_decay},
-            {"params": vectors, "weight_decay": 0.0},
-        ]
-        return torch.optim.AdamW(groups, lr=self.recipe.peak_rate)
+        recipe = self.recipe
+        return make_optimizer(self.network, recipe.optimizer, recipe.peak_rate, recipe.weight_decay, recipe.bf16)
+
+
+def signature(recipe: Any) -> str:
+    """What a run's recipe comes to; where the rate is held, the number of lines is no part of it."""
+    run = getattr(recipe, "train", recipe)
+    if isinstance(run, TrainRecipe) and run.hold:
+        run = replace(run, lines=1)
+        recipe = run if isinstance(recipe, TrainRecipe) else replace(recipe, train=run)
+    return to_json(recipe)
+
+
+def differences(there: Any, here: Any, name: str = "") -> Iterator[str]:
+    """What differs between two recipes as JSON: `optimizer: "adamw" there, "muon" here`."""
+    if isinstance(there, dict) and isinstance(here, dict):
+        for key in sorted({*there, *here}):
+            yield from differences(there.get(key), here.get(key), f"{name}.{key}" if name else key)
+    elif there != here:
+        yield f"{name}: {json.dumps(there)} there, {json.dumps(here)} here"
 
 
 def weights_of(network: Network) -> dict[str, Tensor]:

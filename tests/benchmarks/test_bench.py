@@ -110,7 +110,7 @@ def test_every_engine_reads_the_whole_sample(make_model: Callable[..., Path], li
 
 def test_torch_weights_are_a_row_like_any_other(line_folder: Path, tmp_path: Path) -> None:
     weights = tmp_path / "untrained.safetensors"
-    network = Network(NetworkRecipe(channels=(4, 4, 4, 4, 4), dim=16, heads=2, feed=16, blocks=1), classes=3)
+    network = Network(NetworkRecipe(channels=(4, 4, 4, 4), dim=16, heads=2, feed=16, blocks=1), classes=3)
     save_network(weights, network.state_dict(), Card(network=network.recipe, charset=("", "a", "b")))
     done = invoke("--data", line_folder, "-m", weights, "--limit", 2, "--only", "accuracy", "-f", "json")
     assert done.exit_code == 0, done.output

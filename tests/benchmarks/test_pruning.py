@@ -17,7 +17,7 @@ from htrjand.train.checkpoint import Card, save_network
 from htrjand.train.network import Network, NetworkRecipe
 from htrjand.train.trainee import weights_of
 
-WHOLE = NetworkRecipe(channels=(16, 24, 32, 40, 48), dim=32, heads=2, feed=64, blocks=1)
+WHOLE = NetworkRecipe(channels=(24, 32, 40, 48), dim=32, heads=2, feed=64, blocks=1)
 CHARSET = ("", " ", "a", "b")
 
 

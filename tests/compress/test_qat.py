@@ -29,7 +29,7 @@ from htrjand.train.reader import TorchRecognizer, model_info, read_rows
 from htrjand.train.recipe import from_dict, load_recipe
 from htrjand.train.trainee import weights_of
 
-SMALL = NetworkRecipe(channels=(8, 12, 16, 16, 24), dim=32, heads=2, feed=64, blocks=1)
+SMALL = NetworkRecipe(channels=(12, 16, 16, 24), dim=32, heads=2, feed=64, blocks=1)
 KEEP = QuantizeRecipe.keep
 
 

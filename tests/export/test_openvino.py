@@ -45,7 +45,7 @@ def files(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     return {"onnx": folder / "fp32.onnx", "fp32": folder / "fp32.xml", "fp16": folder / "fp16.xml"}
 
 
-@pytest.mark.parametrize(("precision", "share"), [("fp32", 1e-6), ("fp16", 5e-3)])
+@pytest.mark.parametrize(("precision", "share"), [("fp32", 3e-6), ("fp16", 5e-3)])
 def test_six_widths_alone_and_in_batches(files: dict[str, Path], weights: Path, precision: str, share: float) -> None:
     engine, torch_engine, rng = open_engine(files[precision], 1), TorchEngine(weights), np.random.default_rng(0)
     for width in (16, 64, 336, 800, 1024, 2048):
@@ -93,20 +93,20 @@ def test_halves_take_half_the_room(files: dict[str, Path]) -> None:
 def test_nodes_are_called_as_their_modules(files: dict[str, Path]) -> None:
     names = {node.get_friendly_name() for node in openvino.Core().read_model(files["fp32"]).get_ordered_ops()}
     modules = {name.split("/")[0] for name in names}
-    assert {f"convs.{i}.conv.conv" for i in range(5)} <= modules
-    assert {"convs.2.se.squeeze", "attention.0.attentions.1.qkv", "attention.0.feed.0", "neck", "skip"} <= modules
+    assert {f"convs.{i}.conv.conv" for i in range(4)} <= modules
+    assert {"convs.2.se.squeeze", "attention.0.attentions.1.qkv", "attention.0.feed.0", "neck", "head"} <= modules
 
 
 def test_the_graph_has_the_form_that_runs_fast(files: dict[str, Path]) -> None:
-    """Gates in two convolutions, squeeze-and-excitation in two of one pixel; nothing is split."""
+    """Gates in two convolutions, squeeze-and-excitation in two of one pixel; nothing is split, nor computed twice."""
     kinds = Counter(node.get_type_name() for node in openvino.Core().read_model(files["fp32"]).get_ordered_ops())
-    assert kinds["Convolution"] == 5 * (2 + 2)
+    assert kinds["Convolution"] == 1 + 3 * (2 + 2)
     assert kinds["Split"] == 0
 
 
 @pytest.mark.parametrize("part", ["gate", "squeeze_excite"])
 def test_a_network_without_what_is_rewritten(part: str, tmp_path: Path) -> None:
-    recipe = NetworkRecipe((4, 6, 8, 8, 8), 16, 2, 16, 1, **{part: False})
+    recipe = NetworkRecipe(channels=(6, 8, 8, 8), dim=16, heads=2, feed=16, blocks=1, **{part: False})
     network = Network(recipe, 4).eval()
     write_onnx(network, ModelInfo("x", "1", ("", "a", "b", "c")), tmp_path / "x.onnx")
     write_openvino(tmp_path / "x.onnx", ModelInfo("x", "1", ("", "a", "b", "c")), tmp_path / "x.xml")

@@ -17,7 +17,7 @@ from htrjand.train.network import Network, NetworkRecipe
 from htrjand.train.network.attention import Attention
 from htrjand.train.network.blocks import ConvBlock
 
-RECIPE = NetworkRecipe(channels=(4, 8, 12, 16, 24), dim=16, heads=2, feed=20, blocks=2)
+RECIPE = NetworkRecipe(channels=(8, 12, 16, 24), dim=16, heads=2, feed=20, blocks=2)
 WIDTHS = (16, 64, 336, 800, 1024, 2048, 4096)
 OFF: list[tuple[str, ...]] = [
     (), ("gate",), ("squeeze_excite",), ("self_attention",), ("proxima",), ("self_attention", "proxima"),
@@ -72,7 +72,7 @@ def test_it_computes_the_same_without_any_part(off: tuple[str, ...]) -> None:
 
 
 def test_it_reads_shapes_off_the_modules() -> None:
-    built = network(channels=(5, 7, 9, 11, 13), dim=24, heads=3, feed=11, blocks=1)
+    built = network(channels=(7, 9, 11, 13), dim=24, heads=3, feed=11, blocks=1)
     for block in built.attention:
         for attention in block.attentions:
             attention.reach = 3

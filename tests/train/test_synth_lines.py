@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import gzip
+import lzma
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +16,18 @@ from htrjand.runtime.errors import UsageError
 from htrjand.train.lines import read_lines
 from htrjand.train.sample import HANDS
 from htrjand.train.synth import Look, draw_line, look_at
-from htrjand.train.synth.fonts import find_hands, listed, split_of
-from htrjand.train.synth.lines import Plan, parse_difficulty, parse_languages, parse_text, synthesise
+from htrjand.train.synth.fonts import STYLES, find_hands, listed, split_of
+from htrjand.train.synth.hand import draws_capitals
+from htrjand.train.synth.lines import Plan, parse_difficulty, parse_languages, parse_styles, parse_text, synthesise
+from htrjand.train.synth.press import draw_press
 from htrjand.train.synth.text import LANGUAGES, LONGEST, SHORTEST, Writer
 
 TEXT = "On the 12th of May, at noon."
+BOOK = [
+    "L'empereur regardait la plaine ; « rien ne bouge » , disait-il ! Puis il se tut longuement, immobile.",
+    "Les chevaux revinrent tranquillement vers l'auberge : on entendait sonner leurs grelots dans l'obscurité.",
+    "Personne, d'ailleurs, ne s'inquiétait de cette extraordinaire disparition, ni le maire ni les gendarmes.",
+]
 
 
 @pytest.fixture(scope="module")
@@ -117,15 +127,86 @@ def test_own_texts_fill_lines_of_every_language(language: str) -> None:
 
 def test_a_list_of_words_and_prose_are_told_apart(tmp_path: Path) -> None:
     (tmp_path / "words.txt").write_text("zwieback\nzymbel\nx86\n", encoding="utf-8")
-    (tmp_path / "prose.txt").write_text("A first sentence of it. x = y[3]; And a second, longer!\n", encoding="utf-8")
+    (tmp_path / "prose.txt").write_text("A first sentence of it. And a second!\nA third one.\n", encoding="utf-8")
     writer = Writer("en", [tmp_path / "words.txt", tmp_path / "prose.txt"])
     assert writer.words == ["zwieback", "zymbel"]
-    assert writer.prose == ["A first sentence of it.", "And a second, longer!"]
-    with pytest.raises(HtrjandError, match="absent.txt: cannot be read"):
+    assert [source.path for source in writer.prose] == [tmp_path / "prose.txt"]
+    with pytest.raises(HtrjandError, match=r"absent\.txt: cannot be read"):
         Writer("en", [tmp_path / "absent.txt"])
     (tmp_path / "latin.txt").write_bytes("été".encode("latin-1"))
     with pytest.raises(HtrjandError, match="not UTF-8"):
         Writer("fr", [tmp_path / "latin.txt"])
+
+
+@pytest.mark.parametrize(("suffix", "pack"), [(".txt", bytes), (".txt.xz", lzma.compress), (".txt.gz", gzip.compress)])
+def test_prose_may_be_compressed_and_its_lines_stand_in_the_book(
+    tmp_path: Path, suffix: str, pack: Callable[[bytes], bytes]
+) -> None:
+    path = tmp_path / f"book{suffix}"
+    path.write_bytes(pack("".join(f"{line}\n" for line in BOOK).encode()))
+    writer = Writer("fr", [path], prose=1)
+    lines = [writer.line(np.random.default_rng([4, number]), 0).replace("’", "'") for number in range(200)]
+    assert len(set(lines)) > 50 and all(SHORTEST <= len(line) <= LONGEST for line in lines)
+    assert all(any(line.removesuffix("-") in paragraph for paragraph in BOOK) for line in lines)
+    assert any(line.endswith("-") for line in lines)  # a word broken at the end of the line
+    assert not any(line.startswith((";", "!", "»", " ")) for line in lines)
+    assert "empereur" in writer.words
+
+
+def test_the_share_of_prose_is_kept(tmp_path: Path) -> None:
+    told = "a plain tale with neither end nor figures "
+    (tmp_path / "prose.txt").write_text(told * 40, encoding="utf-8")
+    for share in (0.0, 0.8):
+        writer = Writer("en", [tmp_path / "prose.txt"], share)
+        lines = [writer.line(np.random.default_rng([5, number]), 0) for number in range(300)]
+        assert sum(set(line.split()[:-1]) <= set(told.split()) for line in lines) / 300 == pytest.approx(
+            share, abs=0.08
+        )
+
+
+def test_a_text_that_is_no_prose_is_named(tmp_path: Path) -> None:
+    (tmp_path / "code.txt").write_text("x = {y | z} \\ q\n" * 30, encoding="utf-8")
+    with pytest.raises(HtrjandError, match=r"code\.txt: holds no sentences"):
+        Writer("en", [tmp_path / "code.txt"])
+    (tmp_path / "broken.xz").write_bytes(b"no archive")
+    with pytest.raises(HtrjandError, match=r"broken\.xz: cannot be read"):
+        Writer("en", [tmp_path / "broken.xz"])
+
+
+def test_print_is_a_dataset_of_its_own(fonts: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "fonts"
+    folder.mkdir()
+    for name in ("anna.ttf", "special-elite-latin-400-normal.woff"):
+        (folder / name).write_bytes((fonts / "anna.ttf").read_bytes())
+    plan = Plan(folder, 16, {"en": 1}, styles=parse_styles("hand,typewriter:2"))
+    synthesise(plan, tmp_path / "both.parquet")
+    rows = list(read_lines(tmp_path / "both.parquet"))
+    assert {(row.dataset, row.doc) for row in rows} == {("synthetic", "anna"), ("synthetic-print", "special-elite")}
+    assert all(row.pixels().shape[0] == 64 for row in rows) and len({row.id for row in rows}) == 16
+    hands, passed_over = find_hands(folder)
+    assert [hand.name for hand in hands] == ["anna"] and passed_over == {"other style": 1}
+    (folder / "special-elite-latin-400-normal.woff").unlink()
+    with pytest.raises(HtrjandError, match="no font for typewriter"):
+        find_hands(folder, ["hand", "typewriter"])
+
+
+@pytest.mark.parametrize("typewriter", [False, True])
+def test_worn_print_is_fainter_than_clean_print_and_both_can_be_seen(fonts: Path, typewriter: bool) -> None:
+    def contrast(difficulty: float) -> list[float]:
+        lines = [
+            draw_press(TEXT, fonts / "anna.ttf", np.random.default_rng(n), difficulty, typewriter) for n in range(12)
+        ]
+        assert all(line.shape[0] == 64 and line.dtype == np.uint8 for line in lines)
+        return [float(np.percentile(line, 80) - np.percentile(line, 2)) for line in lines]
+
+    assert np.mean(contrast(0)) > np.mean(contrast(1)) + 40
+    assert min(contrast(1)) > 15
+    with pytest.raises(HtrjandError, match="has no 字"):
+        draw_press("a 字", fonts / "anna.ttf", np.random.default_rng(0), 0)
+
+
+def test_a_font_that_draws_capitals_alone_is_told(fonts: Path) -> None:
+    assert not draws_capitals(str(fonts / "anna.ttf"))
 
 
 def test_the_list_of_hands_keeps_the_demo_apart_and_is_open() -> None:
@@ -134,10 +215,14 @@ def test_the_list_of_hands_keeps_the_demo_apart_and_is_open() -> None:
     assert {row.hand for row in rows if row.use == "demo"} == set(HANDS["test"])
     assert {row.licence for row in rows} <= {"OFL-1.0", "OFL-1.1", "Apache-2.0"}
     assert len({row.hand for row in rows}) == len(rows)
+    styles = {style: {row.use for row in rows if row.style == style} for style in STYLES}
+    assert all(styles[style] - {"demo"} == {"train", "val", "test"} for style in STYLES)
+    families = {row.package: {other.use for other in rows if other.package == row.package} for row in rows}
+    assert all(len(uses) == 1 for package, uses in families.items() if package.startswith("@"))
 
 
 def test_folders_without_fonts_are_named(tmp_path: Path) -> None:
-    with pytest.raises(HtrjandError, match="no font in it"):
+    with pytest.raises(HtrjandError, match="no font for hand in it"):
         find_hands(tmp_path)
     with pytest.raises(HtrjandError, match="no such folder"):
         find_hands(tmp_path / "absent")
@@ -150,6 +235,9 @@ def test_options_are_read_or_refused() -> None:
     for wrong in ("2", "x"):
         with pytest.raises(UsageError, match=wrong):
             parse_difficulty(wrong)
+    assert parse_styles("print:3,typewriter:2") == {"print": 3.0, "typewriter": 2.0}
+    with pytest.raises(UsageError, match="--style pencil: write hand, print, typewriter"):
+        parse_styles("pencil")
     for wrong in ("xx", "fr:0"):
         with pytest.raises(UsageError, match=wrong):
             parse_languages(wrong)

@@ -35,8 +35,8 @@ from htrjand.train.trainee import STATE, Trainee
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / ".paths")}
-OFF = AugmentRecipe(*[0.0] * 14)
-SMALL = NetworkRecipe(channels=(8, 12, 16, 16, 24), dim=32, heads=2, feed=64, blocks=1)
+OFF = AugmentRecipe(*[0.0] * 17)
+SMALL = NetworkRecipe(channels=(12, 16, 16, 24), dim=32, heads=2, feed=64, blocks=1)
 
 
 def test_a_tiny_network_learns_eight_lines_by_heart(tiny_run: Path) -> None:
@@ -281,7 +281,7 @@ def test_augmentation_is_fixed_by_its_seed_and_off_at_zero() -> None:
     batch = next(iter(LineBatches(some_lines(10), 2048, 0.0)))
 
     def distorted(recipe: AugmentRecipe, seed: int) -> torch.Tensor:
-        return augment(batch.image, batch.sources, batch.targets, batch.width, recipe, seed)
+        return augment(batch.image, batch.sources, batch.fills, batch.width, recipe, seed, batch.targets)
 
     assert torch.equal(distorted(AugmentRecipe(), 1), distorted(AugmentRecipe(), 1))
     assert not torch.equal(distorted(AugmentRecipe(), 1), distorted(AugmentRecipe(), 2))
@@ -293,7 +293,9 @@ def test_augmentation_is_fixed_by_its_seed_and_off_at_zero() -> None:
 def test_each_distortion_does_something(name: str) -> None:
     batch = next(iter(LineBatches(some_lines(10), 2048, 0.0)))
     recipe = AugmentRecipe(**{f: 0.0 for f in AugmentRecipe.__dataclass_fields__} | {name: 0.5})
-    images = [augment(batch.image, batch.sources, batch.targets, batch.width, recipe, seed) for seed in range(8)]
+    images = [
+        augment(batch.image, batch.sources, batch.fills, batch.width, recipe, seed, batch.targets) for seed in range(8)
+    ]
     image = torch.cat(images)
     assert images[0].shape == (*batch.image.shape[:3], batch.width)
     assert image.min() >= 0

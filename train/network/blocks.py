@@ -10,11 +10,12 @@ from torch.nn import functional as F
 
 
 class GatedConv2d(nn.Module):
-    """Fully gated 3×3 convolution: `[a, b] = split(conv(x)); y = a · σ(b)` (Dauphin 2017; Flor 2020)."""
+    """Fully gated convolution: `[a, b] = split(conv(x)); y = a · σ(b)` (Dauphin 2017; Flor 2020)."""
 
-    def __init__(self, inputs: int, outputs: int, stride: tuple[int, int] = (1, 1), gated: bool = True) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: tuple[int, int], gated: bool = True, kernel: int = 3) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(inputs, 2 * outputs if gated else outputs, 3, stride, padding=1)
+        padding = (kernel - stride[1] + 1) // 2 if kernel > 3 else 1  # every output of a wide kernel in its middle
+        self.conv = nn.Conv2d(inputs, 2 * outputs if gated else outputs, kernel, stride, padding)
         self.gated = gated
 
     def forward(self, x: Tensor) -> Tensor:
@@ -52,10 +53,11 @@ class ConvBlock(nn.Module):
     """`SE(ReLU(BN(gated conv)))`, the paper's block, with a strided convolution where it pools."""
 
     def __init__(
-        self, inputs: int, outputs: int, stride: tuple[int, int], gate: bool = True, squeeze_excite: bool = True
-    ) -> None:
+        self, inputs: int, outputs: int, stride: tuple[int, int], gate: bool = True, squeeze_excite: bool = True,
+        kernel: int = 3,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.conv = GatedConv2d(inputs, outputs, stride, gate)
+        self.conv = GatedConv2d(inputs, outputs, stride, gate, kernel)
         self.norm = nn.BatchNorm2d(outputs)
         self.se = SqueezeExcite(outputs, squeeze_excite)
         self.stride = stride

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 import torch
@@ -14,16 +15,23 @@ from ..charset import FRAME_STRIDE
 from .attention import FAR, AttentionBlock
 from .blocks import ConvBlock
 
-# Early stride buys most of the speed. A column of the CNN is 4 pixels wide; attention sees every second one.
+# Rows and columns that each block takes at a step: 64 rows become 4, and a column of the CNN is 4 pixels wide.
 STRIDES = ((2, 2), (2, 2), (2, 1), (2, 1), (1, 1))
-TOKEN_STRIDE = 8
+# With a stem the first step is 4 by 4: half the time of training went into the maps of the two blocks that it replaces.
+STEM_STRIDES = ((4, 4), (2, 1), (2, 1), (1, 1))
+STEM_KERNEL = 8
 
 
 @dataclass(frozen=True)
 class NetworkRecipe:
-    """The shape of a network. The last four switch off a part, for ablations."""
+    """The shape of a network. The last four switch off a part, for ablations.
 
-    channels: tuple[int, ...] = (24, 40, 64, 80, 96)
+    `stem` and `token` are what they are so that weights of the first two editions (false, 8) can still be read.
+    """
+
+    stem: bool = True  # begin with a plain convolution of 8×8 pixels at every fourth one
+    token: int = FRAME_STRIDE  # pixels a token of attention: 4, or 8 that are split into frames again
+    channels: tuple[int, ...] = (48, 64, 80, 96)
     dim: int = 128
     heads: int = 4
     feed: int = 424
@@ -40,10 +48,17 @@ class NetworkRecipe:
             raise ValueError("channels, dim, heads, feed and blocks: 1 or more")
         if not (0 <= self.dropout < 1 and 0 <= self.layer_drop < 1):
             raise ValueError("dropout and layer_drop: from 0 to less than 1")
-        if len(self.channels) != len(STRIDES):
-            raise ValueError(f"channels: {len(STRIDES)} numbers, one a convolution block; got {len(self.channels)}")
+        if len(self.channels) != len(self.strides):
+            raise ValueError(f"channels: {len(self.strides)} numbers, one a convolution block; got {len(self.channels)}")
+        if self.token not in (FRAME_STRIDE, 2 * FRAME_STRIDE):
+            raise ValueError(f"token: {FRAME_STRIDE} or {2 * FRAME_STRIDE} pixels, got {self.token}")
         if self.dim % (2 * self.heads):
             raise ValueError(f"dim: a multiple of twice the heads ({2 * self.heads}); got {self.dim}")
+
+    @property
+    def strides(self) -> tuple[tuple[int, int], ...]:
+        """Rows and columns of each convolution block's step."""
+        return STEM_STRIDES if self.stem else STRIDES
 
 
 STUDENT = NetworkRecipe()
@@ -63,21 +78,21 @@ class Network(nn.Module):
         super().__init__()
         self.recipe = recipe
         widths = (1, *recipe.channels)
+        plain = ConvBlock(1, widths[1], STEM_STRIDES[0], False, False, STEM_KERNEL) if recipe.stem else None
         self.convs = nn.ModuleList(
-            ConvBlock(widths[i], widths[i + 1], stride, recipe.gate, recipe.squeeze_excite)
-            for i, stride in enumerate(STRIDES)
+            plain if plain and not i else ConvBlock(widths[i], widths[i + 1], stride, recipe.gate, recipe.squeeze_excite)
+            for i, stride in enumerate(recipe.strides)
         )
-        rows = HEIGHT
-        for stride in STRIDES:
-            rows //= stride[0]
+        rows = HEIGHT // math.prod(down for down, _ in recipe.strides)
         self.neck = nn.Linear(rows * recipe.channels[-1], recipe.dim)
         self.attention = nn.ModuleList(
             AttentionBlock(recipe.dim, recipe.heads, recipe.feed, recipe.dropout, recipe.self_attention, recipe.proxima)
             for _ in range(recipe.blocks)
         )
         self.norm = nn.LayerNorm(recipe.dim)
-        self.split = nn.Linear(recipe.dim, 2 * recipe.dim)  # one token of 8 pixels into two frames of 4
-        self.skip = nn.Linear(recipe.dim, recipe.dim, bias=False)  # what a single column of 4 pixels shows
+        if recipe.token > FRAME_STRIDE:
+            self.split = nn.Linear(recipe.dim, 2 * recipe.dim)  # one token of 8 pixels into two frames of 4
+            self.skip = nn.Linear(recipe.dim, recipe.dim, bias=False)  # what a single column of 4 pixels shows
         self.head = nn.Linear(recipe.dim, classes)
         self.shortcut = nn.Linear(recipe.dim, classes)  # CTC on the CNN alone, for training (Retsinas 2022)
         self.origin = nn.Linear(recipe.dim, origins) if origins else None
@@ -108,18 +123,21 @@ class Network(nn.Module):
 
     def scores(self, columns: Tensor, widths: Tensor | None) -> Tensor:
         """Logits [N, W/4, V] of the columns."""
-        x = columns[:, :: TOKEN_STRIDE // FRAME_STRIDE]  # N, T, D
+        token = self.recipe.token
+        x = columns[:, :: token // FRAME_STRIDE]  # N, T, D
         padding = None
         if widths is not None:
-            real = torch.arange(x.shape[1], device=x.device) < widths[:, None] // TOKEN_STRIDE  # N, T
+            real = torch.arange(x.shape[1], device=x.device) < widths[:, None] // token  # N, T
             padding = (~real).float()[:, None, None, :] * FAR  # N, 1, 1, T
         for place, block in enumerate(self.attention):
             inner = 0 < place < len(self.attention) - 1
             if self.training and inner and torch.rand(()) < self.recipe.layer_drop:
                 continue
             x = block(x, padding)
-        x = self.split(self.norm(x))  # N, T, 2·D
-        x = F.relu(x.reshape(columns.shape) + self.skip(columns))  # N, W/4, D
+        x = self.norm(x)
+        if token > FRAME_STRIDE:
+            x = self.split(x)  # N, T, 2·D
+            x = F.relu(x.reshape(columns.shape) + self.skip(columns))  # N, W/4, D
         logits: Tensor = self.head(x)  # N, W/4, V
         return logits.float()
 

@@ -18,6 +18,7 @@ from .render import Floats, Style, clouds, missing_characters, open_font, penned
 TALL = 64  # pixels from ascender to descender as drawn: what it will be, so that little is drawn in vain
 WIDEST = 0.2  # of a stroke, of the height of an x: a wider pen would fill the letters
 STEP = 14  # pixels of a cell of the warp's mesh
+UNLIKE = "abdeghnqrt"  # letters whose capitals look otherwise
 EDGE = 48  # columns left free at the ends for what the slant moves
 
 
@@ -42,6 +43,19 @@ def draw_line(text: str, font_path: str | Path, rng: np.random.Generator, look: 
 def lacking(char: str, font_path: str) -> bool:
     """Whether a font has no such character; asked once a character, as each line of a font asks anew."""
     return bool(missing_characters(char, font_path))
+
+
+@cache
+def draws_capitals(font_path: str) -> bool:
+    """Whether a font draws small letters as capitals, so that what it draws reads "ANNA" where "Anna" was asked for."""
+    font, alike = open_font(font_path, TALL), 0
+    for char in UNLIKE:
+        small, large = (font.getmask(form) for form in (char, char.upper()))
+        if not all((*small.size, *large.size)):
+            return False
+        shapes = [Image.frombytes("L", mask.size, bytes(mask)).resize((24, 24)) for mask in (small, large)]
+        alike += float(np.corrcoef([np.asarray(shape, np.float32).ravel() for shape in shapes])[0, 1]) > 0.6
+    return alike > len(UNLIKE) / 2
 
 
 @cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import multiprocessing
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,13 +17,15 @@ from ...runtime.errors import HtrjandError, UsageError
 from ...runtime.files import atomic_path
 from ...runtime.image import HEIGHT, MAX_WIDTH
 from ..lines import ROW_GROUP, SCHEMA, LineRow, to_table
-from .fonts import Hand, find_hands
-from .hand import draw_line, lacking
+from .fonts import STYLES, Hand, find_hands
+from .hand import draw_line, draws_capitals, lacking
 from .look import LEVELS, look_at
-from .text import LANGUAGES, Writer
+from .press import draw_press
+from .text import CAPITALS, LANGUAGES, PRINTED_CAPITALS, PROSE, Writer, capitals
 
 TRIES = 8  # hands and texts tried for a line before it is left out
 QUALITY = 75  # of WebP
+DATASET, PRINTED = "synthetic", "synthetic-print"  # two, so that a recipe's mix can weigh them apart
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Plan:
     seed: int = 1
     difficulty: float | None = None
     texts: tuple[tuple[str, Path], ...] = ()  # language, file
+    prose: float = PROSE
+    styles: Mapping[str, float] = field(default_factory=lambda: {"hand": 1.0})  # and their shares
 
 
 @dataclass(frozen=True)
@@ -51,26 +55,31 @@ class Drawer:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.hands, self.left_out = find_hands(plan.fonts)
-        self.order = np.random.default_rng([plan.seed, 1]).permutation(len(self.hands))
+        hands, self.left_out = find_hands(plan.fonts, list(plan.styles))
+        self.hands = {
+            style: np.random.default_rng([plan.seed, 1]).permutation(
+                np.array([hand for hand in hands if hand.style == style], object)
+            )
+            for style in plan.styles
+        }
         self.writers = {
-            language: Writer(language, [path for named, path in plan.texts if named == language])
+            language: Writer(language, [path for named, path in plan.texts if named == language], plan.prose)
             for language in plan.languages
         }
-        shares = np.array(list(plan.languages.values()), float)
-        self.shares = shares / shares.sum()
 
     def draw(self, number: int) -> Drawn:
-        """The line of a number: its hand in turn, its text and look by chance."""
+        """The line of a number: its hand in turn, its style, text and look by chance."""
         rng = np.random.default_rng([self.plan.seed, 0, number])
-        language = list(self.writers)[int(rng.choice(len(self.writers), p=self.shares))]
+        language = drawn_from(self.plan.languages, rng)
+        style = drawn_from(self.plan.styles, rng) if len(self.hands) > 1 else next(iter(self.hands))
         level = float(rng.uniform()) if self.plan.difficulty is None else self.plan.difficulty
         refused: list[str] = []
         for attempt in range(TRIES):
-            hand = self.hands[self.order[(number + attempt * 7) % len(self.hands)]]
+            hand = self.hands[style][(number + attempt * 7) % len(self.hands[style])]
             try:
                 for _ in range(2):
-                    text = self.writers[language].line(rng)
+                    text = self.writers[language].line(rng, CAPITALS if style == "hand" else PRINTED_CAPITALS)
+                    text = capitals(text) if draws_capitals(hand.path) else text
                     if not any(lacking(char, hand.path) for char in text if not char.isspace()):
                         return Drawn(self.row(number, language, level, hand, text, rng), tuple(refused))
                     refused.append("the font lacks a letter of the text")
@@ -79,13 +88,16 @@ class Drawer:
         return Drawn(None, tuple(refused))
 
     def row(self, number: int, language: str, level: float, hand: Hand, text: str, rng: np.random.Generator) -> LineRow:
-        pixels = draw_line(text, hand.path, rng, look_at(level))
+        if hand.style == "hand":
+            dataset, pixels = DATASET, draw_line(text, hand.path, rng, look_at(level))
+        else:
+            dataset, pixels = PRINTED, draw_press(text, hand.path, rng, level, hand.style == "typewriter")
         if pixels.shape[1] > MAX_WIDTH:
             raise HtrjandError(f"{hand.path}: draws a line too wide to be read")
         stream = io.BytesIO()
         Image.fromarray(pixels).save(stream, "WEBP", quality=QUALITY, method=2)
         return LineRow(
-            f"synthetic-{self.plan.seed}-{number:06}", "synthetic", hand.name, f"difficulty-{level:.2f}", hand.split,
+            f"{dataset}-{self.plan.seed}-{number:06}", dataset, hand.name, f"difficulty-{level:.2f}", hand.split,
             language, text, stream.getvalue(), pixels.shape[1], HEIGHT,
         )  # fmt: skip
 
@@ -167,16 +179,34 @@ def parse_difficulty(text: str) -> float | None:
 
 def parse_languages(text: str) -> dict[str, float]:
     """`fr,en,de`, or with shares: `fr:5,en:3,de:2`."""
+    return parse_shares(text, "--lang", LANGUAGES)
+
+
+def parse_styles(text: str) -> dict[str, float]:
+    """`hand`, or several with shares: `print:3,typewriter:2`."""
+    return parse_shares(text, "--style", STYLES)
+
+
+def parse_shares(text: str, option: str, names: Sequence[str]) -> dict[str, float]:
+    """Names with shares, 1 where none is written."""
     shares: dict[str, float] = {}
     for part in text.split(","):
-        language, _, share = part.partition(":")
+        name, _, share = part.partition(":")
         try:
-            shares[language] = float(share or 1)
+            shares[name] = float(share or 1)
         except ValueError:
-            shares[language] = 0
-        if language not in LANGUAGES or not shares[language] > 0:
-            raise UsageError(f"--lang {part}: write {', '.join(LANGUAGES)}, with a share if wanted, as in fr:5,en:3")
+            shares[name] = 0
+        if name not in names or not shares[name] > 0:
+            raise UsageError(
+                f"{option} {part}: write {', '.join(names)}, with a share if wanted, as in {names[0]}:5,{names[1]}:3"
+            )
     return shares
+
+
+def drawn_from(shares: Mapping[str, float], rng: np.random.Generator) -> str:
+    """A name, as often as its share says."""
+    weights = np.array(list(shares.values()), float)
+    return list(shares)[int(rng.choice(len(weights), p=weights / weights.sum()))]
 
 
 def parse_text(text: str) -> tuple[str, Path]:

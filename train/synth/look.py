@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...runtime.errors import UsageError
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 Range = tuple[float, float]
 LEVELS = {"easy": 0.1, "medium": 0.5, "hard": 0.9}
 
@@ -95,14 +99,18 @@ HARD = Look(
 
 def look_at(difficulty: float) -> Look:
     """The look at a difficulty of 0 (clean) to 1: every number lies between that of `Look()` and that of `HARD`."""
+    return between(Look(), HARD, difficulty)
+
+
+def between(clean: T, hard: T, difficulty: float) -> T:
+    """What lies so far from one dataclass of ranges and numbers to another of the same kind."""
     if not 0 <= difficulty <= 1:
         raise UsageError(f"difficulty {difficulty}: it is 0 to 1")
-    clean = Look()
     mixed: dict[str, Any] = {}
-    for field in fields(Look):
-        easy, hard = getattr(clean, field.name), getattr(HARD, field.name)
+    for field in fields(clean):
+        easy, worst = getattr(clean, field.name), getattr(hard, field.name)
         if isinstance(easy, tuple):
-            mixed[field.name] = tuple(a + difficulty * (b - a) for a, b in zip(easy, hard, strict=True))
+            mixed[field.name] = tuple(a + difficulty * (b - a) for a, b in zip(easy, worst, strict=True))
         else:
-            mixed[field.name] = easy + difficulty * (hard - easy)
-    return Look(**mixed)
+            mixed[field.name] = easy + difficulty * (worst - easy)
+    return type(clean)(**mixed)

@@ -11,16 +11,20 @@ from pathlib import Path
 
 import numpy as np
 
-from ...runtime.errors import HtrjandError, UsageError
+from ...runtime.errors import UsageError
+from .prose import Prose, read_text
 
 LANGUAGES = ("fr", "en", "de")
 SHORTEST, LONGEST = 5, 70  # characters of a line
 LENGTH = (46.0, 15.0)  # mean and deviation of a line's length, as real lines have it
 FORMS = ("record", "chain", "sentence", "prose")
-SHARES = (0.15, 0.20, 0.25, 0.40)  # of the forms; without prose its share goes to sentences and chains of words
+SHARES = (0.20, 0.35, 0.45)  # of records, chains and sentences where there is no prose
+BESIDE = (0.50, 0.20, 0.30)  # of the same in what prose leaves: it has hardly any digits
+PROSE = 0.7  # of the lines, where there is prose
+CAPITALS, PRINTED_CAPITALS = 0.03, 0.12  # of the lines are all capitals: print has headings
 SWAP = 0.3  # of a sentence's longer words, exchanged for any of the list: grammar is to be learnt less than letters
-PLAIN = re.compile(r"(?:[^\W_]|[\s.,;:!?'’()«»„“”\"%&–-])+")  # a sentence of anything else is code or a table
 SLOT = re.compile(r"\{(\w+)\}")
+BETWEEN = re.compile(r"(?<=\w)'(?=\w)")  # an apostrophe: elsewhere it may be a quote
 
 
 class Writer:
@@ -29,44 +33,43 @@ class Writer:
     Args:
         language: fr, en or de.
         sources: text files; one whose lines are single words is a list of words, any other is prose.
+        prose: the share of lines that are prose, where there is any.
 
     Raises:
         HtrjandError: a file cannot be read or holds neither.
     """
 
-    def __init__(self, language: str, sources: Iterable[Path] = ()) -> None:
+    def __init__(self, language: str, sources: Iterable[Path] = (), prose: float = PROSE) -> None:
         self.parts = own_text(language)
-        self.words: list[str] = []
-        self.prose: list[str] = []
-        for path in sources:
-            words, sentences = read_text(path)
-            self.words += words
-            self.prose += sentences
+        read = [read_text(path) for path in sources]
+        self.prose = [source for source in read if isinstance(source, Prose)]
+        self.words = [word for source in read if not isinstance(source, Prose) for word in source]
         if not self.words:
-            found = " ".join(self.parts["sentences"] + self.prose)
-            self.words = sorted({word for word in re.findall(r"[^\W\d_]{4,}", SLOT.sub(" ", found))})
-        self.shares = np.array(SHARES) if self.prose else np.array([0.2, 0.35, 0.45, 0.0])
+            found = {word for source in self.prose for word in source.words()}
+            own = SLOT.sub(" ", " ".join(self.parts["sentences"]))
+            self.words = sorted(found.union(re.findall(r"[^\W\d_]{4,}", own)))
+        others = BESIDE if self.prose else SHARES
+        share = prose if self.prose else 0.0
+        self.shares = np.array([*((1 - share) * np.array(others)), share])
 
-    def line(self, rng: np.random.Generator) -> str:
-        """One line, of 5 to 70 characters."""
+    def line(self, rng: np.random.Generator, share: float = CAPITALS) -> str:
+        """One line, of 5 to 70 characters; a share of them in capitals alone."""
         form = FORMS[int(rng.choice(len(FORMS), p=self.shares))]
+        length = float(np.clip(rng.normal(*LENGTH), 8, LONGEST))
         if form == "record":
             text = self.filled(pick(self.parts["records"], rng), rng)
+        elif form == "prose":
+            text = self.prose[int(rng.integers(len(self.prose)))].line(length, rng)
         else:
-            words = (self.chain(rng) if form == "chain" else self.running(form, rng)).split()
-            text = cut(words, float(np.clip(rng.normal(*LENGTH), 8, LONGEST)), rng)
-        if rng.uniform() < 0.03:
-            text = text.upper().replace("ß", "SS")
-        if rng.uniform() < 0.5:
-            text = text.replace("’", "'")
+            text = cut((self.chain(rng) if form == "chain" else self.running(rng)).split(), length, rng)
+        if rng.uniform() < share:
+            text = capitals(text)
+        text = text.replace("’", "'") if rng.uniform() < 0.5 else BETWEEN.sub("’", text)
         text = cut(unicodedata.normalize("NFC", text).split(), LONGEST, None)
-        return text if len(text) >= SHORTEST else self.line(rng)
+        return text if len(text) >= SHORTEST else self.line(rng, share)
 
-    def running(self, form: str, rng: np.random.Generator) -> str:
+    def running(self, rng: np.random.Generator) -> str:
         """Some sentences one after the other, long enough to cut a line out of their middle."""
-        if form == "prose":
-            start = int(rng.integers(len(self.prose)))
-            return " ".join(self.prose[start : start + 3])
         sentences = (self.filled(pick(self.parts["sentences"], rng), rng) for _ in range(3))
         return " ".join(self.swapped(sentence, rng) for sentence in sentences)
 
@@ -113,10 +116,19 @@ class Writer:
                 return self.filled(pick(self.parts[slot], rng), rng)
             if slot in self.parts:
                 return pick(" ".join(self.parts[slot]).split(), rng).replace("_", " ")
+            if slot in ("two", "three"):  # so many digits, with zeros before them
+                return "".join(map(str, rng.integers(0, 10, 2 if slot == "two" else 3)))
+            if slot == "minute":
+                return f"{rng.integers(60):02}"
             spans = {"day": (1, 32), "hour": (1, 13), "year": (1780, 2025)}
             return str(rng.integers(*spans[slot])) if slot in spans else number(rng)
 
         return SLOT.sub(value, template)
+
+
+def capitals(text: str) -> str:
+    """All of it in capitals."""
+    return unicodedata.normalize("NFC", text.upper())
 
 
 def number(rng: np.random.Generator) -> str:
@@ -159,21 +171,3 @@ def own_text(language: str) -> dict[str, list[str]]:
         else:
             section.append(line)
     return sections
-
-
-def read_text(path: Path) -> tuple[list[str], list[str]]:
-    """The words of a list of words, or the sentences of prose."""
-    try:
-        text = unicodedata.normalize("NFC", path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise HtrjandError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    except UnicodeDecodeError as error:
-        raise HtrjandError(f"{path}: is not UTF-8 text; convert it first") from error
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if sum(" " not in line for line in lines) > 0.9 * len(lines):
-        return [line for line in lines if line.replace("'", "").replace("-", "").isalpha() and len(line) < 24], []
-    sentences = re.split(r"(?<=[.!?;:])\s+", " ".join(lines))
-    plain = [sentence for sentence in sentences if 15 <= len(sentence) <= 400 and PLAIN.fullmatch(sentence)]
-    if not plain:
-        raise HtrjandError(f"{path}: holds no sentences; give prose, or one word a line")
-    return [], plain

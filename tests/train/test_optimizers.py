@@ -1,0 +1,162 @@
+"""Muon: what it moves, how far, and that a run under it is stopped by numbers that are not finite."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from generated import CPU, TINY
+
+from htrjand.runtime.errors import HtrjandError, UsageError
+from htrjand.train import fit
+from htrjand.train.batches import Batch
+from htrjand.train.checkpoint import load_network, load_tensors
+from htrjand.train.network import Network, NetworkRecipe
+from htrjand.train.optimizers import BY_ADAMW, Muon, make_optimizer, orthogonal, set_rate
+from htrjand.train.recipe import TrainRecipe, load_recipe
+from htrjand.train.trainee import MOST_SKIPPED, STATE, Trainee
+
+SMALL = NetworkRecipe(channels=(12, 16, 16, 24), dim=32, heads=2, feed=64, blocks=2)
+
+
+@pytest.mark.parametrize("shape", [(3, 40, 24), (3, 24, 40), (1, 16, 16)])
+def test_singular_values_come_near_one(shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    values = torch.linalg.svdvals(orthogonal(torch.randn(*shape) * 1e-3))
+    assert 0.5 < values.min() and values.max() < 1.3
+
+
+def test_a_step_keeps_the_directions_of_the_gradient_and_has_the_size_that_adamw_steps_have() -> None:
+    torch.manual_seed(0)
+    network = Network(SMALL, 5)
+    before = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
+    for parameter in network.parameters():
+        parameter.grad = torch.randn_like(parameter)
+    optimizer = make_optimizer(network, "muon", 1e-2, weight_decay=0.0, half=False)
+    optimizer.step()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None
+        moved = (before[name] - parameter.detach()) / 1e-2
+        if parameter.ndim > 1 and not name.startswith(BY_ADAMW):
+            step, gradient = moved.flatten(1), parameter.grad.flatten(1)
+            left, values, right = torch.linalg.svd(step, full_matrices=False)
+            assert values.max() / values.min() < 2.5, name
+            assert ((left.mT @ gradient @ right.mT).diagonal() > 0).all(), name  # down the gradient's own directions
+            size = 0.2 * math.sqrt(max(step.shape)) * math.sqrt(min(step.shape) / step.numel())
+            assert step.square().mean().sqrt() == pytest.approx(size, rel=0.35), name
+        else:
+            torch.testing.assert_close(moved, parameter.grad.sign(), atol=2e-2, rtol=0)
+
+
+def test_matrices_are_muons_and_all_else_is_adamws() -> None:
+    network = Network(SMALL, 5, origins=2)
+    optimizer = make_optimizer(network, "muon", 1e-2, weight_decay=0.01, half=False)
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    groups = [({names[id(p)] for p in group["params"]}, group) for group in optimizer.param_groups]
+    (by_muon, muon), = [found for found in groups if found[1].get("muon")]  # fmt: skip
+    rest = set().union(*(members for members, group in groups if not group.get("muon")))
+    assert by_muon | rest == set(names.values()) and not by_muon & rest
+    assert {"convs.1.conv.conv.weight", "neck.weight", "attention.1.feed.2.weight"} <= by_muon
+    assert {"head.weight", "shortcut.weight", "origin.weight", "convs.0.conv.conv.weight", "norm.bias"} <= rest
+    assert not any(name.endswith(("fade", "bias")) for name in by_muon)
+    assert muon["weight_decay"] == pytest.approx(0.1)
+    set_rate(optimizer.param_groups, 5e-3, 2e-3)
+    assert [group["lr"] for group in optimizer.param_groups] == [5e-3 if g.get("muon") else 2e-3 for _, g in groups]
+
+
+def test_a_loaded_state_goes_on_as_before() -> None:
+    def steps(network: Network, optimizer: torch.optim.Optimizer, seed: int) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        for _ in range(2):
+            for parameter in network.parameters():
+                parameter.grad = torch.randn(parameter.shape, generator=generator)
+            optimizer.step()
+
+    torch.manual_seed(1)
+    first, second = Network(SMALL, 5), Network(SMALL, 5)
+    one, other = (make_optimizer(network, "muon", 1e-2, 0.01, half=True) for network in (first, second))
+    steps(first, one, 1)
+    second.load_state_dict(first.state_dict())
+    other.load_state_dict(copy.deepcopy(one.state_dict()))  # a state that is loaded is shared otherwise
+    steps(first, one, 2)
+    steps(second, other, 2)
+    for name, tensor in first.state_dict().items():
+        assert torch.equal(tensor, second.state_dict()[name]), name
+
+
+def test_muon_and_adamw_are_chosen_by_the_recipe(tiny_run: Path, tmp_path: Path) -> None:
+    for text, kind in ((TINY, Muon), (TINY + "optimizer: adamw\n", torch.optim.AdamW)):
+        path = tmp_path / "recipe.yaml"
+        path.write_text(text, encoding="utf-8")
+        recipe = load_recipe(TrainRecipe, path)
+        network, card = load_network(tiny_run / "run" / "weights.safetensors")
+        module = Trainee(recipe, network.requires_grad_(True), card, tmp_path, None)
+        assert type(module.configure_optimizers()) is kind
+    path.write_text(TINY + "optimizer: sgd\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="optimizer: one of muon, adamw, got 'sgd'"):
+        load_recipe(TrainRecipe, path)
+
+
+def test_a_run_goes_on_under_its_own_optimiser_only(tiny_run: Path) -> None:
+    path = tiny_run / "adamw.yaml"
+    path.write_text(TINY + "optimizer: adamw\n", encoding="utf-8")
+    with pytest.raises(UsageError, match='another recipe \\(optimizer: "muon" there, "adamw" here\\)'):
+        fit.train(load_recipe(TrainRecipe, path), path, tiny_run / "run", machine=CPU)
+
+
+class Poisoned(Trainee):
+    """A trainee some of whose losses are no numbers."""
+
+    bad: range
+
+    def losses(self, image: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
+        terms = super().losses(image, batch)
+        return {name: term * (math.nan if batch.step in self.bad else 1) for name, term in terms.items()}
+
+
+def poisoned(monkeypatch: pytest.MonkeyPatch, bad: range) -> None:
+    Poisoned.bad = bad
+    monkeypatch.setattr(fit, "Trainee", Poisoned)
+
+
+def test_steps_that_are_not_finite_are_left_out_and_counted(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poisoned(monkeypatch, range(7, 12))
+    path, said = tiny_run / "tiny.yaml", list[str]()
+    recipe = replace(load_recipe(TrainRecipe, path), lines=300)
+    fit.train(recipe, path, tmp_path / "run", machine=CPU, say=said.append)
+    assert "5 steps left out, their gradients not finite" in said[-1]
+    for name, tensor in load_tensors(tmp_path / "run" / STATE).items():
+        assert tensor.isfinite().all(), name
+
+
+def test_many_such_steps_end_the_run_and_the_last_good_state_is_kept(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poisoned(monkeypatch, range(25, 1000))
+    path = tiny_run / "tiny.yaml"
+    recipe = replace(load_recipe(TrainRecipe, path), save_every=10)
+    with pytest.raises(HtrjandError, match=f"{MOST_SKIPPED} steps in a row had no finite gradient"):
+        fit.train(recipe, path, tmp_path / "run", machine=CPU)
+    state = load_tensors(tmp_path / "run" / STATE)
+    assert all(tensor.isfinite().all() for tensor in state.values())
+    monkeypatch.undo()
+    fit.train(replace(recipe, lines=recipe.lines), path, tmp_path / "run", machine=CPU)  # and it can go on from there
+
+
+def test_a_held_rate_falls_at_the_end_and_the_run_may_be_prolonged(tiny_run: Path, tmp_path: Path) -> None:
+    path = tiny_run / "tiny.yaml"
+    recipe = replace(load_recipe(TrainRecipe, path), hold=0.8, lines=200, peak_rate=1.0, warm_up=0)
+    network, card = load_network(tiny_run / "run" / "weights.safetensors")
+    module = Trainee(recipe, network, card, tmp_path, None)
+    for seen, rate in ((0, 1.0), (160, 1.0), (180, 0.5), (200, 0.0)):
+        module.seen = seen
+        assert module.rate() == pytest.approx(rate)
+    calm = replace(recipe, peak_rate=5e-3)
+    assert fit.train(calm, path, tmp_path / "run", machine=CPU).lines_seen < 220
+    assert fit.train(replace(calm, lines=400), path, tmp_path / "run", machine=CPU).lines_seen >= 400

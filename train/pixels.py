@@ -1,0 +1,64 @@
+"""Distortions that other people's code makes of pixels: how they resize, make grey, and pad."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+Uniform = Callable[..., Tensor]  # a shape -> numbers in −1…1
+SHARPEST = 2.5  # times what a 3×3 mean takes away: strokes scaled down from thrice the height by points, not by areas
+WHOLE_PADDING = 16  # columns of padding from which on a line was widened on purpose
+
+
+def resampled(image: Tensor, share: float, uniform: Uniform) -> Tensor:
+    """Some lines as a resize without antialiasing leaves them, which takes single points of a larger image.
+
+    Such points keep the sharpness and the grain of the larger image, and lie on its pixels or between them in turns
+    along the rows and the columns. Takes and returns float [N, 1, 64, W].
+    """
+    n, _, rows, width = image.shape
+    chosen = (uniform(n) * 0.5 + 0.5 < share).nonzero()[:, 0]
+    gain, phase = uniform(n, 1, 1, 1) * 0.5 + 0.5, uniform(n, 4, 1, 1)
+    if not len(chosen):
+        return image
+    x, gain, phase = image[chosen], gain[chosen], phase[chosen]  # M, 1, 64, W
+    x = x + (x - F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)) * (SHARPEST * gain)
+    for dim, size in ((2, rows), (3, width)):
+        shape = [1, 1, 1, 1]
+        shape[dim] = size
+        at = torch.arange(size, device=image.device).reshape(shape)
+        step, start = phase[:, dim - 2 : dim - 1], phase[:, dim : dim + 1]  # M, 1, 1, 1
+        between = (at * step + start).remainder(1.0) * 0.5  # up to half a pixel to the next
+        x = torch.lerp(x, torch.cat([x.narrow(dim, 1, size - 1), x.narrow(dim, size - 1, 1)], dim), between)
+    return image.index_copy(0, chosen, x)
+
+
+def other_grey(image: Tensor, levels: float, uniform: Uniform) -> Tensor:
+    """Coloured ink and paper under another formula of grey: darks, lights and the tones between move by some levels.
+
+    Takes and returns float [N, 1, 64, W] in 0…255.
+    """
+    dark, light, middle = (uniform(image.shape[0], 1, 1, 1) * levels for _ in range(3))
+    t = image / 255
+    return image + dark + t * (light - dark + middle * (1 - t))
+
+
+def padded_otherwise(image: Tensor, fills: Tensor, seen: Tensor, share: float, uniform: Uniform) -> Tensor:
+    """Lines with the columns beyond them in white, in black, in any grey, or left as they are.
+
+    Args:
+        image: float [N, 1, 64, W].
+        fills: int [N], the columns of each line itself.
+        seen: int [N], the columns that are shown of it; a line that has much to fill is dealt with in any case.
+        share: of the other lines, which have only a few columns to fill.
+    """
+    n, width = image.shape[0], image.shape[3]
+    each = (n, 1, 1, 1)
+    chosen = (uniform(*each) * 0.5 + 0.5 < share) | (seen - fills >= WHOLE_PADDING).reshape(each)
+    kind, grey = uniform(*each), (uniform(*each) * 0.5 + 0.5) * 255
+    grey = torch.where(kind < -0.5, 255.0, torch.where(kind < 0, 0.0, grey))
+    column = torch.arange(width, device=image.device).reshape(1, 1, 1, -1)
+    return torch.where(chosen & (kind < 0.5) & (column >= fills.reshape(each)), grey, image)
