@@ -18,7 +18,7 @@ FRAME_STRIDE = 4  # pixels of a line 64 high for each row of scores: the network
 
 # French, English and German, with the letters of Spanish names that the lines hold: docs/charset.md has the counts.
 LATIN = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-ACCENTED = "àâäçéèêëîïôöùûüÿœæß" "ÀÂÄÇÉÈÊËÎÏÔÖÙÛÜŸŒÆ" "áíóúñ"
+ACCENTED = "àâäçéèêëîïôöùûüÿœæßÀÂÄÇÉÈÊËÎÏÔÖÙÛÜŸŒÆáíóúñ"
 SIGNS = " .,;:!?'\"()[]-/&%+=*#@_$€£§°«»"
 WESTERN = (BLANK, *sorted(LATIN + ACCENTED + "0123456789" + SIGNS))
 CHARSETS = {"western": WESTERN}

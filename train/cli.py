@@ -84,7 +84,7 @@ def log(text: str) -> None:
     "-i", "--input", "lines", multiple=True, type=click.Path(path_type=Path), help="In place of its lines."
 )  # fmt: skip
 @click.option(
-    "--lines", "total", type=click.IntRange(1), help="To see in all, in place of the recipe's: ends or prolongs a run with `hold`."
+    "--lines", "total", type=click.IntRange(1), help="In place of the recipe's; ends or prolongs a run with `hold`."
 )  # fmt: skip
 @run_options
 def train(

@@ -25,9 +25,9 @@ class Muon(Optimizer):
     """Momentum whose steps are made orthogonal, so that no direction of a matrix learns faster than another.
 
     Matrices and kernels move by Muon (Jordan 2024), each gradient flattened to (outputs, rest), with Nesterov's
-    momentum; a step is scaled by `0.2·√max(rows, columns)`, so that its elements are as large as AdamW's (Liu 2025, arXiv
-    2502.16982). All other parameters move by AdamW. A parameter without a gradient stays. (torch's own Muon takes two
-    dimensions only, and is not in every version that training runs with.)
+    momentum; a step is scaled by `0.2·√max(rows, columns)`, so that its elements are as large as AdamW's (Liu 2025,
+    arXiv 2502.16982). All other parameters move by AdamW. A parameter without a gradient stays. (torch's own Muon takes
+    two dimensions only, and is not in every version that training runs with.)
 
     Args:
         matrices: groups that Muon moves.

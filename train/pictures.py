@@ -32,18 +32,23 @@ NOTES = {
     "cutout": "share of lines",
     "cutoff": "rows",
     "neighbours": "share of lines",
+    "resample": "share of lines",
+    "grey": "grey levels",
+    "padding": "share of lines",
 }
-CERTAIN = ("cutout", "neighbours")  # chances: shown where they happen
+CERTAIN = ("cutout", "neighbours", "resample", "padding")  # chances: shown where they happen
+BESIDE = 48  # columns of padding beside a line that is padded
 
 
 def distorted(line: Grey, other: Grey, recipe: AugmentRecipe, seed: int, scale: float = 0.0) -> Grey:
     """One line [64, W] as a batch's first, beside another whose ink may come near: uint8 [64, W']."""
+    beside = BESIDE if recipe.padding else 0
     width = -(-max(line.shape[1], other.shape[1]) // 16) * 16
     batch = torch.from_numpy(np.stack([pad_line(line, width), pad_line(other, width)])[:, None])  # 2, 1, 64, W
     source = torch.tensor([line.shape[1], other.shape[1]])
-    target = (source * (1 + scale)).long()
-    image = augment(batch, source, target, int(width * (1 + max(0.0, scale))), recipe, seed)
-    shown: Grey = image[0, 0, :, : int(target[0])].round().to(torch.uint8).numpy()
+    fills = (source * (1 + scale)).long()
+    image = augment(batch, source, fills, int(width * (1 + max(0.0, scale))) + beside, recipe, seed, fills + beside)
+    shown: Grey = image[0, 0, :, : int(fills[0]) + beside].round().to(torch.uint8).numpy()
     return shown
 
 

@@ -127,8 +127,8 @@ class Trainee(lightning.LightningModule):
             buffer.copy_(before)
         if self.streak >= MOST_SKIPPED:
             raise HtrjandError(
-                f"{self.out}: {self.streak} steps in a row had no finite gradient, the last at step {self.step}; the state "
-                "saved before them is kept: try a lower peak_rate or a smaller clip, from another folder"
+                f"{self.out}: {self.streak} steps in a row had no finite gradient, the last at step {self.step}; the "
+                "state saved before them is kept: try a lower peak_rate or a smaller clip, from another folder"
             )
 
     @torch.no_grad()
@@ -179,7 +179,8 @@ class Trainee(lightning.LightningModule):
         self.counts = np.zeros((len(self.val_names), 2))
 
     def validation_step(self, batch: Batch, _: int) -> None:
-        np.add.at(self.counts, batch.origins.cpu().numpy(), count_errors(self.average(batch.image, batch.targets), batch))
+        counts = count_errors(self.average(batch.image, batch.targets), batch)  # N, 2
+        np.add.at(self.counts, batch.origins.cpu().numpy(), counts)
 
     def on_validation_epoch_end(self) -> None:
         now = time.perf_counter()

@@ -77,7 +77,7 @@ def test_all_modules_are_in_eight_bits_but_those_that_are_small(int8: Path, fp32
     modules = {op.module for op in weighted_ops(fp32.read_bytes())}
     stay = {name for name in modules if name.startswith("convs.0.") or ".se." in name} | {"head"}
     assert in_eight_bits(int8) == modules - stay
-    assert {"convs.1.conv.conv", "neck", "attention.0.attentions.1.qkv", "skip", "split"} <= modules - stay
+    assert {"convs.1.conv.conv", "neck", "attention.0.attentions.1.qkv"} <= modules - stay
 
 
 def test_keep_is_honoured(fp32: Path, lines: list[np.ndarray], int8: Path, tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_keep_is_honoured(fp32: Path, lines: list[np.ndarray], int8: Path, tmp_p
     assert in_eight_bits(out) == (in_eight_bits(int8) | {"convs.0.conv.conv"}) - kept
     with pytest.raises(UsageError, match=r"no module convs\.9 to keep in float; there are convs\.0\.conv\.conv, "):
         quantize(fp32, lines, tmp_path / "no.tflite", QuantizeRecipe(keep=("convs.9",)))
-    every = ("convs", "neck", "attention", "split", "skip", "head")
+    every = ("convs", "neck", "attention", "head")
     with pytest.raises(UsageError, match="all of its modules are kept in float"):
         quantize(fp32, lines, tmp_path / "no.tflite", QuantizeRecipe(keep=every))
     assert not (tmp_path / "no.tflite").exists()

@@ -71,8 +71,15 @@ def test_it_computes_the_same_without_any_part(off: tuple[str, ...]) -> None:
     assert differs(built, twin(equalise(built)), 336) < 1e-5
 
 
-def test_it_reads_shapes_off_the_modules() -> None:
-    built = network(channels=(7, 9, 11, 13), dim=24, heads=3, feed=11, blocks=1)
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {"channels": (7, 9, 11, 13), "dim": 24, "heads": 3, "feed": 11, "blocks": 1},
+        {"channels": (5, 7, 9, 11, 13), "stem": False, "token": 8},  # the second edition's
+    ],
+)
+def test_it_reads_shapes_off_the_modules(shape: dict[str, Any]) -> None:
+    built = network(**shape)
     for block in built.attention:
         for attention in block.attentions:
             attention.reach = 3

@@ -37,7 +37,7 @@ def mine(tmp_path: Path) -> Path:
 
 def test_new_characters_are_learnt_and_the_old_keep_their_place(tiny_run: Path, mine: Path, tmp_path: Path) -> None:
     weights = tiny_run / "run" / "weights.safetensors"
-    short = TINY.replace("lines: 1600", "lines: 900").replace("data: {lines: [lines.parquet]}\n", "")
+    short = TINY.replace("lines: 1600", "lines: 1500").replace("data: {lines: [lines.parquet]}\n", "")
     recipe = tmp_path / "adapt.yaml"
     recipe.write_text(short + "grow: true\nfreeze: 2\ndata: {hold_out: 0.2}\n", encoding="utf-8")
     command = ["train", str(recipe), "--from", str(weights), "-i", str(mine), "-o", str(tmp_path / "run")]

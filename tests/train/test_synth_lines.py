@@ -17,9 +17,7 @@ from htrjand.train.lines import read_lines
 from htrjand.train.sample import HANDS
 from htrjand.train.synth import Look, draw_line, look_at
 from htrjand.train.synth.fonts import STYLES, find_hands, listed, split_of
-from htrjand.train.synth.hand import draws_capitals
 from htrjand.train.synth.lines import Plan, parse_difficulty, parse_languages, parse_styles, parse_text, synthesise
-from htrjand.train.synth.press import draw_press
 from htrjand.train.synth.text import LANGUAGES, LONGEST, SHORTEST, Writer
 
 TEXT = "On the 12th of May, at noon."
@@ -171,42 +169,6 @@ def test_a_text_that_is_no_prose_is_named(tmp_path: Path) -> None:
     (tmp_path / "broken.xz").write_bytes(b"no archive")
     with pytest.raises(HtrjandError, match=r"broken\.xz: cannot be read"):
         Writer("en", [tmp_path / "broken.xz"])
-
-
-def test_print_is_a_dataset_of_its_own(fonts: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "fonts"
-    folder.mkdir()
-    for name in ("anna.ttf", "special-elite-latin-400-normal.woff"):
-        (folder / name).write_bytes((fonts / "anna.ttf").read_bytes())
-    plan = Plan(folder, 16, {"en": 1}, styles=parse_styles("hand,typewriter:2"))
-    synthesise(plan, tmp_path / "both.parquet")
-    rows = list(read_lines(tmp_path / "both.parquet"))
-    assert {(row.dataset, row.doc) for row in rows} == {("synthetic", "anna"), ("synthetic-print", "special-elite")}
-    assert all(row.pixels().shape[0] == 64 for row in rows) and len({row.id for row in rows}) == 16
-    hands, passed_over = find_hands(folder)
-    assert [hand.name for hand in hands] == ["anna"] and passed_over == {"other style": 1}
-    (folder / "special-elite-latin-400-normal.woff").unlink()
-    with pytest.raises(HtrjandError, match="no font for typewriter"):
-        find_hands(folder, ["hand", "typewriter"])
-
-
-@pytest.mark.parametrize("typewriter", [False, True])
-def test_worn_print_is_fainter_than_clean_print_and_both_can_be_seen(fonts: Path, typewriter: bool) -> None:
-    def contrast(difficulty: float) -> list[float]:
-        lines = [
-            draw_press(TEXT, fonts / "anna.ttf", np.random.default_rng(n), difficulty, typewriter) for n in range(12)
-        ]
-        assert all(line.shape[0] == 64 and line.dtype == np.uint8 for line in lines)
-        return [float(np.percentile(line, 80) - np.percentile(line, 2)) for line in lines]
-
-    assert np.mean(contrast(0)) > np.mean(contrast(1)) + 40
-    assert min(contrast(1)) > 15
-    with pytest.raises(HtrjandError, match="has no 字"):
-        draw_press("a 字", fonts / "anna.ttf", np.random.default_rng(0), 0)
-
-
-def test_a_font_that_draws_capitals_alone_is_told(fonts: Path) -> None:
-    assert not draws_capitals(str(fonts / "anna.ttf"))
 
 
 def test_the_list_of_hands_keeps_the_demo_apart_and_is_open() -> None:

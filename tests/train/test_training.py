@@ -145,7 +145,7 @@ def test_the_rate_rises_then_falls_with_the_lines_or_the_time(tmp_path: Path) ->
         ("data: {hold_out: 1}", "hold_out: from 0 to less than 1"),
         ("stages: [{share: 2}]", "stages: .*name"),
         ("stages: [{name: one, easiest: 0}]", "stage one: share and easiest: more than 0"),
-        ("freeze: 6", "freeze: from 0 to 5 blocks"),
+        ("freeze: 6", "freeze: from 0 to 4 blocks"),
         ("peak_rate: fast", "float expected"),
         ("[1, 2]", "keys and values expected"),
         ("a: [", "not a YAML recipe"),
@@ -161,13 +161,17 @@ def test_a_wrong_recipe_is_explained(tmp_path: Path, text: str, message: str) ->
 
 def test_released_recipes_are_whole() -> None:
     folder = Path(__file__).parents[2] / "train" / "recipes"
-    teacher = load_recipe(TrainRecipe, folder / "teacher.yaml")
-    assert replace(teacher.network, layer_drop=0.0) == TEACHER
-    student = load_recipe(DistillRecipe, folder / "student.yaml")
-    assert student.train.network == STUDENT
+    teacher, student = (
+        load_recipe(TrainRecipe, folder / "teacher.yaml"),
+        load_recipe(DistillRecipe, folder / "student.yaml"),
+    )
+    for recipe, name in ((teacher, "teacher"), (student.train, "student")):  # those that are released: second edition
+        assert recipe.network == load_card(ROOT / "train" / "weights" / f"{name}.safetensors").network
     assert student.train.data.val == teacher.data.lines, "both are chosen by the same lines"
+    third, quick = load_recipe(TrainRecipe, folder / "long.yaml"), load_recipe(TrainRecipe, folder / "speedrun.yaml")
+    assert replace(third.network, layer_drop=0.0) == TEACHER and quick.network == STUDENT
     for held_back in ("csafe-woz", "read2016-bozen", "read2017-escher"):  # no released weights may have seen them
-        assert held_back in teacher.data.exclude and held_back in student.train.data.exclude
+        assert all(held_back in recipe.data.exclude for recipe in (teacher, student.train, third, quick))
     assert load_recipe(AblateRecipe, folder / "ablate.yaml").distill.train.stages
 
 
@@ -219,6 +223,21 @@ def test_batches_are_the_same_from_any_step() -> None:
         assert batch.step == start
         assert torch.equal(batch.image, first[start].image)
         assert torch.equal(batch.classes, first[start].classes)
+
+
+def test_decoded_lines_are_kept_while_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    import htrjand.train.batches as module
+
+    lines = some_lines(40)
+    monkeypatch.setattr(module, "DECODED", 20 * 64 * 150)
+    batches = LineBatches(lines, 2048, 0.2, seed=3)
+    shown = iter(batches)
+    first = [next(shown) for _ in range(30)]  # several epochs
+    assert 0 < len(batches.decoded) < len(lines)
+    assert sum(pixels.nbytes for pixels in batches.decoded.values()) <= module.DECODED
+    monkeypatch.setattr(module, "DECODED", 0)
+    again = iter(LineBatches(lines, 2048, 0.2, seed=3))
+    assert all(torch.equal(batch.image, next(again).image) for batch in first)
 
 
 def test_workers_take_turns() -> None:

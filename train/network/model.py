@@ -49,7 +49,8 @@ class NetworkRecipe:
         if not (0 <= self.dropout < 1 and 0 <= self.layer_drop < 1):
             raise ValueError("dropout and layer_drop: from 0 to less than 1")
         if len(self.channels) != len(self.strides):
-            raise ValueError(f"channels: {len(self.strides)} numbers, one a convolution block; got {len(self.channels)}")
+            blocks = len(self.strides)
+            raise ValueError(f"channels: {blocks} numbers, one a convolution block; got {len(self.channels)}")
         if self.token not in (FRAME_STRIDE, 2 * FRAME_STRIDE):
             raise ValueError(f"token: {FRAME_STRIDE} or {2 * FRAME_STRIDE} pixels, got {self.token}")
         if self.dim % (2 * self.heads):
@@ -77,12 +78,11 @@ class Network(nn.Module):
     def __init__(self, recipe: NetworkRecipe, classes: int, origins: int = 0) -> None:
         super().__init__()
         self.recipe = recipe
-        widths = (1, *recipe.channels)
-        plain = ConvBlock(1, widths[1], STEM_STRIDES[0], False, False, STEM_KERNEL) if recipe.stem else None
-        self.convs = nn.ModuleList(
-            plain if plain and not i else ConvBlock(widths[i], widths[i + 1], stride, recipe.gate, recipe.squeeze_excite)
-            for i, stride in enumerate(recipe.strides)
-        )
+        self.convs = nn.ModuleList()
+        for inputs, outputs, stride in zip((1, *recipe.channels), recipe.channels, recipe.strides, strict=False):
+            stem = recipe.stem and not len(self.convs)
+            plain = ConvBlock(inputs, outputs, stride, False, False, STEM_KERNEL) if stem else None
+            self.convs.append(plain or ConvBlock(inputs, outputs, stride, recipe.gate, recipe.squeeze_excite))
         rows = HEIGHT // math.prod(down for down, _ in recipe.strides)
         self.neck = nn.Linear(rows * recipe.channels[-1], recipe.dim)
         self.attention = nn.ModuleList(
