@@ -40,9 +40,9 @@ from .quantize import Lines, QuantizeRecipe, check_calibration, check_kept
 CANDIDATES = (
     (),
     ("convs.0",),
-    ("convs.0", "neck", "skip"),
+    ("convs.0", "neck"),
     ("convs.0", "attention"),
-    ("convs.0", "convs.1", "neck", "skip"),
+    ("convs.0", "convs.1", "neck"),
 )
 
 

@@ -249,7 +249,8 @@ class LineBatches(IterableDataset[Batch]):
     def collate(self, chosen: list[tuple[int, Room]], width: int, number: int) -> Batch:
         lines = [self.lines[index] for index, _ in chosen]
         pixels = [self.pixels(index) for index, _ in chosen]
-        canvas = max(width, *(padded(p.shape[1]) for p in pixels))
+        beyond = 0 if self.once else 1  # a column of paper: a distortion that looks beyond a line finds it there
+        canvas = max(width, *(padded(p.shape[1] + beyond) for p in pixels))
         return Batch(
             image=torch.from_numpy(np.stack([pad_line(p, canvas) for p in pixels])[:, None]),  # N, 1, 64, W
             sources=torch.tensor([p.shape[1] for p in pixels]),

@@ -44,7 +44,8 @@ def distorted(line: Grey, other: Grey, recipe: AugmentRecipe, seed: int, scale: 
     """One line [64, W] as a batch's first, beside another whose ink may come near: uint8 [64, W']."""
     beside = BESIDE if recipe.padding else 0
     width = -(-max(line.shape[1], other.shape[1]) // 16) * 16
-    batch = torch.from_numpy(np.stack([pad_line(line, width), pad_line(other, width)])[:, None])  # 2, 1, 64, W
+    lines = [pad_line(line, width + 16), pad_line(other, width + 16)]
+    batch = torch.from_numpy(np.stack(lines)[:, None])  # 2, 1, 64, W
     source = torch.tensor([line.shape[1], other.shape[1]])
     fills = (source * (1 + scale)).long()
     image = augment(batch, source, fills, int(width * (1 + max(0.0, scale))) + beside, recipe, seed, fills + beside)

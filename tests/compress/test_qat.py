@@ -60,7 +60,7 @@ def test_without_rounding_it_is_the_float_network_at_every_width(changes: dict[s
 
 
 def test_gradients_reach_every_weight_through_the_rounding() -> None:
-    torch.manual_seed(0)
+    torch.manual_seed(2)
     network = rounded(Network(SMALL, 7), QuantizeRecipe())
     network.calibrate([(images(3, 384), torch.tensor([384, 256, 64]))])
     logits, shortcut = network.heads(images(2, 256), torch.tensor([256, 192]))
@@ -117,8 +117,8 @@ def run(recipe: Path, out: Path) -> Outcome:
 def hurt(tiny_run: Path) -> Path:
     """The folder of the tiny run, with weights that int8 hurts."""
     network, card = load_network(tiny_run / "run" / "weights.safetensors")
-    for block in (2, 3):
-        widen(network, block, 200)
+    for block in (1, 2):
+        widen(network, block, 500)
     save_network(tiny_run / "hurt.safetensors", weights_of(network), card)
     return tiny_run
 
