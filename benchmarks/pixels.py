@@ -1,6 +1,6 @@
 """What other people's pixels cost a model: lines resized, made grey and padded by other code than the runtime's.
 
-    python -m htrjand.benchmarks.pixels -m MODEL --pages pages/ -i lines/copiste.parquet -i lines/poilus.parquet
+    python -m htrjand.benchmarks.pixels -m MODEL -m OTHER --pages pages/ -i lines/copiste.parquet --split val
 
 Lines are cut out of page images (with PAGE or ALTO XML beside them) in colour and at their full size, and read as they
 are, then each in other people's ways. Lines of Parquet files are 64 rows high and grey already: with them only the
@@ -138,12 +138,12 @@ def cropped(pixels: Pixels, outline: Sequence[Point]) -> Pixels:
     return np.where(inside[:, :, None], box, paper)
 
 
-def stored_lines(files: Sequence[Path], limit: int) -> Iterator[Line]:
-    """At most `limit` validation lines of each file."""
+def stored_lines(files: Sequence[Path], split: str, limit: int) -> Iterator[Line]:
+    """At most `limit` lines of one split of each file, those with marks left out."""
     from ..train.lines import read_lines, spread
 
     for file in files:
-        rows = (row for row in read_lines(file, "val") if not set(MARKS) & set(row.text))
+        rows = (row for row in read_lines(file, split) if not set(MARKS) & set(row.text))
         for row in spread(rows, limit):
             yield Line(row.pixels(), row.text)
 
@@ -176,34 +176,45 @@ def markdown(title: str, count: int, rows: Sequence[dict[str, Any]]) -> str:
 
 
 @click.command()
-@click.option("--model", "-m", type=click.Path(path_type=Path), help="A model file. Default: the bundled one.")
+@click.option(
+    "--model",
+    "-m",
+    "models",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A model file. Repeatable. Default: the bundled one.",
+)
 @click.option(
     "--pages", multiple=True, type=click.Path(path_type=Path), help="PAGE or ALTO XML beside its image, or a folder."
 )
 @click.option("-i", "--input", "files", multiple=True, type=click.Path(path_type=Path), help="Lines. Repeatable.")
+@click.option("--split", type=click.Choice(("train", "val", "test")), default="val", show_default=True, help="Of -i.")
 @click.option("--limit", type=click.IntRange(1), default=80, show_default=True, help="Lines of each file at most.")
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the figures here, as JSON.")
 def main(
-    model: Path | None, pages: tuple[Path, ...], files: tuple[Path, ...], limit: int, threads: int, output: Path | None
-) -> None:
+    models: tuple[Path, ...], pages: tuple[Path, ...], files: tuple[Path, ...], split: str, limit: int, threads: int,
+    output: Path | None,
+) -> None:  # fmt: skip
     """Print how CER changes when lines are resized, made grey and padded by other code than ours."""
-    reader = Recognizer(model, threads)
     kinds = {
         "lines cut from pages": ([line for path in pages for line in page_lines(path)], RESIZING | PADDING),
-        "stored lines": (list(stored_lines(files, limit)), PADDING),
+        "stored lines": (list(stored_lines(files, split, limit)), PADDING),
     }
-    result: dict[str, Any] = {"model": reader.path.name, "kinds": {}}
-    for title, (lines, ways) in kinds.items():
-        if lines:
-            rows = measure(reader, lines, ways)
-            result["kinds"][title] = {"lines": len(lines), "rows": rows}
-            click.echo(markdown(title, len(lines), rows))
-    if not result["kinds"]:
+    if not any(lines for lines, _ in kinds.values()):
         raise UsageError("no line to measure on; name page images by --pages or lines by -i")
+    results: list[dict[str, Any]] = []
+    for reader in [Recognizer(model, threads) for model in models or (None,)]:  # a wrong path is told of at once
+        results.append({"model": reader.path.name, "split": split, "kinds": {}})
+        click.echo(f"{reader.path.name}\n")
+        for title, (lines, ways) in kinds.items():
+            if lines:
+                rows = measure(reader, lines, ways)
+                results[-1]["kinds"][title] = {"lines": len(lines), "rows": rows}
+                click.echo(markdown(title, len(lines), rows))
     if output:
         with atomic_path(output) as part:
-            part.write_text(json.dumps(result, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+            part.write_text(json.dumps(results, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -59,7 +59,8 @@ def table(found: dict[str, Coverage]) -> list[str]:
         whole.missing.update(of.missing)
     rows = ["| dataset | kept | marked | outside | characters outside, with lines |", "|---|---:|---:|---:|---|"]
     for name, of in [*sorted(found.items()), ("all", whole)]:
-        missing = ", ".join(f"{visible(char)} {count}" for char, count in of.missing.most_common(10))
+        common = sorted(of.missing.items(), key=lambda item: (-item[1], item[0]))[:10]
+        missing = ", ".join(f"{visible(char)} {count}" for char, count in common)
         rows.append(f"| {name} | {of.kept:,} | {of.marked:,} | {of.outside:,} | {missing} |")
     return rows
 

@@ -11,7 +11,7 @@ from generated import printed, printed_row
 from PIL import Image
 
 from htrjand.benchmarks.pixels import PADDING, Line, cropped, main, mean_grey, page_lines, without_antialiasing
-from htrjand.runtime import UsageError
+from htrjand.runtime import Recognizer, UsageError
 from htrjand.runtime.image import load_line
 from htrjand.train.lines import write_lines
 
@@ -66,6 +66,19 @@ def test_the_table(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, command)
     assert done.exit_code == 0, done.output
     assert "| 2 stored lines | CER, % |" in done.output
-    (kind,) = json.loads((tmp_path / "out.json").read_text())["kinds"].values()
+    (found,) = json.loads((tmp_path / "out.json").read_text())
+    (kind,) = found["kinds"].values()
     assert [row["way"] for row in kind["rows"]] == ["as the runtime reads them", *PADDING]
     assert isinstance(CliRunner().invoke(main, []).exception, UsageError)
+
+
+def test_several_models_and_another_split(tmp_path: Path) -> None:
+    said = (("abc cab", "val"), ("bac", "test"), ("cab", "test"))
+    write_lines(tmp_path / "lines.parquet", [printed_row(text, text, split) for text, split in said])
+    model = str(Recognizer().path)
+    command = ["-i", str(tmp_path / "lines.parquet"), "-m", model, "-m", model, "--split", "test"]
+    done = CliRunner().invoke(main, [*command, "-o", str(tmp_path / "out.json")])
+    assert done.exit_code == 0, done.output
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert [one["split"] for one in found] == ["test", "test"] and found[0] == found[1]
+    assert found[0]["kinds"]["stored lines"]["lines"] == 2, "of that split alone"

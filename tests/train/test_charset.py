@@ -12,6 +12,7 @@ from generated import printed_row
 from htrjand.runtime.errors import UsageError
 from htrjand.runtime.text import normalize
 from htrjand.train.charset import BLANK, CHARSETS, WESTERN
+from htrjand.train.coverage import cover, table
 from htrjand.train.coverage import main as coverage
 from htrjand.train.dataset import load_data
 from htrjand.train.lines import write_lines
@@ -95,3 +96,9 @@ def test_coverage_counts_lines_and_characters(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "| printed | 2 | 1 | 1 | `\\|` 1 |" in done.output
     assert "| `a` 2 | space 1 | `b` 1 | `é` 1 |" in done.output
+
+
+def test_coverage_names_characters_as_common_in_one_order() -> None:
+    rows = [printed_row(text, text) for text in ("a{", "a}", "aÑ", "a|", "b|")]
+    found, _ = cover(rows, WESTERN)
+    assert table(found)[-1] == r"| all | 0 | 0 | 5 | `\|` 2, `{` 1, `}` 1, `Ñ` 1 |"
