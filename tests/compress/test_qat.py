@@ -103,7 +103,7 @@ def qat_recipe(folder: Path, **changes: object) -> Path:
     values = yaml.safe_load(TINY)
     recipe = {key: values[key] for key in ("augment", "batch_columns")}
     recipe |= {"data": {"lines": ["lines.parquet"]}, "begin": "hurt.safetensors", "teacher": "hurt.safetensors"}
-    recipe |= {"lines": 400, "peak_rate": 2e-3, "warm_up": 2, "ema": 0.8, "val_every": 5, "save_every": 4}
+    recipe |= {"lines": 1200, "peak_rate": 2e-3, "warm_up": 2, "ema": 0.8, "val_every": 5, "save_every": 4}
     path = folder / "qat.yaml"
     path.write_text(json.dumps(recipe | changes), encoding="utf-8")  # JSON is YAML
     return path
@@ -118,7 +118,7 @@ def hurt(tiny_run: Path) -> Path:
     """The folder of the tiny run, with weights that int8 hurts."""
     network, card = load_network(tiny_run / "run" / "weights.safetensors")
     for block in (1, 2):
-        widen(network, block, 500)
+        widen(network, block, 300)
     save_network(tiny_run / "hurt.safetensors", weights_of(network), card)
     return tiny_run
 
