@@ -4,7 +4,7 @@
 
 Lines are cut out of page images (with PAGE or ALTO XML beside them) in colour and at their full size, and read as they
 are, then each in other people's ways. Lines of Parquet files are 64 rows high and grey already: with them only the
-padding differs. The padding is no part of a line that a model is told of: it reads it as if it were paper.
+padding differs. A model is not told which columns are padding: it reads them as part of the line.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from .network import FRAME_STRIDE
 BUCKET = 128
 MOST_LINES = 64  # a batch; short lines teach little more when there are more of them
 MOST_PADDING = 512  # columns beside a line, where a line is padded on purpose
-DECODED = 4 << 30  # bytes of decoded lines that are kept for the next time they are shown; others are decoded again
+DECODED = 4 << 30  # bytes of decoded lines that a process keeps for the next time they are shown, at most
 POOL = 4096  # lines that a run which streams its images holds at a time, and mixes with each other
 
 

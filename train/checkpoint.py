@@ -166,5 +166,7 @@ def sha256(path: str | Path) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
-if __name__ == "__main__":  # python -m htrjand.train.checkpoint WEIGHTS OUT
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: python -m htrjand.train.checkpoint WEIGHTS OUT: copies weights in half precision")
     halve(sys.argv[1], sys.argv[2])

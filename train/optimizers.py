@@ -33,7 +33,7 @@ class Muon(Optimizer):
         matrices: groups that Muon moves.
         rest: groups that AdamW moves.
         rate: to begin with; see `set_rate`.
-        half: compute the orthogonal steps in bf16: half the time where the processor multiplies in it.
+        half: compute the orthogonal steps in bf16: faster where the processor multiplies in it.
     """
 
     def __init__(self, matrices: Groups, rest: Groups, rate: float, half: bool = False) -> None:
@@ -97,8 +97,7 @@ def make_optimizer(network: Network, kind: str, rate: float, weight_decay: float
     """
     learning = [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
     by_muon = [p for name, p in learning if kind == "muon" and is_by_muon(name, p)]
-    chosen = set(map(id, by_muon))
-    rest = [p for _, p in learning if id(p) not in chosen]
+    rest = [p for name, p in learning if kind != "muon" or not is_by_muon(name, p)]
     groups: Groups = [
         {"params": [p for p in rest if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0},

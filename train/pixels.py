@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..runtime.image import WIDTH_MULTIPLE
+
 Uniform = Callable[..., Tensor]  # a shape -> numbers in −1…1
-SHARPEST = 2.5  # times what a 3×3 mean takes away: strokes scaled down from thrice the height by points, not by areas
-WHOLE_PADDING = 16  # columns of padding from which on a line was widened on purpose
+SHARPEST = 2.5  # times what a 3×3 mean takes away, at most
 
 
 def resampled(image: Tensor, share: float, uniform: Uniform) -> Tensor:
@@ -57,7 +58,7 @@ def padded_otherwise(image: Tensor, fills: Tensor, seen: Tensor, share: float, u
     """
     n, width = image.shape[0], image.shape[3]
     each = (n, 1, 1, 1)
-    chosen = (uniform(*each) * 0.5 + 0.5 < share) | (seen - fills >= WHOLE_PADDING).reshape(each)
+    chosen = (uniform(*each) * 0.5 + 0.5 < share) | (seen - fills >= WIDTH_MULTIPLE).reshape(each)
     kind, grey = uniform(*each), (uniform(*each) * 0.5 + 0.5) * 255
     grey = torch.where(kind < -0.5, 255.0, torch.where(kind < 0, 0.0, grey))
     column = torch.arange(width, device=image.device).reshape(1, 1, 1, -1)

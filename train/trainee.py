@@ -143,8 +143,7 @@ class Trainee(lightning.LightningModule):
         self.spent, self.clock = self.spent + spent / self.trainer.world_size, now
         if self.step % 20 == 0:
             speed = {"lines_per_second": self.seen / self.spent, "rate": self.rate(), "stage": float(self.stage)}
-            speed["skipped"] = float(self.skipped)
-            self.log_dict(speed, prog_bar=True)
+            self.log_dict(speed | {"skipped": float(self.skipped)}, prog_bar=True)
         self.trainer.should_stop = self.progress() >= self.stage_end()
         validates = self.trainer.should_stop or self.step % self.recipe.val_every == 0  # then it is saved after that
         if self.step % self.recipe.save_every == 0 and not validates:
@@ -189,7 +188,8 @@ class Trainee(lightning.LightningModule):
         self.spent, self.clock = self.spent + spent / self.trainer.world_size, now
         cer = percent(self.counts)
         by_name = {f"val_cer/{name}": percent(row[None]) for name, row in zip(self.val_names, self.counts, strict=True)}
-        self.log_dict({"val_cer": cer, "seen": float(self.seen)} | by_name, rank_zero_only=True)
+        self.log("val_cer", cer, prog_bar=True, rank_zero_only=True)
+        self.log_dict({"seen": float(self.seen)} | by_name, rank_zero_only=True)
         better = cer <= self.best
         self.stale = 0 if cer < self.best else self.stale + 1
         if better:
@@ -238,7 +238,7 @@ class Trainee(lightning.LightningModule):
                 "folder with -o, or remove it"
             )
         for key in PROGRESS:
-            setattr(self, key, rest.get(key, 0))
+            setattr(self, key, rest[key])
 
     def fingerprint(self) -> str:
         """What a run's lines, charset, network and ancestors come to: a saved run goes on only with the same."""

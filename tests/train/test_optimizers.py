@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 from generated import CPU, TINY
 
+from htrjand.cli import main
 from htrjand.runtime.errors import HtrjandError, UsageError
 from htrjand.train import fit
 from htrjand.train.batches import Batch
-from htrjand.train.checkpoint import load_network, load_tensors
+from htrjand.train.checkpoint import halve, load_card, load_network, load_tensors
 from htrjand.train.network import Network, NetworkRecipe
 from htrjand.train.optimizers import BY_ADAMW, Muon, make_optimizer, orthogonal, set_rate
 from htrjand.train.recipe import TrainRecipe, load_recipe
@@ -146,7 +148,7 @@ def test_many_such_steps_end_the_run_and_the_last_good_state_is_kept(
     state = load_tensors(tmp_path / "run" / STATE)
     assert all(tensor.isfinite().all() for tensor in state.values())
     monkeypatch.undo()
-    fit.train(replace(recipe, lines=recipe.lines), path, tmp_path / "run", machine=CPU)  # and it can go on from there
+    assert fit.train(recipe, path, tmp_path / "run", machine=CPU).lines_seen >= recipe.lines, "and it can go on"
 
 
 def test_a_held_rate_falls_at_the_end_and_the_run_may_be_prolonged(tiny_run: Path, tmp_path: Path) -> None:
@@ -160,3 +162,26 @@ def test_a_held_rate_falls_at_the_end_and_the_run_may_be_prolonged(tiny_run: Pat
     calm = replace(recipe, peak_rate=5e-3)
     assert fit.train(calm, path, tmp_path / "run", machine=CPU).lines_seen < 220
     assert fit.train(replace(calm, lines=400), path, tmp_path / "run", machine=CPU).lines_seen >= 400
+
+
+def test_the_command_line_prolongs_a_run_whose_rate_is_held(tiny_run: Path) -> None:
+    (tiny_run / "held.yaml").write_text(TINY.replace("lines: 1600", "lines: 120") + "hold: 0.8\n", encoding="utf-8")
+    command = ["train", str(tiny_run / "held.yaml"), "-o", str(tiny_run / "held"), "--device", "cpu", "--workers", "0"]
+    seen = []
+    for more in ([], ["--lines", "240"]):
+        done = CliRunner().invoke(main, [*command, *more])
+        assert done.exit_code == 0, done.output
+        seen.append(load_card(tiny_run / "held" / "weights.safetensors").lines_seen)
+    assert 0 < seen[0] < 240 <= seen[1]
+
+
+def test_weights_in_half_precision_are_read_like_any_others(tiny_run: Path, tmp_path: Path) -> None:
+    whole, half = tiny_run / "run" / "weights.safetensors", tmp_path / "half.safetensors"
+    halve(whole, half)
+    assert half.stat().st_size < 0.65 * whole.stat().st_size
+    (first, card), (second, its) = load_network(whole), load_network(half)
+    assert card == its
+    image = torch.randint(0, 256, (2, 1, 64, 256), dtype=torch.uint8)
+    with torch.no_grad():
+        torch.testing.assert_close(first(image), second(image), atol=0.05, rtol=0.01)
+    assert not torch.equal(first.neck.weight, second.neck.weight)

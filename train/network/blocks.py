@@ -14,7 +14,7 @@ class GatedConv2d(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, stride: tuple[int, int], gated: bool = True, kernel: int = 3) -> None:
         super().__init__()
-        padding = (kernel - stride[1] + 1) // 2 if kernel > 3 else 1  # every output of a wide kernel in its middle
+        padding = (kernel - stride[1] + 1) // 2  # each output in the middle of what it sees
         self.conv = nn.Conv2d(inputs, 2 * outputs if gated else outputs, kernel, stride, padding)
         self.gated = gated
 

@@ -17,7 +17,7 @@ from .blocks import ConvBlock
 
 # Rows and columns that each block takes at a step: 64 rows become 4, and a column of the CNN is 4 pixels wide.
 STRIDES = ((2, 2), (2, 2), (2, 1), (2, 1), (1, 1))
-# With a stem the first step is 4 by 4: half the time of training went into the maps of the two blocks that it replaces.
+# With a stem the first step is 4 by 4: few channels over large maps, as in the two blocks that it replaces, are slow.
 STEM_STRIDES = ((4, 4), (2, 1), (2, 1), (1, 1))
 STEM_KERNEL = 8
 
@@ -26,7 +26,7 @@ STEM_KERNEL = 8
 class NetworkRecipe:
     """The shape of a network. The last four switch off a part, for ablations.
 
-    `stem` and `token` are what they are so that weights of the first two editions (false, 8) can still be read.
+    Weights of the first two editions have no stem and tokens of 8 pixels; they are still read.
     """
 
     stem: bool = True  # begin with a plain convolution of 8×8 pixels at every fourth one
@@ -80,9 +80,10 @@ class Network(nn.Module):
         self.recipe = recipe
         self.convs = nn.ModuleList()
         for inputs, outputs, stride in zip((1, *recipe.channels), recipe.channels, recipe.strides, strict=False):
-            stem = recipe.stem and not len(self.convs)
-            plain = ConvBlock(inputs, outputs, stride, False, False, STEM_KERNEL) if stem else None
-            self.convs.append(plain or ConvBlock(inputs, outputs, stride, recipe.gate, recipe.squeeze_excite))
+            if recipe.stem and not self.convs:
+                self.convs.append(ConvBlock(inputs, outputs, stride, False, False, STEM_KERNEL))
+            else:
+                self.convs.append(ConvBlock(inputs, outputs, stride, recipe.gate, recipe.squeeze_excite))
         rows = HEIGHT // math.prod(down for down, _ in recipe.strides)
         self.neck = nn.Linear(rows * recipe.channels[-1], recipe.dim)
         self.attention = nn.ModuleList(

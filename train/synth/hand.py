@@ -78,13 +78,19 @@ def opened(font_path: str, size: float) -> ImageFont.FreeTypeFont:
     return open_font(font_path, size)
 
 
+def drawable(text: str, font_path: str) -> list[str]:
+    """The words of a text; HtrjandError where there are none, or the font lacks a character of them."""
+    words = text.split()
+    if not words:
+        raise HtrjandError(f"{font_path}: a line without text cannot be drawn; give it a word")
+    if lack := "".join(sorted({char for word in words for char in word if lacking(char, font_path)})):
+        raise HtrjandError(f"{font_path}: has no {' '.join(lack)}; choose another font or text")
+    return words
+
+
 def written(text: str, font_path: str | Path, rng: np.random.Generator, look: Look) -> tuple[Floats, float]:
     """The words one after the other: ink 0…1 [H, W], and the row of the baseline."""
-    path, words = str(font_path), text.split()
-    if not words:
-        raise HtrjandError(f"{path}: a line without text cannot be drawn; give it a word")
-    if lack := "".join(sorted({char for word in words for char in word if lacking(char, path)})):
-        raise HtrjandError(f"{path}: has no {' '.join(lack)}; choose another font or text")
+    path, words = str(font_path), drawable(text, str(font_path))
     size = size_of(path)
     factors = np.clip(1 + rng.normal(0, look.word_size, len(words)), 0.75, 1.3)
     fonts = [opened(path, size * round(float(factor) * 16) / 16) for factor in factors]

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from ...runtime.errors import HtrjandError
-from .hand import EDGE, TALL, cropped, lacking, opened, size_of, warped
+from .hand import EDGE, TALL, cropped, drawable, opened, size_of, warped
 from .look import HARD, Look, Range, between
 from .paper import on_paper, window
 from .render import Floats, blurred
@@ -82,11 +81,7 @@ def draw_press(
 
 def letters(text: str, path: str, rng: np.random.Generator, press: Press) -> tuple[Floats, Floats, float]:
     """The letters in their places 0…1 [H, W], how strongly each was struck [H, W], and the row of the baseline."""
-    words = text.split()
-    if not words:
-        raise HtrjandError(f"{path}: a line without text cannot be drawn; give it a word")
-    if lack := "".join(sorted({char for char in "".join(words) if lacking(char, path)})):
-        raise HtrjandError(f"{path}: has no {' '.join(lack)}; choose another font or text")
+    words = drawable(text, path)
     font = opened(path, size_of(path))
     space = font.getlength(" ") * rng.uniform(*press.words)
     tracking = rng.uniform(*press.tracking) * TALL
