@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .pixels import other_grey, padded_otherwise, resampled
+from .pixels import blurred, other_grey, padded_otherwise, resampled
 
 
 @dataclass(frozen=True)
@@ -64,11 +65,11 @@ def augment(
     thick = uniform(*each) * recipe.thickness
     side = torch.where(thick > 0, -1.0, 1.0)  # the darkest of 3×3 makes strokes thicker, the brightest thinner
     x = torch.lerp(x, side * brightest(side * x), thick.abs())
-    x = torch.lerp(x, F.avg_pool2d(x, 3, 1, 1), (uniform(*each) * recipe.blur).clamp(min=0))
+    x = torch.lerp(x, blurred(x), (uniform(*each) * recipe.blur).clamp(min=0))
     x = 255 * (x.clamp(0, 255) / 255) ** torch.exp(uniform(*each) * recipe.contrast)
     light = F.interpolate(uniform(n, 1, 2, max(2, width // 128)), size=x.shape[2:], mode="bilinear", align_corners=True)
     x = x + light * recipe.shade
-    x = x + uniform(*x.shape) * (uniform(*each).clamp(min=0) * recipe.noise)
+    x = x + uniform(1, *x.shape[1:]) * (uniform(*each).clamp(min=0) * recipe.noise)  # one grain, in many strengths
     x = crop(cut(x, fills, recipe, uniform), recipe, uniform)
     if recipe.grey:
         x = other_grey(x, recipe.grey, uniform)
@@ -121,17 +122,18 @@ def cut(image: Tensor, fills: Tensor, recipe: AugmentRecipe, uniform) -> Tensor:
 
 def crop(image: Tensor, recipe: AugmentRecipe, uniform) -> Tensor:  # type: ignore[no-untyped-def]
     """What a line's crop does at its upper and lower edge: it cuts ink off, and lets in some of the next lines'."""
-    n, _, rows, _ = image.shape
-    row = torch.arange(rows, device=image.device).reshape(1, 1, -1, 1)
+    n = len(image)
+    size = max(8, math.ceil(recipe.cutoff))  # rows that may change at an edge
+    place = torch.arange(size, device=image.device).reshape(1, 1, -1, 1)
     paper = image.mean((2, 3), keepdim=True)  # N, 1, 1, 1
     paper = torch.maximum(paper, image.amax((2, 3), keepdim=True) * 0.9)  # a line full of ink has a dark mean
-    for turned in (False, True):  # above, then below
-        place = rows - 1 - row if turned else row
+    upper, inner, lower = (image[:, :, at] for at in (slice(size), slice(size, -size), slice(-size, None)))
+    edges = []
+    for edge, far, away in ((upper, lower, place), (lower, upper, size - 1 - place)):  # away: rows from the border
         lost = (uniform(n, 1, 1, 1) * 2 - 1).clamp(min=0) * recipe.cutoff  # in one line of four
-        kept = torch.where(place < lost, paper, image)
+        kept = torch.where(away < lost, paper, edge)
         reach = 4 + 4 * uniform(n, 1, 1, 1)  # rows
-        shift = int(rows - 8)  # the other line's far edge comes to this one's near edge
-        other = image.roll(1, 0).roll(shift if turned else -shift, 2)  # N, 1, 64, W
-        chosen = (uniform(n, 1, 1, 1) * 0.5 + 0.5 < recipe.neighbours) & (place < reach)
-        image = torch.where(chosen, torch.minimum(kept, other), kept)
-    return image
+        other = far.roll(1, 0)  # another line's far edge comes to this one's near edge
+        chosen = (uniform(n, 1, 1, 1) * 0.5 + 0.5 < recipe.neighbours) & (away < reach)
+        edges.append(torch.where(chosen, torch.minimum(kept, other), kept))
+    return torch.cat([edges[0], inner, edges[1]], 2)

@@ -37,7 +37,7 @@ class Muon(Optimizer):
     """
 
     def __init__(self, matrices: Groups, rest: Groups, rate: float, half: bool = False) -> None:
-        self.adamw = AdamW(rest, lr=rate)
+        self.adamw = AdamW(rest, lr=rate, fused=True)
         super().__init__([*self.adamw.param_groups, *({**group, "muon": True} for group in matrices)], {"lr": rate})
         self.half = half
 
@@ -56,8 +56,8 @@ class Muon(Optimizer):
         return loss
 
     def move(self, parameters: list[Tensor], rate: float, weight_decay: float) -> None:
-        """The steps of matrices and kernels; those of one shape are made orthogonal together."""
-        shapes: dict[torch.Size, list[tuple[Tensor, Tensor]]] = {}
+        """The steps of matrices and kernels; those of one shape, lying or standing, are made orthogonal together."""
+        shapes: dict[tuple[int, int], list[tuple[Tensor, Tensor]]] = {}
         for parameter in parameters:
             assert parameter.grad is not None
             state = self.state[parameter]
@@ -65,25 +65,25 @@ class Muon(Optimizer):
                 state["momentum"] = torch.zeros_like(parameter)
             momentum = state["momentum"].lerp_(parameter.grad, 1 - MOMENTUM)
             ahead = parameter.grad.lerp(momentum, MOMENTUM).flatten(1)  # outputs, rest
-            shapes.setdefault(ahead.shape, []).append((parameter, ahead))
-        for shape, members in shapes.items():
-            stack = torch.stack([ahead for _, ahead in members])  # K, outputs, rest
+            lying = ahead if ahead.shape[0] <= ahead.shape[1] else ahead.mT
+            shapes.setdefault((lying.shape[0], lying.shape[1]), []).append((parameter, lying))
+        for (rows, columns), members in shapes.items():
+            stack = torch.stack([lying for _, lying in members])  # K, rows, columns
             steps = orthogonal(stack.bfloat16() if self.half else stack).to(stack.dtype)
             for (parameter, _), step in zip(members, steps, strict=True):
+                step = step if parameter.shape[0] == rows else step.mT  # outputs, rest
                 parameter.mul_(1 - rate * weight_decay)
-                parameter.add_(step.reshape(parameter.shape), alpha=-rate * 0.2 * math.sqrt(max(shape)))
+                parameter.add_(step.reshape(parameter.shape), alpha=-rate * 0.2 * math.sqrt(columns))
 
 
 def orthogonal(matrices: Tensor) -> Tensor:
-    """Matrices [K, R, C], their singular values brought near 1 by Newton and Schulz's iteration of the fifth degree."""
+    """Matrices [K, R, C], R ≤ C, their singular values brought near 1: Newton and Schulz's iteration of degree five."""
     first, second, third = QUINTIC
-    tall = matrices.shape[1] > matrices.shape[2]
-    x = matrices.mT if tall else matrices
-    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    x: Tensor = matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(STEPS):
         square = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=second, alpha=third), x, beta=first)
-    return x.mT if tall else x
+    return x
 
 
 def make_optimizer(network: Network, kind: str, rate: float, weight_decay: float, half: bool) -> Optimizer:
@@ -103,7 +103,7 @@ def make_optimizer(network: Network, kind: str, rate: float, weight_decay: float
         {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0},
     ]
     if kind == "adamw":
-        return AdamW(groups, lr=rate)
+        return AdamW(groups, lr=rate)  # not fused: Lightning would not clip its gradients
     return Muon([{"params": by_muon, "weight_decay": 10 * weight_decay}], groups, rate, half)
 
 

@@ -1,0 +1,39 @@
+"""The short cuts that attention takes in bf16 come to what its formula says."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from htrjand.train.network.attention import FAR, Attention, attend
+
+
+@pytest.mark.parametrize("tokens", [3, 32, 77])
+@pytest.mark.parametrize("proxima", [False, True])
+@pytest.mark.parametrize("padded", [False, True])
+def test_the_quick_way_is_the_same_attention(tokens: int, proxima: bool, padded: bool) -> None:
+    torch.manual_seed(0)
+    attention = Attention(dim=16, inner=16, heads=2, proxima=proxima)
+    x = torch.randn(2, tokens, 16)
+    real = torch.arange(tokens) < torch.tensor([[tokens], [max(1, tokens - 40) if padded else tokens]])  # N, T
+    padding = (~real).float()[:, None, None] * FAR if padded else None
+    exact = attention(x, padding)
+    with torch.autocast("cpu", torch.bfloat16):
+        quick = attention(x, padding)
+    assert quick.dtype == torch.bfloat16
+    torch.testing.assert_close(quick.float()[real], exact[real], atol=0.03, rtol=0.03)
+    q, k, v = attention.qkv(x).reshape(2, tokens, 3, 2, -1).permute(2, 0, 3, 1, 4)
+    found = attention.in_windows(q, k, v, padding) if proxima else attend(q, k, v, padding)
+    torch.testing.assert_close(found.transpose(1, 2).reshape(x.shape)[real], exact[real])
+
+
+def test_the_fade_learns_the_same_in_windows() -> None:
+    torch.manual_seed(0)
+    attention = Attention(dim=16, inner=16, heads=2, proxima=True, reach=8)
+    assert attention.fade is not None
+    x, gradients = torch.randn(2, 29, 16), []
+    for quick in (False, True):
+        q, k, v = attention.qkv(x).reshape(2, 29, 3, 2, -1).permute(2, 0, 3, 1, 4)
+        found = attention.in_windows(q, k, v, None).transpose(1, 2).reshape(x.shape) if quick else attention(x, None)
+        gradients.append(torch.autograd.grad(found.sin().sum(), [attention.fade, attention.qkv.weight]))
+    torch.testing.assert_close(gradients[1], gradients[0])
