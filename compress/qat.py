@@ -49,6 +49,7 @@ class QatRecipe:
     augment: AugmentRecipe = field(default_factory=AugmentRecipe)
     lines: int = 20_000
     batch_columns: int = 14_336
+    optimizer: str = "muon"  # or adamw
     peak_rate: float = 2e-4
     warm_up: int = 50
     ema: float = 0.99
@@ -65,8 +66,8 @@ class QatRecipe:
         """The same as a training run of that network."""
         return TrainRecipe(
             data=self.data, network=network.recipe, augment=self.augment, begin=self.begin, lines=self.lines,
-            batch_columns=self.batch_columns, peak_rate=self.peak_rate, warm_up=self.warm_up, ema=self.ema, bf16=False,
-            seed=self.seed, val_every=self.val_every, save_every=self.save_every,
+            batch_columns=self.batch_columns, optimizer=self.optimizer, peak_rate=self.peak_rate, warm_up=self.warm_up,
+            ema=self.ema, bf16=False, seed=self.seed, val_every=self.val_every, save_every=self.save_every,
         )  # fmt: skip
 
 
