@@ -22,7 +22,7 @@ from .lines import LineRow, Place, read_images
 from .marks import without_marks
 from .network import FRAME_STRIDE
 
-BUCKET = 64  # columns: 3 % of a batch are padding then
+BUCKET = 64  # columns
 MOST_LINES = 64  # a batch; short lines teach little more when there are more of them
 MOST_PADDING = 512  # columns beside a line, where a line is padded on purpose
 DECODED = 4 << 30  # bytes of decoded lines that a process keeps for the next time they are shown, at most

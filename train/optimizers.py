@@ -77,7 +77,10 @@ class Muon(Optimizer):
 
 
 def orthogonal(matrices: Tensor) -> Tensor:
-    """Matrices [K, R, C], R ≤ C, their singular values brought near 1: Newton and Schulz's iteration of degree five."""
+    """Matrices [K, R, C], their singular values brought near 1: Newton and Schulz's iteration of degree five.
+
+    It multiplies least where R ≤ C.
+    """
     first, second, third = QUINTIC
     x: Tensor = matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(STEPS):
