@@ -8,6 +8,9 @@
 #
 # Needed: Python 3.11 or later with its venv module, and make. All else goes into .venv.
 
+# The folder of real lines (lines/*.parquet): tests that need them skip without. Name another: make test HTRJAND_DATA=…
+export HTRJAND_DATA ?= $(wildcard $(abspath ../shared/data))
+
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -54,17 +57,17 @@ lint: $(VENV)/test.stamp
 	$(BIN)/mypy
 
 bench-train: $(VENV)/demo.stamp
-	$(BIN)/python -m htrjand.train.speed
+	$(BIN)/python -m htrjand.benchmarks.studies.speed
 
 sample: $(VENV)/demo.stamp
 	mkdir -p $(FONTS)
-	npm install --prefix $(FONTS) --no-save --no-package-lock --no-audit --no-fund $$($(BIN)/python -m htrjand.train.sample)
-	$(BIN)/python -m htrjand.train.sample $(FONTS) $(SAMPLE)
+	npm install --prefix $(FONTS) --no-save --no-package-lock --no-audit --no-fund $$($(BIN)/python -m htrjand.train.data.synth.sample)
+	$(BIN)/python -m htrjand.train.data.synth.sample $(FONTS) $(SAMPLE)
 
 fonts: $(VENV)/demo.stamp
 	mkdir -p $(FONTS)/debian
-	npm install --prefix $(FONTS) --no-save --no-package-lock --no-audit --no-fund $$($(BIN)/python -m htrjand.train.synth.fonts)
-	cd $(FONTS)/debian && for package in $$(cd $(CURDIR) && $(BIN)/python -m htrjand.train.synth.fonts debian); do \
+	npm install --prefix $(FONTS) --no-save --no-package-lock --no-audit --no-fund $$($(BIN)/python -m htrjand.train.data.synth.fonts)
+	cd $(FONTS)/debian && for package in $$(cd $(CURDIR) && $(BIN)/python -m htrjand.train.data.synth.fonts debian); do \
 	  { apt-get download -q $$package && dpkg-deb -x $${package}_*.deb . ; } || echo "$$package: not fetched; its hands are left out" >&2; done
 
 # Torch, onnx and the measuring: neither the other formats nor the peers that the table of the README compares with.

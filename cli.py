@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # Verbs whose options stand in their own part: verb -> (module with a click command of that name, one line of help).
 PARTS = {
     "train": ("train.cli", "Train a network as a recipe says."),
-    "data": ("train.data_cli", "Import, audit, show and synthesise lines of handwriting."),
+    "data": ("train.data.cli", "Import, audit, show and synthesise lines of handwriting."),
     "run": ("pipeline", "Do all that a recipe says, from lines to proven files and their figures."),
     "distill": ("compress.cli", "Train a small student with a teacher, and a control without."),
     "prune": ("compress.cli", "Take channels out of a network, and let its teacher teach what is left."),
@@ -31,7 +31,7 @@ PARTS = {
     "quantize": ("compress.cli", "Write an int8 edition of a float file, proven within its budget."),
     "export": ("export.cli", "Write weights as ONNX, OpenVINO or TFLite, proven equal to them."),
     "prove": ("export.cli", "Hold a model file against the weights it was made from."),
-    "ablate": ("compress.cli", "Train variants without one part each, and compare them."),
+    "ablate": ("benchmarks.studies.cli", "Train variants without one part each, and compare them."),
     "bench": ("benchmarks.cli", "Measure error, speed, size and memory of models and peers."),
 }
 

@@ -28,15 +28,16 @@ from .compress.quantize import QuantizeRecipe, quantize_proven
 from .export.cli import told
 from .export.files import SUFFIXES, convert_ort, export_files
 from .export.proof import BUDGET, BudgetError, Reference, proof_path
+from .ledger import Ledger
 from .runtime.errors import HtrjandError, UsageError
 from .runtime.files import atomic_path
 from .runtime.info import PRECISIONS
 from .runtime.seal import parts_of
 from .train.cli import log, run_options
+from .train.data.lines import LineRow, parquet_files, read_lines, spread
 from .train.fit import Machine, Outcome, train
-from .train.ledger import Ledger
-from .train.lines import LineRow, parquet_files, read_lines, spread
-from .train.recipe import DataRecipe, TrainRecipe, at_least_one, find_data, load_recipe
+from .train.recipe import DataRecipe, TrainRecipe, find_data
+from .train.recipe_loader import at_least_one, load_recipe
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ class Pipeline:
     def __init__(self, recipe: PipelineRecipe, path: Path, out: Path, machine: Machine, say: Callable[[str], None]):
         self.recipe, self.path, self.out, self.machine, self.say = recipe, path, out, machine, say
         self.ledger = Ledger(out, say)
-        self.lines = parquet_files(find_data((*recipe.data.lines, *recipe.data.val), path))
+        self.lines = parquet_files(find_data((*recipe.data.files, *recipe.data.val_files), path))
         self.proof_rows = list(self.rows(recipe.prove.split, recipe.prove.core, recipe.prove.datasets))
         if not self.proof_rows:
             raise HtrjandError(f"{path}: no {recipe.prove.split} line to hold the run to; check data and prove")
@@ -185,7 +186,7 @@ class Pipeline:
         weights = self.weights(
             "teacher", stage.weights, stage.train, begun, lambda out: train(recipe, self.path, out, **self.how)
         )
-        self.hold("teacher", weights, None, stage.max_cer, "train on more lines (train.lines)")
+        self.hold("teacher", weights, None, stage.max_cer, "train on more lines (train.total_lines)")
         return weights
 
     def student(self, teacher: Path) -> Path:
@@ -196,7 +197,9 @@ class Pipeline:
             "student", stage.weights, stage.distill, [teacher],
             lambda out: distil(recipe, self.path, out, **self.how)["student"],
         )  # fmt: skip
-        self.hold("student", weights, teacher, stage.max_cer_increase, "distil on more lines (distill.train.lines)")
+        self.hold(
+            "student", weights, teacher, stage.max_cer_increase, "distil on more lines (distill.train.total_lines)"
+        )
         return weights
 
     def pruned(self, student: Path, teacher: Path) -> Path:
@@ -212,7 +215,7 @@ class Pipeline:
             [student, teacher],
             lambda out: prune(recipe, self.path, out, **self.how),
         )
-        remedy = "prune less (ratio) or distil on more lines (distill.train.lines)"
+        remedy = "prune less (ratio) or distil on more lines (distill.train.total_lines)"
         self.hold("prune", weights, student, stage.max_cer_increase, remedy)
         return weights
 
@@ -239,7 +242,9 @@ class Pipeline:
         tuned = self.weights(
             "qat", None, replace(recipe, begin=""), [weights], lambda out: qat(recipe, self.path, out, **self.how)
         )
-        self.hold("qat", tuned, weights, self.recipe.quantize.max_cer_increase, "fine-tune on more lines (qat.lines)")
+        self.hold(
+            "qat", tuned, weights, self.recipe.quantize.max_cer_increase, "fine-tune on more lines (qat.total_lines)"
+        )
         return tuned
 
     def files(self, weights: Path, keep: tuple[str, ...]) -> list[Path]:
@@ -418,7 +423,7 @@ def run(recipe: Path, lines: tuple[Path, ...], output: Path, max_time: float | N
         )
     if lines:
         names = tuple(str(line.resolve()) for line in lines)
-        loaded = replace(loaded, data=replace(loaded.data, lines=names, val=()))
+        loaded = replace(loaded, data=replace(loaded.data, files=names, val_files=()))
     files = Pipeline(loaded, recipe, output, machine, log).run()
     for path in files:
         click.echo(path)

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .metrics import LineErrors, compare, summary
+from ..train.data.error_rates import LineErrors, compare, summary
 from .process import Worker
 
 if TYPE_CHECKING:
-    from ..train.lines import LineRow
+    from ..train.data.lines import LineRow
 
 CHUNK = 16  # lines a request: the progress bar moves at each
 

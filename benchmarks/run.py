@@ -24,7 +24,7 @@ from .engines import row_names
 from .latency import attempt, measure_cold_starts, measure_latency, too_short, working
 
 if TYPE_CHECKING:
-    from ..train.lines import LineRow
+    from ..train.data.lines import LineRow
 
 SCHEMA = "htrjand-bench-1"
 SEED = 0  # of every sample of lines: the same data gives the same lines
@@ -52,7 +52,7 @@ def choose_lines(
     Raises:
         HtrjandError: a file cannot be read, a dataset has no such line, or there is none at all.
     """
-    from ..train.lines import parquet_files, read_lines
+    from ..train.data.lines import parquet_files, read_lines
 
     files = parquet_files(paths)
     named = [file for file in files if file.stem in datasets]  # a file is mostly named after its dataset

@@ -1,4 +1,4 @@
-"""`htrjand distill`, `prune`, `quantize` and `ablate`."""
+"""`htrjand distill`, `prune` and `quantize`."""
 
 from __future__ import annotations
 
@@ -6,16 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
-from lightning.pytorch.utilities import rank_zero_only
 
 from ..export.cli import Rows, proof_options, told
 from ..export.proof import Reference
 from ..train.cli import log, run_options, tell
+from ..train.data.lines import spread
 from ..train.fit import Machine
-from ..train.lines import spread
-from ..train.recipe import load_recipe
-from .ablate import AblateRecipe, table
-from .ablate import ablate as run_ablation
+from ..train.recipe_loader import load_recipe
 from .distill import DistillRecipe, distil
 from .prune import PruneRecipe
 from .prune import prune as run_pruning
@@ -85,15 +82,3 @@ def quantize(
     lines = [row.pixels() for row in spread(rows("train"), calibrate)]
     proof = quantize_proven(model, lines, out, recipe, Reference(model, list(rows(split))), budget)
     click.echo(f"{out}: {proof['bytes']:,} bytes, {told(proof)}")
-
-
-@click.command("ablate")
-@click.argument("recipe", type=click.Path(path_type=Path))
-@run_options
-def ablate(recipe: Path, output: Path, max_time: float | None, machine: Machine) -> None:
-    """Train what RECIPE (YAML) says, and the same without each of its parts; print one table.
-
-    --max-time is for each run. Runs that are done are not done again.
-    """
-    rows = run_ablation(load_recipe(AblateRecipe, recipe), recipe, output, max_time=max_time, machine=machine, say=log)
-    rank_zero_only(click.echo)(table(rows))

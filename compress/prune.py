@@ -163,7 +163,7 @@ def prune(
             save_network(begin, weights_of(pruned), dataclasses.replace(card, network=target, history=history, cer={}))
         share = dataclasses.replace(
             recipe.distill.train, begin=str(begin.resolve()), network=target,
-            lines=-(-recipe.distill.train.lines // recipe.steps),
+            total_lines=-(-recipe.distill.train.total_lines // recipe.steps),
         )  # fmt: skip
         distilled = dataclasses.replace(recipe.distill, train=share, control=False)
         time = max_time / recipe.steps if max_time else None

@@ -23,7 +23,8 @@ from ..train.dataset import Data, load_data
 from ..train.fit import Machine, Outcome, Say, describe, fit
 from ..train.losses import count_errors, ctc_loss, percent
 from ..train.network import Network
-from ..train.recipe import DataRecipe, TrainRecipe, at_least_one, to_json
+from ..train.recipe import DataRecipe, TrainRecipe
+from ..train.recipe_loader import at_least_one, to_json
 from ..train.trainee import PROGRESS, STATE, Trainee
 from .distill import frame_kl
 from .modules import products
@@ -47,7 +48,7 @@ class QatRecipe:
     blank: float = 0.1  # weight of a frame the teacher is sure to be blank; others weigh 1
     data: DataRecipe = field(default_factory=DataRecipe)
     augment: AugmentRecipe = field(default_factory=AugmentRecipe)
-    lines: int = 20_000
+    total_lines: int = 20_000
     batch_columns: int = 14_336
     optimizer: str = "muon"  # or adamw
     peak_rate: float = 2e-4
@@ -58,16 +59,17 @@ class QatRecipe:
     save_every: int = 100
 
     def __post_init__(self) -> None:
-        at_least_one(self, "lines", "batch_columns", "val_every", "save_every")
+        at_least_one(self, "total_lines", "batch_columns", "val_every", "save_every")
         if self.temperature <= 0:
             raise ValueError(f"temperature: more than 0, got {self.temperature}")
 
     def run(self, network: Network) -> TrainRecipe:
         """The same as a training run of that network."""
         return TrainRecipe(
-            data=self.data, network=network.recipe, augment=self.augment, begin=self.begin, lines=self.lines,
-            batch_columns=self.batch_columns, optimizer=self.optimizer, peak_rate=self.peak_rate, warm_up=self.warm_up,
-            ema=self.ema, bf16=False, seed=self.seed, val_every=self.val_every, save_every=self.save_every,
+            data=self.data, network=network.recipe, augment=self.augment, begin=self.begin,
+            total_lines=self.total_lines, batch_columns=self.batch_columns, optimizer=self.optimizer,
+            peak_rate=self.peak_rate, warm_up=self.warm_up, ema=self.ema, bf16=False, seed=self.seed,
+            val_every=self.val_every, save_every=self.save_every,
         )  # fmt: skip
 
 

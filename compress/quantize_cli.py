@@ -14,9 +14,9 @@ from lightning.pytorch.utilities import rank_zero_only
 from ..export.proof import BUDGET
 from ..runtime.files import atomic_path
 from ..train.cli import log, run_options, tell
+from ..train.data.lines import LineRow, data_dir, read_lines, spread
 from ..train.fit import Machine
-from ..train.lines import LineRow, data_dir, read_lines, spread
-from ..train.recipe import load_recipe
+from ..train.recipe_loader import load_recipe
 from .qat import QatRecipe
 from .qat import qat as run_qat
 from .quantize import Lines, QuantizeRecipe

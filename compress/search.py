@@ -30,7 +30,7 @@ from ..runtime.errors import HtrjandError
 from ..runtime.image import HEIGHT, pad_line
 from ..runtime.info import ModelInfo
 from ..train.checkpoint import load_network
-from ..train.lines import LineRow
+from ..train.data.lines import LineRow
 from ..train.network import Network
 from ..train.reader import Reading, model_info, read_rows
 from .modules import frozen, products, quantised

@@ -23,10 +23,10 @@ from ..runtime.errors import HtrjandError
 from ..runtime.image import HEIGHT, pad_line
 from ..runtime.info import ModelInfo
 from ..runtime.text import normalize
-from ..train.lines import LineRow
+from ..train.data.lines import LineRow
 from .modules import IN_FLOAT
 from .quantize import Lines, check_calibration, check_float
-from .quantize_onnx import QUANTISED, weighted_nodes, write_quantized
+from .quantize.onnx import QUANTISED, weighted_nodes, write_quantized
 
 WIDTH = 1024  # columns of the line that multiply-adds are counted for
 EVERYTHING = f"all but {', '.join(IN_FLOAT)}"  # what files quantise that keep nothing else in float

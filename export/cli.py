@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from ..runtime.errors import HtrjandError, UsageError
-from ..train.lines import LineRow, data_dir, read_lines
+from ..train.data.lines import LineRow, data_dir, read_lines
 from .files import FLOATS, convert_ort, export_files
 from .proof import BUDGET, Reference, write_proof
 from .proof import prove as prove_file

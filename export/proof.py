@@ -17,7 +17,7 @@ from ..runtime.errors import HtrjandError
 from ..runtime.files import atomic_path
 from ..runtime.image import HEIGHT, pad_line
 from ..runtime.info import sha256, size_of
-from ..train.lines import LineRow
+from ..train.data.lines import LineRow
 from ..train.reader import Reading, TorchRecognizer, read_rows
 
 WIDTHS = (64, 333, 800, 1024, 2048, 4096)  # pixels before padding

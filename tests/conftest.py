@@ -14,7 +14,9 @@ from tiny_model import CHARSET, GREYS, write_model
 @pytest.fixture(scope="session")
 def real_lines_dir() -> Path:
     root = os.environ.get("HTRJAND_DATA")
-    folder = (Path(root) if root else Path(__file__).resolve().parents[2] / "shared" / "data") / "lines"
+    if not root:
+        pytest.skip("HTRJAND_DATA is not set: it names the folder that holds lines/")
+    folder = Path(root) / "lines"
     if not any(folder.glob("*.parquet")):
         pytest.skip(f"no Parquet lines in {folder}: set HTRJAND_DATA to the folder that holds lines/")
     return folder
@@ -49,9 +51,10 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with eight printed lines (lines.parquet), a recipe, and in run/ a tiny network trained on them."""
     from generated import CPU, TEXTS, TINY, printed_row
 
+    from htrjand.train.data.lines import write_lines
     from htrjand.train.fit import train
-    from htrjand.train.lines import write_lines
-    from htrjand.train.recipe import TrainRecipe, load_recipe
+    from htrjand.train.recipe import TrainRecipe
+    from htrjand.train.recipe_loader import load_recipe
 
     folder = tmp_path_factory.mktemp("tiny")
     rows = [printed_row(text, f"{split}-{i}", split) for split in ("train", "val") for i, text in enumerate(TEXTS)]

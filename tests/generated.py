@@ -7,18 +7,18 @@ import io
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from htrjand.train.data.lines import LineRow
 from htrjand.train.fit import Machine
-from htrjand.train.lines import LineRow
 
 CPU = Machine("cpu", progress=False)
 
 # A network that learns eight lines in seconds; nothing is distorted, so that they can be learnt by heart.
 TINY = """
-data: {lines: [lines.parquet]}
+data: {files: [lines.parquet]}
 network: {channels: [12, 16, 16, 24], dim: 32, heads: 2, feed: 64, blocks: 1}
 augment: {scale: 0, slant: 0, height: 0, shift: 0, wave: 0, elastic: 0, thickness: 0, blur: 0, contrast: 0, shade: 0,
   noise: 0, cutout: 0, cutoff: 0, neighbours: 0, resample: 0, grey: 0, padding: 0}
-lines: 1600
+total_lines: 1600
 batch_columns: 2048
 peak_rate: 5.0e-3
 warm_up: 20

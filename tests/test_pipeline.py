@@ -14,7 +14,7 @@ from generated import TEXTS, printed_row
 from htrjand.cli import main
 from htrjand.export.proof import proof_path
 from htrjand.runtime import Recognizer
-from htrjand.train.lines import read_lines, write_lines
+from htrjand.train.data.lines import read_lines, write_lines
 
 ROOT = Path(__file__).resolve().parents[1]
 SPLITS = ("train", "val", "test")

@@ -17,9 +17,9 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from ..runtime.errors import HtrjandError, UsageError
 from ..runtime.image import HEIGHT, WIDTH_MULTIPLE, Grey, pad_line
-from .charset import check_frames, encode, frames_needed
-from .lines import LineRow, Place, read_images
-from .marks import without_marks
+from .data.charset import check_frames, encode, frames_needed
+from .data.lines import LineRow, Place, read_images
+from .data.marks import without_marks
 from .network import FRAME_STRIDE
 
 BUCKET = 64  # columns
@@ -165,7 +165,7 @@ class LineBatches(IterableDataset[Batch]):
     ) -> None:  # fmt: skip
         super().__init__()
         if not lines:
-            raise HtrjandError("no line left to train on or to validate with; check data.lines, its splits and filters")
+            raise HtrjandError("no line left to train on or to validate with; check data.files, its splits and filters")
         self.lines, self.columns, self.scale, self.once, self.padding = lines, columns, scale, once, padding
         self.seed = seed if isinstance(seed, tuple) else (seed,)
         self.start, self.began, self.often, self.turn = start, began, often or {}, turn or Turn()

@@ -18,7 +18,7 @@ from torch import Tensor
 from ..runtime.errors import HtrjandError, UsageError
 from ..runtime.files import atomic_path
 from .network import Network, NetworkRecipe
-from .recipe import from_dict
+from .recipe_loader import from_dict
 
 FORMAT = 1
 

@@ -15,7 +15,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from ..runtime.errors import UsageError
 from . import adapt, fit
 from .checkpoint import load_card
-from .recipe import TrainRecipe, load_recipe
+from .recipe import TrainRecipe
+from .recipe_loader import load_recipe
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -81,29 +82,31 @@ def log(text: str) -> None:
     "--from", "begin", metavar="WEIGHTS", help="Begin from these: a .safetensors file, or student or teacher."
 )
 @click.option(
-    "-i", "--input", "lines", multiple=True, type=click.Path(path_type=Path), help="In place of its lines."
+    "-i", "--input", "files", multiple=True, type=click.Path(path_type=Path), help="In place of its lines."
 )  # fmt: skip
 @click.option(
-    "--lines", "total", type=click.IntRange(1), help="In place of the recipe's; ends or prolongs a run with `hold`."
+    "--total-lines", "total", type=click.IntRange(1), help="In place of the recipe's; may change where `hold` is set"
 )  # fmt: skip
 @run_options
 def train(
-    recipe: Path | None, begin: str | None, lines: tuple[Path, ...], total: int | None, output: Path,
+    recipe: Path | None, begin: str | None, files: tuple[Path, ...], total: int | None, output: Path,
     max_time: float | None, machine: fit.Machine,
 ) -> None:  # fmt: skip
     """Train a network as RECIPE (YAML) says. A run that was cut off goes on where it was saved.
 
     Without RECIPE, weights are adapted to some lines: htrjand train --from student -i mine.parquet -o runs/mine
     """
-    if recipe is None and not (begin and lines):
+    if recipe is None and not (begin and files):
         raise UsageError("name a recipe, or give --from and -i to adapt weights to lines")
     path = recipe or adapt.RECIPE
     loaded = load_recipe(TrainRecipe, path)
-    if lines:
-        loaded = replace(loaded, data=replace(loaded.data, lines=tuple(str(line.resolve()) for line in lines), val=()))
+    if files:
+        loaded = replace(
+            loaded, data=replace(loaded.data, files=tuple(str(path.resolve()) for path in files), val_files=())
+        )
     if begin:
         weights = adapt.find_weights(begin)
         loaded = replace(loaded, begin=str(weights), network=loaded.network if recipe else load_card(weights).network)
     if total:
-        loaded = replace(loaded, lines=total)
+        loaded = replace(loaded, total_lines=total)
     tell("weights", fit.train(loaded, path, output, max_time=max_time, machine=machine, say=log))

@@ -11,9 +11,9 @@ import numpy as np
 
 from ..runtime.errors import HtrjandError, UsageError
 from .batches import Example, LineBatches, Turn, draws, examples
-from .charset import CHARSETS, build_charset
-from .lines import LineRow, Place, placed_lines
-from .marks import without_marks
+from .data.charset import CHARSETS, build_charset
+from .data.lines import LineRow, Place, placed_lines
+from .data.marks import without_marks
 from .recipe import DataRecipe, StageRecipe, TrainRecipe, find_data
 
 
@@ -49,7 +49,10 @@ def load_data(
     Raises:
         UsageError: `charset` lacks characters of the one that the recipe names, and may not grow.
     """
-    paths = {"train": find_data(recipe.lines, recipe_path), "val": find_data(recipe.val or recipe.lines, recipe_path)}
+    paths = {
+        "train": find_data(recipe.files, recipe_path),
+        "val": find_data(recipe.val_files or recipe.files, recipe_path),
+    }
 
     def rows(split: str, images: bool) -> Iterator[tuple[LineRow, Place]]:
         training = split == "train"
@@ -78,7 +81,7 @@ def load_data(
         notes += [f"{count} {kind} lines left out: {reason}" for reason, count in reasons.items() if count]
     for kind, lines in (("train on", train), ("choose by", val)):
         if not lines:
-            why = "; ".join(notes[1:]) or "check data.lines, its splits and filters"
+            why = "; ".join(notes[1:]) or "check data.files, its splits and filters"
             raise HtrjandError(f"{recipe_path}: no line left to {kind}; {why}")
     return Data(charset, train, spread, "; ".join(notes))
 

@@ -16,7 +16,7 @@ from ..runtime.image import HEIGHT, MAX_WIDTH, WIDTH_MULTIPLE, pad_line
 from ..runtime.info import ModelInfo, sha256
 from ..runtime.text import normalize
 from .checkpoint import Card, load_network
-from .lines import LineRow
+from .data.lines import LineRow
 from .network import FRAME_STRIDE
 
 SCORE_BATCH = 16

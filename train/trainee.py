@@ -26,7 +26,8 @@ from .checkpoint import Card, load_state, read_rest, save_network, save_state
 from .losses import count_errors, ctc_loss, percent
 from .network import Network, pooled
 from .optimizers import make_optimizer, set_rate
-from .recipe import StageRecipe, TrainRecipe, to_json
+from .recipe import StageRecipe, TrainRecipe
+from .recipe_loader import to_json
 
 STATE = "state.safetensors"
 PROGRESS = ("step", "seen", "spent", "best", "stage", "began", "stale", "skipped")
@@ -59,7 +60,7 @@ class Trainee(lightning.LightningModule):
         last = self.stage + 1 == len(self.stages)
         if last and self.recipe.patience is not None and self.stale >= self.recipe.patience:
             return 1.0
-        return min(1.0, max(self.seen / self.recipe.lines, self.spent / self.max_time if self.max_time else 0.0))
+        return min(1.0, max(self.seen / self.recipe.total_lines, self.spent / self.max_time if self.max_time else 0.0))
 
     def stage_end(self) -> float:
         """The progress at which the stage that is on ends."""
@@ -253,7 +254,7 @@ def signature(recipe: Any) -> str:
     """What a run's recipe comes to; where the rate is held, the number of lines is no part of it."""
     run = getattr(recipe, "train", recipe)
     if isinstance(run, TrainRecipe) and run.hold:
-        run = replace(run, lines=1)
+        run = replace(run, total_lines=1)
         recipe = run if isinstance(recipe, TrainRecipe) else replace(recipe, train=run)
     return to_json(recipe)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from htrjand.train.lines import LineRow, write_lines
+from htrjand.train.data.lines import LineRow, write_lines
 
 Draw = Callable[[str], np.ndarray]
 

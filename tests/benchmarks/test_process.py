@@ -18,7 +18,7 @@ def test_worker_reads_and_times(make_model: Callable[..., Path], pixel_folder: P
         assert answer["peak_rss"] > 10_000_000  # an interpreter with numpy and an engine
         assert len(worker.read([1], queries=7)["ms"]) == 7
         long = worker.read([1, 3], seconds=0.05)
-        assert sum(long["ms"]) >= 50 and long["texts"] == ["ab", "abca"]
+        assert sum(long["ms"]) > 49.99 and long["texts"] == ["ab", "abca"]
     assert worker.cold_start > max(answer["ms"])
     assert worker.about["engine"] == "onnxruntime" and worker.about["precision"] == "int8"
     assert worker.about["bytes"] == model.stat().st_size

@@ -12,10 +12,10 @@ from generated import CPU, TINY
 from htrjand.compress.distill import DistillRecipe, distil, frame_kl, inherit
 from htrjand.runtime.errors import UsageError
 from htrjand.train.checkpoint import load_card
-from htrjand.train.lines import read_lines
+from htrjand.train.data.lines import read_lines
 from htrjand.train.network import Network, NetworkRecipe
 from htrjand.train.reader import TorchRecognizer
-from htrjand.train.recipe import load_recipe
+from htrjand.train.recipe_loader import load_recipe
 
 WIDTHS = torch.tensor([16, 8])  # 4 and 2 real frames
 
@@ -65,7 +65,7 @@ def test_a_student_of_other_widths_takes_what_fits() -> None:
 
 
 def distil_recipe(tiny_run: Path, **changes: object) -> Path:
-    body = "\n".join("  " + line for line in TINY.replace("lines: 1600", "lines: 800").strip().splitlines())
+    body = "\n".join("  " + line for line in TINY.replace("total_lines: 1600", "total_lines: 800").strip().splitlines())
     rest = "\n".join(f"{key}: {json.dumps(value)}" for key, value in changes.items())
     path = tiny_run / "distil.yaml"
     path.write_text(f"teacher: run/weights.safetensors\ntrain:\n{body}\n{rest}\n", encoding="utf-8")

@@ -16,7 +16,7 @@ from htrjand.compress.prune import PruneRecipe, prune, prune_network, smaller
 from htrjand.runtime.errors import UsageError
 from htrjand.train.checkpoint import load_network
 from htrjand.train.network import Network, NetworkRecipe
-from htrjand.train.recipe import load_recipe
+from htrjand.train.recipe_loader import load_recipe
 
 WIDE = NetworkRecipe(channels=(16, 24, 32, 96), dim=32, heads=2, feed=64, blocks=2)
 
@@ -85,7 +85,9 @@ def test_shares_are_rounded_and_something_is_always_left() -> None:
 
 
 def write_recipe(tiny_run: Path, path: Path, **changes: object) -> Path:
-    body = "\n".join("    " + line for line in TINY.replace("lines: 1600", "lines: 800").strip().splitlines())
+    body = "\n".join(
+        "    " + line for line in TINY.replace("total_lines: 1600", "total_lines: 800").strip().splitlines()
+    )
     head = {"weights": str(tiny_run / "run" / "weights.safetensors"), "ratio": 0.4} | changes
     text = "\n".join(f"{key}: {json.dumps(value)}" for key, value in head.items())
     teacher = json.dumps(str(tiny_run / "run" / "weights.safetensors"))

@@ -22,11 +22,11 @@ from htrjand.runtime import Recognizer
 from htrjand.runtime.errors import HtrjandError, UsageError
 from htrjand.runtime.image import pad_line
 from htrjand.train.checkpoint import load_card, load_network, load_tensors, save_network
+from htrjand.train.data.lines import read_lines
 from htrjand.train.fit import Outcome
-from htrjand.train.lines import read_lines
 from htrjand.train.network import Network, NetworkRecipe
 from htrjand.train.reader import TorchRecognizer, model_info, read_rows
-from htrjand.train.recipe import from_dict, load_recipe
+from htrjand.train.recipe_loader import from_dict, load_recipe
 from htrjand.train.trainee import weights_of
 
 SMALL = NetworkRecipe(channels=(12, 16, 16, 24), dim=32, heads=2, feed=64, blocks=1)
@@ -151,7 +151,7 @@ class Killed(Exception):
 def test_a_killed_run_goes_on_as_if_nothing_had_been(
     hurt: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = qat_recipe(hurt, lines=64, val_every=3, save_every=2)
+    recipe = qat_recipe(hurt, total_lines=64, val_every=3, save_every=2)
     run(recipe, tmp_path / "straight")
 
     def save_and_die(self: Qat, real: object = Qat.save) -> None:

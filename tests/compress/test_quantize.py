@@ -16,7 +16,7 @@ from htrjand.export.files import export_files
 from htrjand.export.proof import BudgetError, Reference
 from htrjand.runtime import Recognizer
 from htrjand.runtime.errors import HtrjandError, UsageError
-from htrjand.train.lines import read_lines
+from htrjand.train.data.lines import read_lines
 
 
 @pytest.fixture(scope="module")

@@ -13,14 +13,14 @@ from generated import TEXTS
 
 from htrjand.compress import quantize_openvino as quantizer
 from htrjand.compress.quantize import QuantizeRecipe
-from htrjand.compress.quantize_openvino import QUANTISED, module_of, quantize_openvino, quantize_openvino_within
+from htrjand.compress.quantize.openvino import QUANTISED, module_of, quantize_openvino, quantize_openvino_within
 from htrjand.export.onnx import write_onnx
 from htrjand.export.openvino import write_openvino
 from htrjand.runtime import Recognizer, UsageError
 from htrjand.runtime.engines.openvino import openvino
 from htrjand.runtime.errors import HtrjandError
 from htrjand.train.checkpoint import load_network
-from htrjand.train.lines import LineRow, read_lines
+from htrjand.train.data.lines import LineRow, read_lines
 from htrjand.train.reader import model_info, read_rows
 
 Files = tuple[Path, Path]
@@ -146,7 +146,7 @@ def test_a_budget_that_cannot_be_held(
 def test_nothing_is_said_and_nothing_reported(model: Path, tmp_path: Path) -> None:
     code = (
         "import sys, numpy; from pathlib import Path\n"
-        "from htrjand.compress.quantize_openvino import quantize_openvino; from htrjand.compress.quantize import *\n"
+        "from htrjand.compress.quantize.openvino import quantize_openvino; from htrjand.compress.quantize import *\n"
         "line = numpy.random.default_rng(0).integers(0, 256, (64, 128), dtype='uint8')\n"
         "quantize_openvino(Path(sys.argv[1]), [line] * 8, Path(sys.argv[2]), QuantizeRecipe())\n"
         "assert sys.modules['openvino_telemetry'] is None"
@@ -161,6 +161,6 @@ def test_nothing_is_said_and_nothing_reported(model: Path, tmp_path: Path) -> No
 
 def test_without_nncf_the_error_says_how_to_get_it(tmp_path: Path) -> None:
     (tmp_path / "nncf.py").write_text("raise ImportError('not here')")
-    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import htrjand.compress.quantize_openvino"
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import htrjand.compress.quantize.openvino"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "HtrjandError: nncf is not installed (not here): pip install 'htrjand[compress]'" in done.stderr

@@ -12,15 +12,15 @@ from ai_edge_litert.interpreter import Interpreter
 from generated import TEXTS
 
 from htrjand.compress.quantize import QuantizeRecipe
-from htrjand.compress.quantize_tflite import MODULE, Op, ranges, weighted_ops
-from htrjand.compress.quantize_tflite import quantize_tflite as quantize
+from htrjand.compress.quantize.tflite import MODULE, Op, ranges, weighted_ops
+from htrjand.compress.quantize.tflite import quantize_tflite as quantize
 from htrjand.export.files import export_files
 from htrjand.export.proof import BudgetError, Reference, prove
 from htrjand.runtime import Recognizer
 from htrjand.runtime.engines.litert import MODEL_BUFFERS, Table
 from htrjand.runtime.errors import HtrjandError, UsageError
 from htrjand.runtime.image import pad_line
-from htrjand.train.lines import LineRow, read_lines
+from htrjand.train.data.lines import LineRow, read_lines
 
 RECIPE = QuantizeRecipe()
 pytestmark = pytest.mark.filterwarnings("ignore:Warning. Enabling `experimental_preserve_all_tensors`")
@@ -144,7 +144,8 @@ def test_a_file_of_one_width(weights: Path, lines: list[np.ndarray], rows: list[
 def test_nothing_is_said(fp32: Path, tiny_run: Path, tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from htrjand.compress.quantize import QuantizeRecipe\n"
-        "from htrjand.compress.quantize_tflite import quantize_tflite; from htrjand.train.lines import read_lines\n"
+        "from htrjand.compress.quantize.tflite import quantize_tflite\n"
+        "from htrjand.train.data.lines import read_lines\n"
         "lines = [row.pixels() for row in read_lines(sys.argv[2], 'train')]\n"
         "quantize_tflite(Path(sys.argv[1]), lines, Path(sys.argv[3]), QuantizeRecipe())"
     )
@@ -155,7 +156,7 @@ def test_nothing_is_said(fp32: Path, tiny_run: Path, tmp_path: Path) -> None:
 
 def test_without_the_quantiser_the_error_says_how_to_get_it(tmp_path: Path) -> None:
     (tmp_path / "ai_edge_quantizer.py").write_text("raise ImportError('not here')")
-    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nimport htrjand.compress.quantize_tflite"
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nimport htrjand.compress.quantize.tflite"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "HtrjandError: ai-edge-quantizer is not installed" in done.stderr
     assert "pip install 'htrjand[tensorflow]'" in done.stderr

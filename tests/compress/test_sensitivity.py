@@ -20,7 +20,7 @@ from htrjand.compress.sensitivity import EVERYTHING, Sensitivity, divergence, mu
 from htrjand.export.onnx import write_onnx
 from htrjand.runtime.errors import HtrjandError
 from htrjand.train.checkpoint import load_network
-from htrjand.train.lines import LineRow, read_lines
+from htrjand.train.data.lines import LineRow, read_lines
 from htrjand.train.network import Network
 from htrjand.train.reader import model_info
 

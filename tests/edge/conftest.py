@@ -14,10 +14,10 @@ import numpy as np
 import prepare
 import pytest
 
-from htrjand.benchmarks import metrics
 from htrjand.runtime.engines import open_engine
 from htrjand.runtime.errors import HtrjandError
 from htrjand.runtime.info import sha256
+from htrjand.train.data import error_rates as metrics
 
 ROOT = prepare.ROOT
 WEIGHTS = ROOT / "train" / "weights" / "student.safetensors"
@@ -90,7 +90,7 @@ def side(python: Sequence[str], *paths: Path, **variables: str) -> Side:
 @pytest.fixture(scope="session")
 def lines(tmp_path_factory: pytest.TempPathFactory) -> Lines:
     """Real validation lines, or those of the bundled sample where there are none."""
-    from htrjand.train.lines import data_dir, read_lines, spread
+    from htrjand.train.data.lines import data_dir, read_lines, spread
 
     count = max(LINES.values())
     try:

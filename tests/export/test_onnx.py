@@ -12,7 +12,7 @@ from htrjand.export.files import convert_ort, export_files
 from htrjand.export.proof import Reference
 from htrjand.runtime import Recognizer
 from htrjand.train.checkpoint import load_network
-from htrjand.train.lines import read_lines
+from htrjand.train.data.lines import read_lines
 from htrjand.train.reader import TorchRecognizer
 
 

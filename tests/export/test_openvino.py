@@ -20,7 +20,7 @@ from htrjand.runtime.errors import HtrjandError
 from htrjand.runtime.info import size_of
 from htrjand.runtime.seal import PATTERN
 from htrjand.train.checkpoint import load_network
-from htrjand.train.lines import read_lines
+from htrjand.train.data.lines import read_lines
 from htrjand.train.network import Network, NetworkRecipe
 from htrjand.train.reader import TorchEngine, TorchRecognizer, model_info
 

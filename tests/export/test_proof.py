@@ -17,7 +17,7 @@ from htrjand.export.proof import BudgetError, Reference, proof_path, prove
 from htrjand.runtime.errors import HtrjandError
 from htrjand.runtime.info import sha256
 from htrjand.runtime.seal import seal
-from htrjand.train.lines import LineRow, read_lines
+from htrjand.train.data.lines import LineRow, read_lines
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from htrjand.runtime.errors import HtrjandError
 from htrjand.runtime.image import pad_line
 from htrjand.runtime.seal import PATTERN
 from htrjand.train.checkpoint import load_network
-from htrjand.train.lines import LineRow, read_lines
+from htrjand.train.data.lines import LineRow, read_lines
 from htrjand.train.network.blocks import SqueezeExcite
 from htrjand.train.reader import TorchRecognizer
 

@@ -17,11 +17,12 @@ from htrjand.compress.distill import inherit
 from htrjand.runtime.errors import UsageError
 from htrjand.train.adapt import RECIPE, begin_from, find_weights, fits
 from htrjand.train.checkpoint import load_card, load_network, load_tensors
+from htrjand.train.data.lines import read_lines, write_lines
 from htrjand.train.fit import train
-from htrjand.train.lines import read_lines, write_lines
 from htrjand.train.network import Network, NetworkRecipe
 from htrjand.train.reader import TorchRecognizer
-from htrjand.train.recipe import TrainRecipe, load_recipe
+from htrjand.train.recipe import TrainRecipe
+from htrjand.train.recipe_loader import load_recipe
 
 NEW = ("dab cad", "dd ab", "bad", "cab dd", "ad da b", "db")  # of a hand whose d the network never saw
 
@@ -37,7 +38,7 @@ def mine(tmp_path: Path) -> Path:
 
 def test_new_characters_are_learnt_and_the_old_keep_their_place(tiny_run: Path, mine: Path, tmp_path: Path) -> None:
     weights = tiny_run / "run" / "weights.safetensors"
-    short = TINY.replace("lines: 1600", "lines: 1500").replace("data: {lines: [lines.parquet]}\n", "")
+    short = TINY.replace("total_lines: 1600", "total_lines: 1500").replace("data: {files: [lines.parquet]}\n", "")
     recipe = tmp_path / "adapt.yaml"
     recipe.write_text(short + "grow: true\nfreeze: 2\ndata: {hold_out: 0.2}\n", encoding="utf-8")
     command = ["train", str(recipe), "--from", str(weights), "-i", str(mine), "-o", str(tmp_path / "run")]

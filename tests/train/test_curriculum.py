@@ -15,10 +15,11 @@ from generated import CPU, TEXTS, TINY, printed_row
 from htrjand.runtime.errors import HtrjandError, UsageError
 from htrjand.train.batches import Batch, Example, LineBatches, Turn, draws
 from htrjand.train.checkpoint import load_card, load_network, load_tensors
+from htrjand.train.data.lines import Place, write_lines
 from htrjand.train.dataset import Data, easiest, hold_out, load_data, stage_batches
 from htrjand.train.fit import train
-from htrjand.train.lines import Place, write_lines
-from htrjand.train.recipe import DataRecipe, StageRecipe, TrainRecipe, load_recipe
+from htrjand.train.recipe import DataRecipe, StageRecipe, TrainRecipe
+from htrjand.train.recipe_loader import load_recipe
 
 STAGES = """
 stages:
@@ -93,9 +94,9 @@ def test_several_processes_share_the_stream_of_one() -> None:
 
 def test_streamed_lines_are_the_lines_and_only_some_groups_are_held(tmp_path: Path, monkeypatch) -> None:
     import htrjand.train.batches as batches_module
-    import htrjand.train.lines as module
+    import htrjand.train.data.lines as module
     from htrjand.train.batches import examples
-    from htrjand.train.lines import placed_lines
+    from htrjand.train.data.lines import placed_lines
 
     monkeypatch.setattr(module, "ROW_GROUP", 2)  # 40 row groups of two
     monkeypatch.setattr(batches_module, "POOL", 10)
@@ -120,7 +121,7 @@ def curriculum(folder: Path, changes: str = STAGES) -> Path:
     rows += [printed_row(text, f"other-{i}", "train", "other") for i, text in enumerate(TEXTS[:4])]
     write_lines(folder / "lines.parquet", rows)
     path = folder / "recipe.yaml"
-    path.write_text(TINY.replace("lines: 1600", "lines: 320") + changes, encoding="utf-8")
+    path.write_text(TINY.replace("total_lines: 1600", "total_lines: 320") + changes, encoding="utf-8")
     return path
 
 
@@ -144,7 +145,7 @@ def test_stages_follow_each_other_and_each_is_announced(tmp_path: Path) -> None:
 
 def test_a_run_ends_when_it_no_longer_gets_better(tmp_path: Path) -> None:
     path = curriculum(tmp_path, "patience: 2\n")
-    recipe = replace(load_recipe(TrainRecipe, path), peak_rate=0.0, lines=100_000, val_every=5)
+    recipe = replace(load_recipe(TrainRecipe, path), peak_rate=0.0, total_lines=100_000, val_every=5)
     outcome = train(recipe, path, tmp_path / "run", machine=CPU, say=lambda text: None)
     assert outcome.lines_seen < 500, "three validations: one to be the best, two that were no better"
 
@@ -160,7 +161,8 @@ import sys
 from pathlib import Path
 from htrjand.train import fit
 from htrjand.train.checkpoint import save_network
-from htrjand.train.recipe import TrainRecipe, load_recipe
+from htrjand.train.recipe import TrainRecipe
+from htrjand.train.recipe_loader import load_recipe
 
 kept, shown = [], []
 class Kept(fit.Trainee):
@@ -204,9 +206,9 @@ print(module.trainer.global_rank, module.seen, hash(tuple(shown)))
 def test_validation_lines_may_come_from_other_files(tmp_path: Path) -> None:
     path = curriculum(tmp_path)
     write_lines(tmp_path / "more.parquet", [printed_row("abc", f"more-{s}", s, "more") for s in ("train", "val")])
-    both = DataRecipe(lines=("lines.parquet", "more.parquet"))
+    both = DataRecipe(files=("lines.parquet", "more.parquet"))
     assert {line.row.dataset for line in load_data(both, path).val} == {"printed", "more"}
-    data = load_data(replace(both, val=("lines.parquet",)), path)
+    data = load_data(replace(both, val_files=("lines.parquet",)), path)
     assert {line.row.dataset for line in data.val} == {"printed"}
     assert "more" in data.origins
 
@@ -230,8 +232,8 @@ def test_lines_that_cannot_be_used_are_counted_and_none_is_an_error(tmp_path: Pa
     with pytest.raises(
         HtrjandError, match="no line left to choose by; 1 validation lines left out: no text, or a char"
     ):
-        load_data(DataRecipe(lines=("lines.parquet",), hold_out=0.2), tmp_path / "recipe.yaml")
+        load_data(DataRecipe(files=("lines.parquet",), hold_out=0.2), tmp_path / "recipe.yaml")
     write_lines(tmp_path / "lines.parquet", [printed_row("ab", "1", "val")])
     with pytest.raises(HtrjandError, match="no line left to train on; 1 validation lines"):
-        load_data(DataRecipe(lines=("lines.parquet",)), tmp_path / "recipe.yaml")
+        load_data(DataRecipe(files=("lines.parquet",)), tmp_path / "recipe.yaml")
     assert [len(part) for part in hold_out(lines(4, "a"), 0.2)] == [3, 1]

@@ -19,7 +19,8 @@ from htrjand.train.batches import Batch
 from htrjand.train.checkpoint import halve, load_card, load_network, load_tensors
 from htrjand.train.network import Network, NetworkRecipe
 from htrjand.train.optimizers import BY_ADAMW, Muon, make_optimizer, orthogonal, set_rate
-from htrjand.train.recipe import TrainRecipe, load_recipe
+from htrjand.train.recipe import TrainRecipe
+from htrjand.train.recipe_loader import load_recipe
 from htrjand.train.trainee import MOST_SKIPPED, STATE, Trainee
 
 SMALL = NetworkRecipe(channels=(12, 16, 16, 24), dim=32, heads=2, feed=64, blocks=2)
@@ -130,7 +131,7 @@ def test_steps_that_are_not_finite_are_left_out_and_counted(
 ) -> None:
     poisoned(monkeypatch, range(7, 12))
     path, said = tiny_run / "tiny.yaml", list[str]()
-    recipe = replace(load_recipe(TrainRecipe, path), lines=300)
+    recipe = replace(load_recipe(TrainRecipe, path), total_lines=300)
     fit.train(recipe, path, tmp_path / "run", machine=CPU, say=said.append)
     assert "5 steps left out, their gradients not finite" in said[-1]
     for name, tensor in load_tensors(tmp_path / "run" / STATE).items():
@@ -148,12 +149,12 @@ def test_many_such_steps_end_the_run_and_the_last_good_state_is_kept(
     state = load_tensors(tmp_path / "run" / STATE)
     assert all(tensor.isfinite().all() for tensor in state.values())
     monkeypatch.undo()
-    assert fit.train(recipe, path, tmp_path / "run", machine=CPU).lines_seen >= recipe.lines, "and it can go on"
+    assert fit.train(recipe, path, tmp_path / "run", machine=CPU).lines_seen >= recipe.total_lines, "and it can go on"
 
 
 def test_a_held_rate_falls_at_the_end_and_the_run_may_be_prolonged(tiny_run: Path, tmp_path: Path) -> None:
     path = tiny_run / "tiny.yaml"
-    recipe = replace(load_recipe(TrainRecipe, path), hold=0.8, lines=200, peak_rate=1.0, warm_up=0)
+    recipe = replace(load_recipe(TrainRecipe, path), hold=0.8, total_lines=200, peak_rate=1.0, warm_up=0)
     network, card = load_network(tiny_run / "run" / "weights.safetensors")
     module = Trainee(recipe, network, card, tmp_path, None)
     for seen, rate in ((0, 1.0), (160, 1.0), (180, 0.5), (200, 0.0)):
@@ -161,14 +162,16 @@ def test_a_held_rate_falls_at_the_end_and_the_run_may_be_prolonged(tiny_run: Pat
         assert module.rate() == pytest.approx(rate)
     calm = replace(recipe, peak_rate=5e-3)
     assert fit.train(calm, path, tmp_path / "run", machine=CPU).lines_seen < 220
-    assert fit.train(replace(calm, lines=400), path, tmp_path / "run", machine=CPU).lines_seen >= 400
+    assert fit.train(replace(calm, total_lines=400), path, tmp_path / "run", machine=CPU).lines_seen >= 400
 
 
 def test_the_command_line_prolongs_a_run_whose_rate_is_held(tiny_run: Path) -> None:
-    (tiny_run / "held.yaml").write_text(TINY.replace("lines: 1600", "lines: 120") + "hold: 0.8\n", encoding="utf-8")
+    (tiny_run / "held.yaml").write_text(
+        TINY.replace("total_lines: 1600", "total_lines: 120") + "hold: 0.8\n", encoding="utf-8"
+    )
     command = ["train", str(tiny_run / "held.yaml"), "-o", str(tiny_run / "held"), "--device", "cpu", "--workers", "0"]
     seen = []
-    for more in ([], ["--lines", "240"]):
+    for more in ([], ["--total-lines", "240"]):
         done = CliRunner().invoke(main, [*command, *more])
         assert done.exit_code == 0, done.output
         seen.append(load_card(tiny_run / "held" / "weights.safetensors").lines_seen)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from htrjand.train.augment import AugmentRecipe, augment
 from htrjand.train.batches import BUCKET, Example, LineBatches, padded
-from htrjand.train.charset import FRAME_STRIDE, frames_needed
+from htrjand.train.data.charset import FRAME_STRIDE, frames_needed
 from htrjand.train.pixels import other_grey, padded_otherwise, resampled
 
 OFF = dict.fromkeys(AugmentRecipe.__dataclass_fields__, 0.0)

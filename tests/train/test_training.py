@@ -19,18 +19,19 @@ import torch
 from click.testing import CliRunner
 from generated import CPU, TEXTS, TINY, printed_row
 
+from htrjand.benchmarks.studies.ablate import AblateRecipe
 from htrjand.cli import main
-from htrjand.compress.ablate import AblateRecipe
 from htrjand.compress.distill import DistillRecipe
 from htrjand.runtime.errors import HtrjandError, UsageError
 from htrjand.train.augment import AugmentRecipe, augment
 from htrjand.train.batches import BUCKET, Example, LineBatches
 from htrjand.train.checkpoint import Card, load_card, load_network, load_tensors, read_rest
+from htrjand.train.data.lines import read_lines, write_lines
 from htrjand.train.fit import train
-from htrjand.train.lines import read_lines, write_lines
 from htrjand.train.network import STUDENT, TEACHER, Network, NetworkRecipe
 from htrjand.train.reader import TorchRecognizer
-from htrjand.train.recipe import TrainRecipe, load_recipe
+from htrjand.train.recipe import TrainRecipe
+from htrjand.train.recipe_loader import load_recipe
 from htrjand.train.trainee import STATE, Trainee
 
 ROOT = Path(__file__).parents[2]
@@ -69,7 +70,7 @@ def killed_stage(run: Path) -> Iterator[bool]:
 def test_a_killed_run_ends_with_the_same_weights(tmp_path: Path) -> None:
     write_lines(tmp_path / "lines.parquet", [printed_row(t, f"{s}{t}", s) for s in ("train", "val") for t in TEXTS])
     recipe = (
-        TINY.replace("lines: 1600", "lines: 480")
+        TINY.replace("total_lines: 1600", "total_lines: 480")
         .replace("noise: 0", "noise: 10")
         .replace("val_every: 50", "val_every: 20")
     ) + "stages: [{name: one, share: 1, easiest: 0.5, strength: 0.5}, {name: two, share: 3}]\norigin: 0.1\n"
@@ -99,7 +100,7 @@ def test_a_finished_run_is_not_done_again(tiny_run: Path) -> None:
     before = (tiny_run / "run" / "state.safetensors").read_bytes()
     recipe = load_recipe(TrainRecipe, tiny_run / "tiny.yaml")
     outcome = train(recipe, tiny_run / "tiny.yaml", tiny_run / "run", machine=CPU)
-    assert outcome.lines_seen >= recipe.lines
+    assert outcome.lines_seen >= recipe.total_lines
     assert (tiny_run / "run" / "state.safetensors").read_bytes() == before
 
 
@@ -112,13 +113,13 @@ def test_a_folder_with_a_run_of_another_recipe_is_refused(tiny_run: Path) -> Non
 
 def test_the_time_ends_a_run(tiny_run: Path, tmp_path: Path) -> None:
     path = tiny_run / "long.yaml"
-    path.write_text(TINY.replace("lines: 1600", "lines: 10000000"), encoding="utf-8")
+    path.write_text(TINY.replace("total_lines: 1600", "total_lines: 10000000"), encoding="utf-8")
     outcome = train(load_recipe(TrainRecipe, path), path, tmp_path, max_time=2.0, machine=CPU)
     assert 0 < outcome.lines_seen < 10_000_000
 
 
 def test_the_rate_rises_then_falls_with_the_lines_or_the_time(tmp_path: Path) -> None:
-    recipe = TrainRecipe(network=SMALL, lines=1000, warm_up=10, peak_rate=1.0)
+    recipe = TrainRecipe(network=SMALL, total_lines=1000, warm_up=10, peak_rate=1.0)
     module = Trainee(recipe, Network(SMALL, 3), Card(SMALL, ("", "a", "b")), tmp_path, max_time=60.0)
     assert module.rate() == pytest.approx(0.1)
     module.step = 10
@@ -136,7 +137,7 @@ def test_the_rate_rises_then_falls_with_the_lines_or_the_time(tmp_path: Path) ->
     [
         ("linse: 3", "unknown key linse; the keys are data"),
         ("data: {folder: x}", "data: unknown key folder"),
-        ("lines: many", "lines: int expected, got 'many'"),
+        ("total_lines: many", "total_lines: int expected, got 'many'"),
         ("network: {channels: 3}", "network: channels: a list expected"),
         ("network: {dim: 30}", "multiple"),
         ("save_every: 0", "save_every: 1 or more"),
@@ -167,7 +168,7 @@ def test_released_recipes_are_whole() -> None:
     )
     for recipe, name in ((teacher, "teacher"), (student.train, "student")):  # those that are released: second edition
         assert recipe.network == load_card(ROOT / "train" / "weights" / f"{name}.safetensors").network
-    assert student.train.data.val == teacher.data.lines, "both are chosen by the same lines"
+    assert student.train.data.val_files == teacher.data.files, "both are chosen by the same lines"
     third, quick = load_recipe(TrainRecipe, folder / "long.yaml"), load_recipe(TrainRecipe, folder / "speedrun.yaml")
     assert replace(third.network, layer_drop=0.0) == TEACHER and quick.network == STUDENT
     for held_back in ("csafe-woz", "read2016-bozen", "read2017-escher"):  # no released weights may have seen them

@@ -1,6 +1,6 @@
 """The network: gated CNN, combined attention, CTC head."""
 
-from ..charset import FRAME_STRIDE
+from ..data.charset import FRAME_STRIDE
 from .model import STUDENT, TEACHER, Network, NetworkRecipe, pooled
 
 __all__ = ["FRAME_STRIDE", "STUDENT", "TEACHER", "Network", "NetworkRecipe", "pooled"]

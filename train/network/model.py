@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...runtime.image import HEIGHT
-from ..charset import FRAME_STRIDE
+from ..data.charset import FRAME_STRIDE
 from .attention import FAR, AttentionBlock
 from .blocks import ConvBlock
 

@@ -1,0 +1,137 @@
+"""Eight bits in TFLite: static quantisation with ai-edge-quantizer, calibrated on training lines."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ...runtime.engines import open_engine
+from ...runtime.errors import HtrjandError, UsageError
+from ...runtime.image import pad_line
+from ...runtime.quiet import quiet_stderr
+from ...runtime.seal import seal
+from . import Lines, QuantizeRecipe, check_kept
+
+try:
+    with quiet_stderr():
+        from ai_edge_litert import schema_py_generated as schema
+        from ai_edge_litert.interpreter import Interpreter
+        from ai_edge_quantizer import qtyping, quantizer
+
+        from ...export.tflite_metadata import describe_tflite
+except ImportError as missing:
+    raise HtrjandError(
+        f"ai-edge-quantizer is not installed ({missing}): pip install 'htrjand[tensorflow]'"
+    ) from missing
+
+KINDS = {
+    schema.BuiltinOperator.PAD: qtyping.TFLOperationName.PAD,  # XNNPACK takes it into the convolution if both are int8
+    schema.BuiltinOperator.CONV_2D: qtyping.TFLOperationName.CONV_2D,
+    schema.BuiltinOperator.FULLY_CONNECTED: qtyping.TFLOperationName.FULLY_CONNECTED,
+}
+MODULE = re.compile(r"(?:^|;)([^/;]+)/(?:Pad|Conv2D|MatMul)")  # in the name of what an op gives: see export/twin.py
+# Squeeze-and-excitation is next to no work, and its ranges can be empty. The head's logits go from −110 to 14: in steps
+# of 0.5 many a character ties with the blank, which argmax then takes, and the student lost 1.6 % of its characters so.
+IN_FLOAT = re.compile(r"\.se\.|^head$")
+NARROWEST = 1e-3  # of a range: an empty one has no scale
+
+
+@dataclass(frozen=True)
+class Op:
+    """An op that holds weights, or pads for one that does."""
+
+    module: str  # its torch module
+    kind: int  # of KINDS
+    takes: str  # the names of tensors
+    gives: str
+
+
+def quantize_tflite(model: Path, lines: Lines, out: Path, recipe: QuantizeRecipe) -> None:
+    """As `quantize_file`: convolutions and fully connected layers in int8, all between them in float.
+
+    The head stays in float too, and a file for one width is calibrated on the lines that fit into it.
+    """
+    info = open_engine(model, 1).info
+    content = model.read_bytes()
+    every = weighted_ops(content)
+    check_kept(recipe, list(dict.fromkeys(op.module for op in every)), model)
+    ops = [op for op in every if not (recipe.keeps(op.module) or IN_FLOAT.search(op.module))]
+    if not ops:
+        raise UsageError(f"{model}: all of its modules are kept in float; keep fewer")
+    fixed = info.max_width if info.max_width == info.width_multiple else None
+    fitting = [pad_line(line, fixed) for line in lines if line.shape[1] <= info.max_width]
+    if not fitting:
+        raise HtrjandError(
+            f"{model}: every calibration line is wider than {info.max_width} columns; give narrower ones"
+        )
+    with silence():
+        tool = quantizer.Quantizer(content)
+        for op in ops:
+            tool.add_static_config(
+                f"^{re.escape(op.gives)};$", KINDS[op.kind], activation_num_bits=8, weight_num_bits=8
+            )
+        quantized = tool.quantize(ranges(content, ops, fitting)).quantized_model
+    out.write_bytes(describe_tflite(bytes(quantized), dataclasses.replace(info, precision="int8")))
+    seal(out)
+
+
+def weighted_ops(content: bytes) -> list[Op]:
+    """The ops of a file that hold weights of a module, and those that pad for them, in order."""
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    graph = model.subgraphs[0]
+    found = []
+    for op in graph.operators:
+        kind = model.operatorCodes[op.opcodeIndex].builtinCode
+        takes, gives = (graph.tensors[tensors[0]].name.decode() for tensors in (op.inputs, op.outputs))
+        module = MODULE.search(gives)
+        if kind in KINDS and module:
+            found.append(Op(module[1], kind, takes, gives))
+    return found
+
+
+def ranges(content: bytes, ops: list[Op], lines: Lines) -> dict[str, dict[str, npt.NDArray[np.float32]]]:
+    """The range of each tensor that these ops take or give: the mean of the extremes of each line, at its own width.
+
+    The quantiser's own calibration averages too, but forgets all lines but the last few dozens.
+    """
+    interpreter = Interpreter(model_content=content, num_threads=1, experimental_preserve_all_tensors=True)
+    indices = {tensor["name"]: tensor["index"] for tensor in interpreter.get_tensor_details()}
+    image = interpreter.get_input_details()[0]["index"]
+    extremes: dict[str, list[tuple[float, float]]] = {name: [] for op in ops for name in (op.takes, op.gives)}
+    for line in sorted(lines, key=lambda line: line.shape[1]):
+        interpreter.resize_tensor_input(image, [1, 1, *line.shape])
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(image, line[None, None])
+        interpreter.invoke()
+        for name, seen in extremes.items():
+            values = interpreter.get_tensor(indices[name])
+            seen.append((values.min(), values.max()))
+    found = {}
+    for name, seen in extremes.items():
+        low, high = np.mean(seen, axis=0)
+        shape = (1,) * len(interpreter.get_tensor(indices[name]).shape)
+        found[name] = {
+            "min": np.full(shape, low, np.float32), "max": np.full(shape, max(high, low + NARROWEST), np.float32),
+        }  # fmt: skip
+    return found
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """The quantiser tells of itself on stdout and stderr, by bars and by warnings."""
+    with ExitStack() as stack:
+        for quiet in (
+            warnings.catch_warnings(), quiet_stderr(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO())
+        ):  # fmt: skip
+            stack.enter_context(quiet)
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,39 @@
+"""The adaptation benchmark: whole pages are kept for the test, and the table has a row for each number of lines."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from click.testing import CliRunner
+from generated import TEXTS, printed_row
+
+from htrjand.benchmarks.studies.adaptation import divide, main
+from htrjand.train.data.lines import write_lines
+
+
+def test_pages_are_not_cut_in_two() -> None:
+    rows = [replace(printed_row("ab", f"{page}-{i}"), page=f"p{page}") for page in range(5) for i in range(4)]
+    pool, test = divide(rows)
+    assert {row.page for row in test} == {"p3", "p4"}
+    assert len(pool) == 12 and not {row.page for row in pool} & {row.page for row in test}
+
+
+def test_a_table_of_before_and_after(tiny_run: Path, tmp_path: Path, monkeypatch) -> None:
+    import htrjand.train.adapt as adapt
+
+    quick = tmp_path / "quick.yaml"
+    quick.write_text("total_lines: 20\nval_every: 5\ndata: {hold_out: 0.25, too_narrow: skip}\nbf16: false\n")
+    monkeypatch.setattr(adapt, "RECIPE", quick)
+    rows = [replace(printed_row(text, str(i), dataset="other"), page=f"p{i % 4}") for i, text in enumerate(TEXTS)]
+    write_lines(tmp_path / "lines.parquet", [*rows, replace(printed_row("abc", "x"), doc="small")])
+    command = ["-i", str(tmp_path / "lines.parquet"), "-o", str(tmp_path / "out"), "--count", "4"]
+    done = CliRunner().invoke(main, [*command, "--from", str(tiny_run / "run" / "weights.safetensors")])
+    assert done.exit_code == 0, done.output
+    result = json.loads((tmp_path / "out" / "adaptation.json").read_text())
+    assert result["document"] == "lines: doc" and result["test_lines"] == 4
+    assert [row["lines"] for row in result["rows"]] == [0, 4]
+    assert result["rows"][0]["cer"] == 0, "the tiny network knows these lines by heart"
+    assert result["rows"][1]["lines_seen"] >= 20
+    assert "| 4 |" in done.output
