@@ -120,8 +120,8 @@ def read(
 @click.pass_context
 def models(ctx: click.Context, files: tuple[Path, ...], form: str) -> None:
     """List the bundled model files, or print what model FILES say of themselves."""
-    from .runtime import HtrjandError, bundled_models
-    from .runtime.engines import LIBRARIES, is_installed, open_engine
+    from .runtime import HtrjandError, Recognizer, bundled_models
+    from .runtime.formats import format_of
     from .runtime.info import size_of
 
     paths = files or tuple(bundled_models())
@@ -130,11 +130,11 @@ def models(ctx: click.Context, files: tuple[Path, ...], form: str) -> None:
     found: list[tuple[Path, ModelInfo]] = []
     failed = False
     for path in paths:
-        if not files and not is_installed(path.suffix):
-            complain(f"{path}: to read it, install {' or '.join(LIBRARIES[path.suffix])}")
+        if not files and not format_of(path).is_installed():
+            complain(f"{path}: to read it, install {' or '.join(format_of(path).libraries)}")
             continue
         try:
-            found.append((path, open_engine(path, threads=1).info))
+            found.append((path, Recognizer(path, threads=1).info))
         except HtrjandError as error:
             complain(error)
             failed = True

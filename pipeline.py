@@ -26,13 +26,12 @@ from .compress.prune import PruneRecipe, prune
 from .compress.qat import QatRecipe, qat
 from .compress.quantize import QuantizeRecipe, quantize_proven
 from .export.cli import told
-from .export.files import SUFFIXES, convert_ort, export_files
+from .export.files import convert_file, export_files
 from .export.proof import BUDGET, BudgetError, Reference, proof_path
 from .ledger import Ledger
 from .runtime.errors import HtrjandError, UsageError
 from .runtime.files import atomic_path
-from .runtime.info import PRECISIONS
-from .runtime.seal import parts_of
+from .runtime.formats import FORMATS, PRECISIONS, parts_of
 from .train.cli import log, run_options
 from .train.data.lines import LineRow, parquet_files, read_lines, spread
 from .train.fit import Machine, Outcome, train
@@ -87,14 +86,14 @@ class QuantizeStage:
 class ExportStage:
     """Which files."""
 
-    formats: tuple[str, ...] = tuple(suffix[1:] for suffix in SUFFIXES)
+    formats: tuple[str, ...] = tuple(form.name for form in FORMATS.values())
     precisions: tuple[str, ...] = PRECISIONS
     widths: tuple[int, ...] = ()  # .tflite files of one width beside the one of any
     max_bytes: int = 1_000_000  # of an int8 file; an .ort, a tenth larger than its .onnx, is not held to it
 
     def __post_init__(self) -> None:
         for name, given, known in (
-            ("formats", self.formats, [suffix[1:] for suffix in SUFFIXES]),
+            ("formats", self.formats, [form.name for form in FORMATS.values()]),
             ("precisions", self.precisions, PRECISIONS),
         ):
             if not given or set(given) - set(known):
@@ -272,7 +271,7 @@ class Pipeline:
         out, budget = self.file("int8", suffix, width), self.recipe.quantize.max_cer_increase
         if suffix == "ort":
             model = self.file("int8", "onnx")
-            self.proven(out, [model], lambda: convert_ort(model, out, reference, budget))
+            self.proven(out, [model], lambda: convert_file(model, out, reference, budget))
         else:
             model, recipe = self.file("fp32", suffix, width), QuantizeRecipe(self.recipe.quantize.calibrate, keep)
             settings = asdict(recipe) | {"draws": self.recipe.quantize.draws}
@@ -389,7 +388,7 @@ class Pipeline:
 
     def shapes(self) -> list[tuple[str, int | None]]:
         """Suffix and width of the files, in the order they are made."""
-        formats = [suffix[1:] for suffix in SUFFIXES if suffix[1:] in self.recipe.export.formats]
+        formats = [form.name for form in FORMATS.values() if form.name in self.recipe.export.formats]
         return [(name, None) for name in formats] + [("tflite", w) for w in self.recipe.export.widths]
 
     def file(self, precision: str, suffix: str, width: int | None = None) -> Path:

@@ -7,18 +7,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..runtime.errors import HtrjandError, UsageError
+from ..runtime.formats import FORMATS, format_of
 from ..runtime.info import sha256, size_of
 
 BUNDLED = "bundled"
 PEERS = ("tesseract", "rapidocr")
-# Suffix of a model file -> its engine.
-FORMATS = {
-    ".onnx": "onnxruntime",
-    ".ort": "onnxruntime",
-    ".tflite": "litert",
-    ".xml": "openvino",
-    ".safetensors": "torch",
-}
+WEIGHTS = ".safetensors"  # run by torch: what model files are compared with
 
 
 class Reader(Protocol):
@@ -31,9 +25,9 @@ def check_engine(engine: str) -> str:
     """Returns the engine as given; a name that none has, or a missing file, is an error that lists the good ones."""
     if engine in (BUNDLED, *PEERS):
         return engine
-    if Path(engine).suffix not in FORMATS:
-        good = ", ".join((BUNDLED, *PEERS))
-        raise UsageError(f"{engine}: no such engine; give a model file ({', '.join(FORMATS)}) or one of {good}")
+    if Path(engine).suffix not in (*FORMATS, WEIGHTS):
+        good, suffixes = ", ".join((BUNDLED, *PEERS)), ", ".join((*FORMATS, WEIGHTS))
+        raise UsageError(f"{engine}: no such engine; give a model file ({suffixes}) or one of {good}")
     if not Path(engine).is_file():
         raise HtrjandError(f"{engine}: no such file; check the path")
     return engine
@@ -58,10 +52,10 @@ def open_reader(engine: str, threads: int) -> Reader:
         from .peers import RapidOcr
 
         return RapidOcr(threads)
-    if FORMATS.get(Path(engine).suffix) == "torch":
-        from ..train.reader import TorchRecognizer
+    if Path(engine).suffix == WEIGHTS:
+        from ..train.reader import open_weights
 
-        return TorchRecognizer(engine, threads=threads)
+        return open_weights(engine, threads)
     from ..runtime import Recognizer
 
     return Recognizer(None if engine == BUNDLED else engine, threads=threads)
@@ -74,7 +68,7 @@ def about(engine: str, reader: Any) -> dict[str, object]:
         return described
     path = Path(reader.path)
     return {
-        "engine": FORMATS[path.suffix],
+        "engine": "torch" if path.suffix == WEIGHTS else format_of(path).engine,
         "precision": reader.info.precision,
         "version": reader.info.version,
         "bytes": size_of(path),

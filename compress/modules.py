@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 
 from ..train.network import Network
-from .quantize import QuantizeRecipe
-
-IN_FLOAT = ("head",)  # in ONNX and TFLite, and so here: in eight bits logits would tie
+from .quantize.in_float import stays_in_float
+from .quantize.recipe import QuantizeRecipe
 
 
 def weighted(network: Network) -> Iterator[str]:
@@ -27,7 +26,7 @@ def products(network: Network) -> list[str]:
 
 def quantised(network: Network, recipe: QuantizeRecipe) -> list[str]:
     """The paths of those that int8 files quantise."""
-    return [name for name in products(network) if name not in IN_FLOAT and not recipe.keeps(name)]
+    return [name for name in products(network) if not stays_in_float(name, recipe)]
 
 
 def frozen(network: Network) -> Network:

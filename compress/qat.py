@@ -28,7 +28,7 @@ from ..train.recipe_loader import at_least_one, to_json
 from ..train.trainee import PROGRESS, STATE, Trainee
 from .distill import frame_kl
 from .modules import products
-from .quantize import QuantizeRecipe, check_kept
+from .quantize.recipe import QuantizeRecipe, check_kept
 
 if TYPE_CHECKING:
     from .rounding import Rounded

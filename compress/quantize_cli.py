@@ -19,7 +19,7 @@ from ..train.fit import Machine
 from ..train.recipe_loader import load_recipe
 from .qat import QatRecipe
 from .qat import qat as run_qat
-from .quantize import Lines, QuantizeRecipe
+from .quantize.recipe import Lines, QuantizeRecipe
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 LIMIT = 60  # lines a dataset: more take longer, and change little

@@ -17,7 +17,7 @@ from ..runtime.errors import HtrjandError
 from ..runtime.image import HEIGHT
 from ..train.network import Network
 from .modules import frozen, quantised
-from .quantize import QuantizeRecipe
+from .quantize.recipe import QuantizeRecipe
 
 for name in ("torchao", "torch.utils._pytree"):  # they tell of kernels that no CPU has, and of their own future
     logging.getLogger(name).setLevel(logging.ERROR)

@@ -18,7 +18,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 from torch.export import Dim
@@ -28,13 +27,12 @@ from ..export.proof import BUDGET
 from ..runtime import Recognizer
 from ..runtime.errors import HtrjandError
 from ..runtime.image import HEIGHT, pad_line
-from ..runtime.info import ModelInfo
 from ..train.checkpoint import load_network
 from ..train.data.lines import LineRow
 from ..train.network import Network
-from ..train.reader import Reading, model_info, read_rows
+from ..train.reader import Reading, TorchSession, model_info, read_rows
 from .modules import frozen, products, quantised
-from .quantize import Lines, QuantizeRecipe, check_calibration, check_kept
+from .quantize.recipe import Lines, QuantizeRecipe, check_calibration, check_kept
 
 # What each trial keeps in float, by the work that is lost to int8: see the table of `htrjand sensitivity`.
 CANDIDATES = (
@@ -119,19 +117,6 @@ def is_int8(node: Node) -> bool:
     return node.target in PRODUCTS and "dequantize" in str(getattr(node.args[1], "target", ""))
 
 
-class GraphReader(Recognizer):
-    """`Recognizer` over a graph that torch traced."""
-
-    def __init__(self, graph: Answers, info: ModelInfo, path: Path) -> None:
-        self.path, self.graph = path, graph
-        self._engine = SimpleNamespace(info=info, run=self.run)
-
-    @torch.no_grad()
-    def run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Logits float32 [N, T, V] of images uint8 [N, 1, 64, W]."""
-        return np.asarray(self.graph.run(torch.from_numpy(images)).numpy(), dtype=np.float32)
-
-
 def search(
     weights: Path, lines: Lines, rows: Sequence[LineRow], budget: float = BUDGET,
     candidates: Sequence[tuple[str, ...]] = CANDIDATES, *, say: Callable[[str], None] = lambda _: None,
@@ -166,7 +151,7 @@ def search(
 
     @torch.no_grad()
     def evaluate(graph: GraphModule) -> float:
-        reading = read_rows(GraphReader(Answers(graph, lines), info, weights), rows)
+        reading = read_rows(Recognizer.over(TorchSession(weights, Answers(graph, lines).run), info), rows)
         if not base:  # autotune begins with the float network
             base.append(reading)
             return 100.0

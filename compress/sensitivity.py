@@ -15,21 +15,20 @@ import onnx
 import onnxruntime  # type: ignore[import-untyped]
 from onnx import numpy_helper
 from onnxruntime.quantization.shape_inference import quant_pre_process  # type: ignore[import-untyped]
-from rapidfuzz.distance import Levenshtein
 
+from ..runtime import Recognizer
 from ..runtime.ctc import decode_greedy
-from ..runtime.engines import open_engine
 from ..runtime.errors import HtrjandError
 from ..runtime.image import HEIGHT, pad_line
 from ..runtime.info import ModelInfo
-from ..runtime.text import normalize
+from ..train.data import error_rates
 from ..train.data.lines import LineRow
-from .modules import IN_FLOAT
-from .quantize import Lines, check_calibration, check_float
+from .quantize.in_float import HEAD
 from .quantize.onnx import QUANTISED, weighted_nodes, write_quantized
+from .quantize.recipe import Lines, check_calibration, check_float
 
 WIDTH = 1024  # columns of the line that multiply-adds are counted for
-EVERYTHING = f"all but {', '.join(IN_FLOAT)}"  # what files quantise that keep nothing else in float
+EVERYTHING = f"all but {HEAD}"  # what files quantise that keep nothing else in float
 Logits = list[npt.NDArray[np.float32]]
 
 
@@ -87,18 +86,18 @@ def sensitivity(
     Raises:
         HtrjandError: the model is no fp32 file, or there are too few lines.
     """
-    info = open_engine(model, 1).info
+    info = Recognizer(model, 1).info
     check_float(model, info)
     check_calibration(lines, model)
     if not rows:
         raise HtrjandError(f"{model}: no line to tell the harm by; check the lines and the split")
     logging.getLogger("root").setLevel(logging.ERROR)
-    pixels, texts = [row.pixels() for row in rows], [normalize(row.text) for row in rows]
+    pixels, texts = [row.pixels() for row in rows], [row.text for row in rows]
     with tempfile.TemporaryDirectory() as folder:
         ready, part, ranges = (Path(folder) / name for name in ("ready.onnx", "part.onnx", "ranges.json"))
         quant_pre_process(str(model), str(ready), skip_symbolic_shape=True)
         graph = onnx.load(ready)
-        modules = weighted_nodes(graph)
+        modules = weighted_nodes(graph, QUANTISED)
         expected = run(ready, pixels)
         before = cer(expected, info, pixels, texts)
         sizes, work = weight_sizes(graph), multiply_adds(graph)
@@ -119,7 +118,7 @@ def sensitivity(
             return layer
 
         layers = sorted((measure(module, [module]) for module in modules.values()), key=lambda layer: -layer.kl)
-        layers.append(measure(EVERYTHING, (module for module in modules.values() if module not in IN_FLOAT)))
+        layers.append(measure(EVERYTHING, (module for module in modules.values() if module != HEAD)))
     datasets = tuple(sorted({row.dataset for row in rows}))
     return Sensitivity(
         model.name, info.weights_sha256, onnxruntime.__version__, round(before, 4), len(rows), datasets, len(lines),
@@ -139,9 +138,8 @@ def run(path: Path, pixels: Lines) -> Logits:
 def cer(logits: Logits, info: ModelInfo, pixels: Lines, texts: Sequence[str]) -> float:
     """In percent, of what the logits read as."""
     widths = [line.shape[1] for line in pixels]
-    read = [normalize(decode_greedy(a, info, width, width).text) for a, width in zip(logits, widths, strict=True)]
-    errors = sum(Levenshtein.distance(a, b) for a, b in zip(read, texts, strict=True))
-    return 100 * errors / max(1, sum(map(len, texts)))
+    read = [decode_greedy(a, info, width, width).text for a, width in zip(logits, widths, strict=True)]
+    return error_rates.cer([error_rates.compare(text, found) for text, found in zip(texts, read, strict=True)])
 
 
 def divergence(expected: npt.NDArray[np.float32], found: npt.NDArray[np.float32]) -> float:
@@ -160,7 +158,7 @@ def log_softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
 def weight_sizes(graph: onnx.ModelProto) -> dict[str, tuple[int, int]]:
     """Numbers of a module's weight, and its output channels, for those that can be quantised."""
     weights = {tensor.name: tensor for tensor in graph.graph.initializer}
-    weighted, sizes = weighted_nodes(graph), {}
+    weighted, sizes = weighted_nodes(graph, QUANTISED), {}
     for node in graph.graph.node:
         if node.name in weighted:
             shape = numpy_helper.to_array(next(weights[name] for name in node.input if name in weights)).shape
@@ -184,7 +182,7 @@ def multiply_adds(graph: onnx.ModelProto) -> dict[str, int]:
     names = [output.name for output in session.get_outputs()]
     values = session.run(names, {"image": np.zeros((1, 1, HEIGHT, WIDTH), np.uint8)})
     shapes = weights | {name: value.shape for name, value in zip(names, values, strict=True)}
-    named = weighted_nodes(graph)
+    named = weighted_nodes(graph, QUANTISED)
     work = {"": 0} | dict.fromkeys(named.values(), 0)
     for node in products:
         of_one = np.prod(weights[node.input[1]][1:]) if node.op_type == "Conv" else shapes[node.input[0]][-1]

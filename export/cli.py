@@ -11,7 +11,7 @@ import click
 
 from ..runtime.errors import HtrjandError, UsageError
 from ..train.data.lines import LineRow, data_dir, read_lines
-from .files import FLOATS, convert_ort, export_files
+from .files import FLOATS, convert_file, export_files
 from .proof import BUDGET, Reference, write_proof
 from .proof import prove as prove_file
 
@@ -76,7 +76,7 @@ def export(
     if weights.suffix == ".onnx":
         if any(out.suffix != ".ort" for out in outs):
             raise UsageError(f"{weights}: an .onnx file can be made an .ort; for other formats give the weights")
-        proofs = [convert_ort(weights, out, reference, budget) for out in outs]
+        proofs = [convert_file(weights, out, reference, budget) for out in outs]
     else:
         proofs = export_files(weights, list(outs), precision, width, reference, budget)
     for out, proof in zip(outs, proofs, strict=True):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ..runtime.engines import open_engine
-from ..runtime.errors import HtrjandError, UsageError
+from ..runtime.engines import open_session
+from ..runtime.errors import UsageError
 from ..runtime.files import atomic_model
+from ..runtime.formats import FORMATS, format_of
 from ..runtime.image import MAX_WIDTH, WIDTH_MULTIPLE
 from ..runtime.info import ModelInfo
 from ..train.checkpoint import load_network
@@ -17,7 +18,6 @@ from ..train.network import Network
 from ..train.reader import model_info
 from .proof import BUDGET, Reference, prove, write_proof
 
-SUFFIXES = (".onnx", ".ort", ".xml", ".tflite")
 FLOATS = ("fp32", "fp16")
 
 
@@ -58,15 +58,20 @@ def export_files(
     return proofs
 
 
-def convert_ort(model: Path, out: Path, reference: Reference, budget: float = BUDGET) -> dict[str, Any]:
-    """Writes an `.onnx` file, int8 too, as `.ort`, proven against the reference. Returns the proof."""
-    from .onnx import write_ort
+def convert_file(model: Path, out: Path, reference: Reference, budget: float = BUDGET) -> dict[str, Any]:
+    """Writes a model file, int8 too, in a format that is converted from its own (`.onnx` as `.ort`). Returns the proof.
 
-    if out.suffix != ".ort":
-        raise UsageError(f"{out}: give a name that ends in .ort")
-    open_engine(model, 1)  # a damaged one is found before onnxruntime writes it anew
+    Raises:
+        UsageError: the one is not converted from the other.
+        HtrjandError: the model cannot be used, or the file is not equal to the reference; it is not written then.
+    """
+    form = format_of(out)
+    if form.converted_from != model.suffix:
+        pairs = ", ".join(f"{one.converted_from} to {one.suffix}" for one in FORMATS.values() if one.converted_from)
+        raise UsageError(f"{out}: cannot be converted from {model}; what is converted is {pairs}")
+    open_session(model, 1)  # a damaged one is found before it is written anew
     with atomic_model(out) as part:
-        write_ort(model, part)
+        import_module(form.exporter).convert(model, part)
         proof = prove(part, out, reference, budget)
         write_proof(out, proof)
     return proof
@@ -74,45 +79,19 @@ def convert_ort(model: Path, out: Path, reference: Reference, budget: float = BU
 
 def write(network: Network, info: ModelInfo, out: Path, width: int | None = None) -> None:
     """One file in the format of its suffix, not proven."""
-    if out.suffix == ".tflite":
-        from .tflite import write_tflite
-
-        write_tflite(network, info, out, width)
-        return
-    from .onnx import write_onnx, write_ort
-
-    if out.suffix == ".onnx":
-        write_onnx(network, info, out)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        model = Path(folder) / "model.onnx"
-        if out.suffix == ".ort":
-            write_onnx(network, info, model)
-            write_ort(model, out)
-        else:
-            from .openvino import write_openvino
-
-            write_onnx(network, dataclasses.replace(info, precision="fp32"), model)
-            write_openvino(model, info, out)
+    import_module(format_of(out).exporter).export(network, info, out, width)
 
 
 def check_target(out: Path, precision: str, width: int | None) -> None:
     """Raises a UsageError for a file that cannot be asked for."""
-    if out.suffix not in SUFFIXES:
-        raise UsageError(f"{out}: unknown format; give a name that ends in {', '.join(SUFFIXES)}")
+    form = format_of(out)
     if precision not in FLOATS:
         raise UsageError(f"{out}: {precision} is not exported; export fp32 and give that file to `htrjand quantize`")
-    if precision == "fp16" and out.suffix == ".ort":
-        raise UsageError(f"{out}: onnxruntime folds fp16 weights into floats in an .ort file; export .onnx, or fp32")
-    if width is not None and out.suffix != ".tflite":
-        raise UsageError(f"{out}: takes lines of any width; --width is for .tflite")
+    if precision not in form.precisions:
+        others = ", ".join(one.suffix for one in FORMATS.values() if precision in one.precisions)
+        raise UsageError(f"{out}: {form.suffix} files have no {precision}; export {others}, or fp32")
+    if width is not None and not form.fixed_width:
+        fixed = ", ".join(one.suffix for one in FORMATS.values() if one.fixed_width)
+        raise UsageError(f"{out}: takes lines of any width; --width is for {fixed}")
     if width is not None and (width % WIDTH_MULTIPLE or not 0 < width <= MAX_WIDTH):
         raise UsageError(f"{out}: --width is a multiple of {WIDTH_MULTIPLE}, at most {MAX_WIDTH}; got {width}")
-
-
-def check_float_source(model: Path, out: Path) -> None:
-    """Raises unless `model` is the kind of file that the int8 file `out` is made from."""
-    if model.suffix != out.suffix:
-        raise UsageError(f"{out}: is made from a float file of its own format; {model} is none")
-    if model.resolve() == out.resolve():
-        raise HtrjandError(f"{out}: is the float file itself; give another name")

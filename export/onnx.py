@@ -1,50 +1,57 @@
-"""ONNX: one self-describing file of dynamic width and batch; `.ort`, the same for small builds of onnxruntime."""
+"""ONNX: one self-describing file of dynamic width and batch."""
 
 from __future__ import annotations
 
 import ast
+import hashlib
 import io
 import logging
 import warnings
 from collections import Counter
 from contextlib import redirect_stdout
 from pathlib import Path
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import onnx
-import onnxruntime  # type: ignore[import-untyped]
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch.export import Dim
 
-from ..runtime.engines import first_line
-from ..runtime.engines.onnx import FAILURES, FATAL
-from ..runtime.errors import HtrjandError
 from ..runtime.image import HEIGHT, MAX_WIDTH, WIDTH_MULTIPLE
 from ..runtime.info import ModelInfo
-from ..runtime.seal import MARK, seal
+from ..runtime.seal import seal
 from ..train.network import Network
 
 OPSET = 18
 
 
-def write_onnx(network: Network, info: ModelInfo, out: Path) -> None:
-    """Writes `out`, self-describing and sealed; with precision fp16 its weights take half the room.
+def export(network: Network, info: ModelInfo, out: Path, width: int | None = None) -> None:
+    """Writes `out`, self-describing and sealed (not atomic, and not proven); with precision fp16 its weights take half
+    the room. Its lines may have any width.
 
     A network is traced once for all its files, since that takes most of the time.
     """
-    if network not in TRACED:
-        TRACED[network] = trace(network)
+    key = fingerprint(network)
+    if key not in TRACED:
+        TRACED.clear()
+        TRACED[key] = trace(network)
     model = onnx.ModelProto()
-    model.CopyFrom(TRACED[network])
+    model.CopyFrom(TRACED[key])
     if info.precision == "fp16":
         halve_weights(model)
     out.write_bytes(describe(model, info).SerializeToString())
     seal(out)
 
 
-TRACED: WeakKeyDictionary[Network, onnx.ModelProto] = WeakKeyDictionary()
+TRACED: dict[str, onnx.ModelProto] = {}  # the graph traced last, by its network's fingerprint
+
+
+def fingerprint(network: Network) -> str:
+    """SHA-256 of what a network computes: its type, its recipe, its mode and its weights as they are now."""
+    hashed = hashlib.sha256(f"{type(network)} {network.recipe} {network.training}".encode())
+    for name, tensor in network.state_dict().items():
+        hashed.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode() + tensor.cpu().numpy().tobytes())
+    return hashed.hexdigest()
 
 
 def halve_weights(model: onnx.ModelProto) -> None:
@@ -109,24 +116,3 @@ def describe(model: onnx.ModelProto, info: ModelInfo) -> onnx.ModelProto:
         value.doc_string = ""
     model.producer_name = info.name
     return model
-
-
-def write_ort(model: Path, out: Path) -> None:
-    """Writes an `.onnx` file as `.ort`: already optimised, for builds of onnxruntime that cannot read ONNX.
-
-    Left out are layouts that fit one kind of processor only. Metadata and precision are those of the model.
-
-    Raises:
-        HtrjandError: onnxruntime cannot read the model.
-    """
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = FATAL
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED  # fuses; no layouts
-    options.optimized_model_filepath = str(out)
-    options.add_session_config_entry("session.save_model_format", "ORT")
-    try:
-        onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-    except FAILURES as error:
-        raise HtrjandError(f"{model}: onnxruntime cannot convert it ({first_line(error)}); export it again") from error
-    if MARK in out.read_bytes():
-        seal(out)

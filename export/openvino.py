@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,19 +13,21 @@ from ..runtime.engines.openvino import SECTION, openvino
 from ..runtime.errors import HtrjandError
 from ..runtime.info import ModelInfo
 from ..runtime.seal import seal
+from ..train.network import Network
+from . import onnx
 from .openvino_graph import gate_in_two_convolutions, share_constants, squeeze_by_convolutions
 
 
-def write_openvino(model: Path, info: ModelInfo, out: Path) -> None:
-    """Writes `out` (.xml) and the .bin beside it from a float `.onnx` file, self-describing and sealed.
+def export(network: Network, info: ModelInfo, out: Path, width: int | None = None) -> None:
+    """Writes `out` (.xml) and the .bin beside it, self-describing and sealed (neither atomic nor proven).
 
     Neither file names the other: both may take another name together. With precision fp16 the weights take half the
-    room, and are made floats as the file is opened.
-
-    Raises:
-        HtrjandError: OpenVINO cannot read the model.
+    room, and are made floats as the file is opened. Its lines may have any width.
     """
-    save_openvino(read_onnx(model), info, out)
+    with tempfile.TemporaryDirectory() as folder:
+        model = Path(folder) / "model.onnx"
+        onnx.export(network, dataclasses.replace(info, precision="fp32"), model)
+        save_openvino(read_onnx(model), info, out)
 
 
 def read_onnx(model: Path) -> openvino.Model:

@@ -18,7 +18,7 @@ from ..runtime.files import atomic_path
 from ..runtime.image import HEIGHT, pad_line
 from ..runtime.info import sha256, size_of
 from ..train.data.lines import LineRow
-from ..train.reader import Reading, TorchRecognizer, read_rows
+from ..train.reader import Reading, open_weights, read_rows
 
 WIDTHS = (64, 333, 800, 1024, 2048, 4096)  # pixels before padding
 BATCHES = (1, 3)
@@ -32,7 +32,7 @@ class BudgetError(HtrjandError):
 
 def open_reader(path: Path) -> Recognizer:
     """A reader of a model file, or of weights."""
-    return TorchRecognizer(path) if path.suffix == ".safetensors" else Recognizer(path)
+    return open_weights(path) if path.suffix == ".safetensors" else Recognizer(path)
 
 
 @dataclass(frozen=True)

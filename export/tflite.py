@@ -27,7 +27,7 @@ except ImportError as missing:
 READY = 1024  # columns that an interpreter which is told no width makes ready for
 
 
-def write_tflite(network: Network, info: ModelInfo, out: Path, width: int | None = None) -> None:
+def export(network: Network, info: ModelInfo, out: Path, width: int | None = None) -> None:
     """Writes a sealed file for lines of any width, or of one (not atomic, and not proven).
 
     Args:

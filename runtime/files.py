@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from .errors import HtrjandError
-from .seal import parts_of
+from .formats import parts_of
 
 
 @contextmanager
@@ -34,7 +34,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_model(path: str | Path) -> Iterator[Path]:
-    """As `atomic_path`, with the weights beside an OpenVINO `.xml`, which take their place just before it does."""
+    """As `atomic_path`, for a model file and what lies beside it (`formats.parts_of`)."""
     with ExitStack() as stack:
         parts = [stack.enter_context(atomic_path(part)) for part in parts_of(Path(path))]
         yield parts[0]

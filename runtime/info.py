@@ -34,10 +34,10 @@ from pathlib import Path
 from typing import Any
 
 from .errors import HtrjandError
-from .seal import OPEN, parts_of
+from .formats import PRECISIONS, parts_of
+from .seal import OPEN
 
 FORMAT = "htrjand/1"
-PRECISIONS = ("fp32", "fp16", "int8")
 PREPROCESSING = (
     "8-bit grey, 0 = black; scale to {height} rows keeping the aspect (bilinear); pad at the right with the 80th "
     "percentile of the line's pixels to the next multiple of {width_multiple} columns; the graph normalises"

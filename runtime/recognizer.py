@@ -1,4 +1,4 @@
-"""The reader: a model file, and from line images to text."""
+"""The line reader: a model file, and from line images to text."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from .ctc import Line, decode_greedy
-from .engines import LIBRARIES, OPENERS, is_installed, open_engine
+from .engines import Port, Session, open_session
 from .errors import HtrjandError, UsageError
-from .image import Grey, LineSource, load_line_and_width, pad_line
+from .formats import FORMATS, format_of
+from .image import HEIGHT, Grey, LineSource, load_line_and_width, pad_line
 from .info import ModelInfo
 
 BUNDLED = "htrjand-student-int8"  # in every format; the first whose library is installed is opened
@@ -20,24 +21,35 @@ WINDOW = 32  # batches whose lines are in memory at once: enough for lines of li
 
 
 class Recognizer:
-    """Reads text lines with one model file.
+    """Reads text lines with one model file. Threads may share one.
 
     Args:
         model: a model file; None opens the bundled student.
         threads: threads to compute with; None leaves it to the engine.
+
+    Attributes:
+        path: the model file.
+        info: what it says of itself.
+        session: the file, opened.
 
     Raises:
         HtrjandError: the file cannot be used; the message names it and the remedy.
     """
 
     def __init__(self, model: str | Path | None = None, threads: int | None = None) -> None:
-        self.path = bundled_model() if model is None else Path(model)
-        self._engine = open_engine(self.path, threads)
+        session = open_session(bundled_model() if model is None else model, threads)
+        self._take(session, ModelInfo.from_metadata(session.metadata, session.path))
 
-    @property
-    def info(self) -> ModelInfo:
-        """What the model file says of itself."""
-        return self._engine.info
+    @classmethod
+    def over(cls, session: Session, info: ModelInfo) -> Recognizer:
+        """A reader over any session that takes and gives what a line reader does: a torch network, say."""
+        reader = cls.__new__(cls)
+        reader._take(session, info)
+        return reader
+
+    def _take(self, session: Session, info: ModelInfo) -> None:
+        check_line_reader(session, info)
+        self.session, self.info, self.path = session, info, session.path
 
     def read_line(self, source: LineSource) -> Line:
         """Reads one line: a path, encoded bytes, an array (uint8 or uint16) or a PIL image."""
@@ -87,19 +99,84 @@ class Recognizer:
             for begin in range(0, len(members), batch_size):
                 indices = members[begin : begin + batch_size]
                 images = np.stack([pad_line(lines[index], width) for index in indices])[:, None]  # N, 1, 64, W
-                yield indices, self._engine.run(images)
+                yield indices, self.run(images)
+
+    def run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Logits float32 [N, T, V] of images uint8 [N, 1, 64, W], W a multiple of `info.width_multiple`.
+
+        Raises:
+            HtrjandError: the file does not take them, or its answer is not finite or not of the shape it should have.
+        """
+        only = self.session.inputs[0].shape[3]
+        if only not in (None, images.shape[3]):
+            raise HtrjandError(
+                f"{self.path}: takes lines {only} columns wide only, got {images.shape[3]}; pad them to that, or "
+                "export it without a fixed width"
+            )
+        (logits,) = self.session.run(images)
+        expected = (images.shape[0], images.shape[3] // self.info.frame_stride, len(self.info.charset))
+        if logits.shape != expected:
+            raise HtrjandError(
+                f"{self.path}: images {list(images.shape)} gave logits {list(logits.shape)} instead of "
+                f"{list(expected)}: charset or frame stride do not match the weights; export the model again"
+            )
+        if not np.isfinite(logits).all():
+            raise HtrjandError(
+                f"{self.path}: the model's answer is not finite; take another precision of it, or export it again"
+            )
+        return np.asarray(logits, dtype=np.float32)  # N, T, V
+
+
+def check_line_reader(session: Session, info: ModelInfo) -> None:
+    """Raises an HtrjandError unless a session is that of a line reader which its description fits.
+
+    A line reader has one input `image`, uint8 [N, 1, 64, W], and one output `logits`, float32 [N, T, V]. N is any or 1;
+    W is any, or the only width that the description allows; T and V are any, or as the description says.
+    """
+    path, classes = session.path, len(info.charset)
+    if info.height != HEIGHT:
+        raise HtrjandError(
+            f"{path}: it reads lines {info.height} pixels high, this edition makes {HEIGHT}; export it again"
+        )
+    for kind, ports, wanted in (
+        ("input", session.inputs, Port("image", "uint8", (None, 1, HEIGHT, None))),
+        ("output", session.outputs, Port("logits", "float32", (None, None, None))),
+    ):
+        if len(ports) != 1 or not fits(ports[0], wanted) or ports[0].shape[0] not in (None, 1):
+            raise HtrjandError(
+                f"{path}: its {kind} is {' and '.join(map(str, ports))}, where a line reader has {wanted}; take a "
+                "model file that htrjand exported"
+            )
+    width, found = session.inputs[0].shape[3], session.outputs[0].shape[2]
+    if width is not None and not info.width_multiple == info.max_width == width:
+        raise HtrjandError(
+            f"{path}: takes lines {width} columns wide, where its metadata say up to {info.max_width}; export it again"
+        )
+    if found is not None and found != classes:
+        raise HtrjandError(
+            f"{path}: a charset of {classes} (with the blank) does not match the weights, which tell {found} classes "
+            "apart; export the model again with its own charset"
+        )
+
+
+def fits(port: Port, wanted: Port) -> bool:
+    """Whether a port has the name, type, number of axes and fixed sizes of another."""
+    return (
+        (port.name, port.dtype, len(port.shape)) == (wanted.name, wanted.dtype, len(wanted.shape))
+        and all(size in (None, other) for size, other in zip(wanted.shape, port.shape, strict=True))
+    )  # fmt: skip
 
 
 def bundled_models() -> list[Path]:
     """The model files that came with the package, sorted by name."""
     folder = Path(str(files(__package__) / "models"))
-    return sorted(path for path in folder.glob("*") if path.suffix in OPENERS)
+    return sorted(path for path in folder.glob("*") if path.suffix in FORMATS)
 
 
 def bundled_model() -> Path:
-    """The model file that `Recognizer()` opens: in the first format, in the order of `LIBRARIES`, that can be read."""
-    there = [path for path in bundled_models() if path.stem == BUNDLED]
-    if not there:
+    """The model file that `Recognizer()` opens: in the first format of the table that can be read here."""
+    found = [path for path in bundled_models() if path.stem == BUNDLED]
+    if not found:
         raise HtrjandError("the bundled model is missing; install htrjand again, or name a model file")
-    there.sort(key=lambda path: list(LIBRARIES).index(path.suffix))
-    return next((path for path in there if is_installed(path.suffix)), there[0])
+    found.sort(key=lambda path: list(FORMATS).index(path.suffix))
+    return next((path for path in found if format_of(path).is_installed()), found[0])

@@ -2,7 +2,8 @@
 
 A key `seal` of the metadata holds `htrjand-seal:` and 64 hexadecimal digits: the SHA-256 of the file with these digits
 taken as zeros. It is found by its first letters among the bytes of the file, so that no parser meets a damaged file.
-OpenVINO's `.xml` is sealed together with the weights beside it: the hash goes over the `.xml`, then the `.bin`.
+A file of several parts is sealed as one: the hash goes over the file itself, then over what lies beside it (OpenVINO's
+`.xml`, then its `.bin`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import re
 from pathlib import Path
 
 from .errors import HtrjandError
+from .formats import parts_of
 
 MARK = b"htrjand-seal:"
 OPEN = (MARK + b"0" * 64).decode()  # what stands in the metadata until the file is sealed
@@ -46,11 +48,6 @@ def check_seal(path: Path) -> None:
             f"{path}: cut short or changed since it was exported (its seal does not fit); copy the file again, or "
             "export it again"
         )
-
-
-def parts_of(path: Path) -> list[Path]:
-    """The files that a model consists of: itself, and for OpenVINO the weights beside it."""
-    return [path, path.with_suffix(".bin")] if path.suffix == ".xml" else [path]
 
 
 def digest(content: bytes, begin: int, end: int, path: Path) -> str:

@@ -101,6 +101,23 @@ def test_parts_speak_of_each_other_by_relative_imports() -> None:
             assert not [name for name in names if name.split(".")[0] == "htrjand"], path
 
 
+def test_no_two_files_import_each_other() -> None:
+    """By whatever way round, imports inside functions included: each file can be understood after those it imports."""
+    files = {
+        module_name(path): path
+        for path in [ROOT / "cli.py", ROOT / "pipeline.py", *(path for paths in SOURCES.values() for path in paths)]
+    }
+    needs = {name: {target for target in imports(path) if target in files} for name, path in files.items()}
+    while done := {name for name, others in needs.items() if not others}:
+        needs = {name: others - done for name, others in needs.items() if name not in done}
+    assert not needs, "these import each other in a circle, or what does"
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(["htrjand", *(parts[:-1] if parts[-1] == "__init__" else parts)])
+
+
 def test_the_package_itself_imports_nothing() -> None:
     assert not list(imports(ROOT / "__init__.py"))
 

@@ -47,8 +47,8 @@ def test_a_recipe_becomes_proven_files_that_read(folder: Path, done: Result) -> 
     assert [path.name for path in files] == [
         f"quick-{name}"
         for name in (
-            "fp32.onnx", "fp16.onnx", "int8.onnx", "fp32.ort", "int8.ort", "fp32.xml", "fp16.xml", "int8.xml",
-            "fp32.tflite", "fp16.tflite", "int8.tflite",
+            "fp32.onnx", "fp16.onnx", "int8.onnx", "fp32.ort", "int8.ort", "fp32.tflite", "fp16.tflite", "int8.tflite",
+            "fp32.xml", "fp16.xml", "int8.xml",
         )
     ]  # fmt: skip
     rows = list(read_lines(folder / "lines.parquet", "test"))
@@ -104,7 +104,7 @@ def test_a_file_that_was_changed_is_made_anew_and_what_hangs_on_it(folder: Path,
         (
             "name: quick",
             "name: quick\nexport: {formats: [caffe]}",
-            "formats: some of onnx, ort, xml, tflite; got caffe",
+            "formats: some of onnx, ort, tflite, xml; got caffe",
         ),
     ],
 )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from rapidfuzz.distance import Levenshtein
+from torch import Tensor
 
 from ..runtime import Recognizer
+from ..runtime.engines import Port
 from ..runtime.image import HEIGHT, MAX_WIDTH, WIDTH_MULTIPLE, pad_line
 from ..runtime.info import ModelInfo, sha256
 from ..runtime.text import normalize
@@ -22,32 +25,38 @@ from .network import FRAME_STRIDE
 SCORE_BATCH = 16
 
 
-class TorchEngine:
-    """A `.safetensors` file run by torch: an engine in the runtime's sense, kept out of the runtime for its weight."""
-
-    def __init__(self, path: Path) -> None:
-        self.network, card = load_network(path)
-        self.info = model_info(card, path)
-
-    def run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Logits float32 [N, T, V] of images uint8 [N, 1, 64, W]."""
-        with torch.inference_mode():
-            return np.asarray(self.network(torch.from_numpy(images)).numpy(), dtype=np.float32)
-
-
-class TorchRecognizer(Recognizer):
-    """`Recognizer` over a `.safetensors` file.
+class TorchSession:
+    """A function of torch, from images to logits, as a session of the runtime; kept out of it for the weight of torch.
 
     Args:
-        model: the weights; their card (.json) stands beside them.
-        threads: of torch, for the whole process; None leaves them as they are.
+        path: the weights, for messages.
+        forward: from `image` uint8 [N, 1, 64, W] to logits float [N, T, V].
     """
 
-    def __init__(self, model: str | Path, threads: int | None = None) -> None:
-        if threads is not None:
-            torch.set_num_threads(threads)
-        self.path = Path(model)
-        self._engine = TorchEngine(self.path)
+    inputs = (Port("image", "uint8", (None, 1, HEIGHT, None)),)
+    outputs = (Port("logits", "float32", (None, None, None)),)
+
+    def __init__(self, path: Path, forward: Callable[[Tensor], Tensor]) -> None:
+        self.path, self.forward = path, forward
+        self.metadata: dict[str, str] = {}  # the card beside the weights describes them
+
+    def run(self, *inputs: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+        """The logits of images."""
+        with torch.inference_mode():
+            return [self.forward(*map(torch.from_numpy, inputs)).numpy()]
+
+
+def open_weights(path: str | Path, threads: int | None = None) -> Recognizer:
+    """A reader over a `.safetensors` file.
+
+    Args:
+        path: the weights; their card (.json) stands beside them.
+        threads: of torch, for the whole process; None leaves them as they are.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    network, card = load_network(path)
+    return Recognizer.over(TorchSession(Path(path), network), model_info(card, Path(path)))
 
 
 def model_info(card: Card, weights: Path) -> ModelInfo:

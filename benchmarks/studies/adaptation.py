@@ -39,7 +39,7 @@ def main(lines: Path, output: Path, doc: str | None, begin: str, counts: tuple[i
     from ...train.checkpoint import load_card
     from ...train.data.lines import read_lines, spread, write_lines
     from ...train.fit import train
-    from ...train.reader import TorchRecognizer, read_rows
+    from ...train.reader import open_weights, read_rows
     from ...train.recipe import TrainRecipe
     from ...train.recipe_loader import load_recipe
 
@@ -54,7 +54,7 @@ def main(lines: Path, output: Path, doc: str | None, begin: str, counts: tuple[i
     if known & {row.dataset for row in test}:
         raise UsageError(f"{lines}: {weights.name} was trained on lines of this data set; take another")
     output.mkdir(parents=True, exist_ok=True)
-    found = [{"lines": 0, "cer": read_rows(TorchRecognizer(weights), test).cer(), "lines_seen": 0}]
+    found = [{"lines": 0, "cer": read_rows(open_weights(weights), test).cer(), "lines_seen": 0}]
     recipe = load_recipe(TrainRecipe, RECIPE)
     for count in counts:
         drawn = output / f"{count}.parquet"
@@ -65,7 +65,7 @@ def main(lines: Path, output: Path, doc: str | None, begin: str, counts: tuple[i
             data=replace(recipe.data, files=(str(drawn.resolve()),)),
         )  # fmt: skip
         outcome = train(changed, RECIPE, output / f"run-{count}", say=lambda text: click.echo(text, err=True))
-        cer = read_rows(TorchRecognizer(outcome.weights), test).cer()
+        cer = read_rows(open_weights(outcome.weights), test).cer()
         found.append({"lines": count, "cer": cer, "lines_seen": outcome.lines_seen})
     result = {"document": f"{lines.stem}: {doc}", "test_lines": len(test), "weights": weights.name, "rows": found}
     with atomic_path(output / "adaptation.json") as part:

@@ -21,14 +21,14 @@ from onnxruntime.quantization import (  # type: ignore[import-untyped]
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process  # type: ignore[import-untyped]
 
-from ...runtime.engines import open_engine
+from ...runtime import Recognizer
 from ...runtime.image import pad_line
 from ...runtime.seal import seal
-from . import Lines, QuantizeRecipe, check_kept
+from .in_float import stays_in_float
+from .recipe import Lines, QuantizeRecipe, check_kept
 
-QUANTISED = ("Conv", "MatMul")  # where the weights are; squeeze-and-excitation (Gemm) is small and stays in float
-# Logits go from −110 to 14: in int8 steps of 0.5 a character ties with the blank, and is lost.
-IN_FLOAT = ("head",)
+QUANTISED = ("Conv", "MatMul")
+WEIGHTED = (*QUANTISED, "Gemm")  # squeeze-and-excitation
 
 
 class Feed(CalibrationDataReader):  # type: ignore[misc]
@@ -42,23 +42,27 @@ class Feed(CalibrationDataReader):  # type: ignore[misc]
         return None if line is None else {"image": pad_line(line)[None, None]}  # 1, 1, 64, W
 
 
-def quantize_onnx(model: Path, lines: Lines, out: Path, recipe: QuantizeRecipe) -> None:
+def quantize(model: Path, lines: Lines, out: Path, recipe: QuantizeRecipe) -> list[str]:
     """As `quantize_file`, in QDQ form, which onnxruntime fuses.
 
     A tensor's range is the mean of the extremes of each calibration line: one odd line does not widen it for all.
     """
-    info = open_engine(model, 1).info
+    info = Recognizer(model, 1).info
     logging.getLogger("root").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:
         ready = Path(folder) / "ready.onnx"
         quant_pre_process(str(model), str(ready), skip_symbolic_shape=True)
-        write_quantized(ready, lines, out, in_float(onnx.load(ready), recipe, model))
+        weighted = weighted_nodes(onnx.load(ready))
+        check_kept(recipe, list(weighted.values()), model)
+        kept = {name: module for name, module in weighted.items() if stays_in_float(module, recipe)}
+        write_quantized(ready, lines, out, [*kept, *unweighted_products(onnx.load(ready))])
     quantized = onnx.load(out)
     del quantized.metadata_props[:]
     for key, value in dataclasses.replace(info, precision="int8").to_metadata().items():
         quantized.metadata_props.add(key=key, value=value)
     out.write_bytes(quantized.SerializeToString())
     seal(out)
+    return list(dict.fromkeys(kept.values()))
 
 
 def write_quantized(ready: Path, lines: Lines, out: Path, excluded: list[str], ranges: Path | None = None) -> None:
@@ -76,21 +80,18 @@ def write_quantized(ready: Path, lines: Lines, out: Path, excluded: list[str], r
     )  # fmt: skip
 
 
-def in_float(graph: onnx.ModelProto, recipe: QuantizeRecipe, model: Path) -> list[str]:
-    """Names of the nodes that stay in float: the head, the modules to keep, and products that have no weight."""
-    weighted = weighted_nodes(graph)
-    check_kept(recipe, list(weighted.values()), model)
-    kept = {name for name, module in weighted.items() if module in IN_FLOAT or recipe.keeps(module)}
-    products = [node.name for node in graph.graph.node if node.op_type in QUANTISED]
-    return [name for name in products if name not in weighted or name in kept]
+def unweighted_products(model: onnx.ModelProto) -> list[str]:
+    """Names of the products of two activations: attention's."""
+    weighted = weighted_nodes(model)
+    return [node.name for node in model.graph.node if node.op_type in QUANTISED and node.name not in weighted]
 
 
-def weighted_nodes(model: onnx.ModelProto) -> dict[str, str]:
-    """The nodes that can be quantised, those with a weight among their inputs, each with the module it comes from."""
+def weighted_nodes(model: onnx.ModelProto, kinds: tuple[str, ...] = WEIGHTED) -> dict[str, str]:
+    """The nodes of these kinds with a weight among their inputs, each with the module it comes from."""
     weights = {tensor.name for tensor in model.graph.initializer}
     weights |= {output for node in model.graph.node if node.op_type == "Constant" for output in node.output}
     return {
         node.name: node.name.partition("/")[0]
         for node in model.graph.node
-        if node.op_type in QUANTISED and any(name in weights for name in node.input)
+        if node.op_type in kinds and any(name in weights for name in node.input)
     }

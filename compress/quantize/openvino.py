@@ -12,14 +12,14 @@ from typing import Any
 
 from ...export.openvino import read_onnx, save_openvino
 from ...runtime import Recognizer
-from ...runtime.engines import open_engine
-from ...runtime.engines.openvino import CONFIG, openvino
+from ...runtime.engines.openvino import CONFIG, OpenVinoSession, openvino
 from ...runtime.errors import HtrjandError
 from ...runtime.image import pad_line
 from ...runtime.info import ModelInfo
 from ...train.data.lines import LineRow
 from ...train.reader import read_rows
-from . import Lines, QuantizeRecipe, check_float, check_kept
+from .in_float import stays_in_float
+from .recipe import Lines, QuantizeRecipe, check_float, check_kept
 
 try:
     import nncf  # after OpenVINO's engine, which sees to it that no use is reported to anybody
@@ -27,35 +27,27 @@ except ImportError as missing:
     raise HtrjandError(f"nncf is not installed ({missing}): pip install 'htrjand[compress]'") from missing
 
 QUANTISED = ("Convolution", "MatMul")  # where the weights are
-SQUEEZE = ".se."  # squeeze-and-excitation is small, and stays in float
 # Symmetric ranges, which the kernels of every processor take. Correcting biases and smoothing outliers each changed the
 # student's CER by less than 0.1 points on 468 lines, and smoothing takes 20 KB.
 ADVANCED = nncf.AdvancedQuantizationParameters(disable_bias_correction=True)
 PRESET = nncf.QuantizationPreset.PERFORMANCE
 
 
-def quantize_openvino(model: Path, lines: Lines, out: Path, recipe: QuantizeRecipe) -> None:
-    """Writes an int8 edition of a float `.xml` or `.onnx` file (not atomic: hand it a path of `atomic_model`).
-
-    Weights are int8 a channel, activations int8 a tensor: see `quantize_file`.
-
-    Raises:
-        HtrjandError: the model cannot be read.
-        UsageError: a module to keep is not in the network.
-    """
+def quantize(model: Path, lines: Lines, out: Path, recipe: QuantizeRecipe) -> list[str]:
+    """As `quantize_file`. The float model may also be an `.onnx` file."""
     graph, info = read_float(model)
     with silent():
         quantised = nncf.quantize(
             graph, calibration(lines), preset=PRESET, subset_size=len(lines),
-            ignored_scope=in_float(graph, model, recipe), advanced_parameters=ADVANCED,
+            ignored_scope=ignored(graph, model, recipe), advanced_parameters=ADVANCED,
         )  # fmt: skip
-    save_openvino(quantised, dataclasses.replace(info, precision="int8"), out)
+    return save(quantised, info, out)
 
 
-def quantize_openvino_within(
+def quantize_within(
     model: Path, lines: Lines, rows: Sequence[LineRow], out: Path, recipe: QuantizeRecipe, max_drop: float
-) -> None:
-    """As `quantize_openvino`; operators go back to float, the most harmful first, until the file reads well enough.
+) -> list[str]:
+    """As `quantize`; operators go back to float, the most harmful first, until the file reads well enough.
 
     Args:
         model: the float `.xml` or `.onnx` file.
@@ -65,6 +57,9 @@ def quantize_openvino_within(
         recipe: what else stays in float.
         max_drop: points of CER that it may be worse at most, on each of the lines' datasets.
 
+    Returns:
+        The modules with weights that stay in float.
+
     Raises:
         HtrjandError: the model cannot be read, there is no line, or the file reads worse all the same.
         UsageError: a module to keep is not in the network.
@@ -72,18 +67,18 @@ def quantize_openvino_within(
     if not rows:
         raise HtrjandError(f"{out}: no line to compare its errors on; check the lines and the split")
     graph, info = read_float(model)
-    float_reading = read_rows(GraphReader(compiled(graph), info, model), rows)
+    float_reading = read_rows(reader(compiled(graph), info, model), rows)
 
     def merit(candidate: openvino.CompiledModel, rows: Sequence[LineRow]) -> float:
         """100, less the points of CER that a graph loses on the dataset where it loses most."""
-        reading = read_rows(GraphReader(candidate, info, out), rows)
+        reading = read_rows(reader(candidate, info, out), rows)
         return 100 + min(float_reading.cer(name) - reading.cer(name) for name in reading.errors)
 
     with silent():
         quantised = nncf.quantize_with_accuracy_control(
             graph, calibration(lines), nncf.Dataset([rows]), lambda candidate, data: merit(candidate, next(iter(data))),
             max_drop=max_drop, drop_type=nncf.DropType.ABSOLUTE, preset=PRESET, subset_size=len(lines),
-            ignored_scope=in_float(graph, model, recipe), advanced_quantization_parameters=ADVANCED,
+            ignored_scope=ignored(graph, model, recipe), advanced_quantization_parameters=ADVANCED,
         )  # fmt: skip
     drop = 100 - merit(compiled(quantised), rows)
     if drop > max_drop:
@@ -91,12 +86,19 @@ def quantize_openvino_within(
             f"{out}: {drop:.2f} points of CER worse than {model.name}, with all back in float that was tried; the "
             f"budget is {max_drop:g}: calibrate with more lines, or allow more; nothing was written"
         )
+    return save(quantised, info, out)
+
+
+def save(quantised: openvino.Model, info: ModelInfo, out: Path) -> list[str]:
+    """Writes and seals a quantised graph; returns the modules with weights that are in float in it."""
+    names = [node.get_friendly_name() for node in quantised.get_ordered_ops() if is_float_product(node)]
     save_openvino(quantised, dataclasses.replace(info, precision="int8"), out)
+    return list(dict.fromkeys(map(module_of, names)))
 
 
 def read_float(model: Path) -> tuple[openvino.Model, ModelInfo]:
     """The graph of an `.xml` or `.onnx` file, and what it says of itself."""
-    info = open_engine(model, 1).info
+    info = Recognizer(model, 1).info
     check_float(model, info)
     return read_onnx(model) if model.suffix == ".onnx" else openvino.Core().read_model(model), info
 
@@ -106,21 +108,21 @@ def calibration(lines: Lines) -> Any:
     return nncf.Dataset([pad_line(line)[None, None] for line in lines])  # 1, 1, 64, W
 
 
-def in_float(graph: openvino.Model, model: Path, recipe: QuantizeRecipe) -> Any:
-    """What NNCF is to leave alone: all but the products with weights that the recipe does not keep."""
+def ignored(graph: openvino.Model, model: Path, recipe: QuantizeRecipe) -> Any:
+    """What NNCF is to leave alone: all but the products with weights that do not stay in float."""
     nodes = [
         node for node in graph.get_ordered_ops() if node.get_type_name() not in ("Constant", "Parameter", "Result")
     ]
-    weighted = {node.get_friendly_name() for node in nodes if has_weight(node)}
+    weighted = {node.get_friendly_name() for node in nodes if is_float_product(node)}
     check_kept(recipe, sorted({module_of(name) for name in weighted}), model)
-    quantised = {name for name in weighted if SQUEEZE not in name and not recipe.keeps(module_of(name))}
+    quantised = {name for name in weighted if not stays_in_float(module_of(name), recipe, float_answers=True)}
     return nncf.IgnoredScope(
         names=[node.get_friendly_name() for node in nodes if node.get_friendly_name() not in quantised]
     )
 
 
-def has_weight(node: Any) -> bool:
-    """Whether it is a product with a constant."""
+def is_float_product(node: Any) -> bool:
+    """Whether it is a product with a constant that is not quantised."""
     return node.get_type_name() in QUANTISED and node.input_value(1).get_node().get_type_name() == "Constant"
 
 
@@ -134,23 +136,9 @@ def compiled(graph: openvino.Model) -> openvino.CompiledModel:
     return openvino.Core().compile_model(graph, "CPU", CONFIG)
 
 
-class GraphReader(Recognizer):
+def reader(graph: openvino.CompiledModel, info: ModelInfo, path: Path) -> Recognizer:
     """A reader over a graph that is not written yet; `path` is what messages call it."""
-
-    def __init__(self, graph: openvino.CompiledModel, info: ModelInfo, path: Path) -> None:
-        self.path = path
-        self._engine = GraphEngine(graph, info)
-
-
-class GraphEngine:
-    """A compiled graph as an engine."""
-
-    def __init__(self, graph: openvino.CompiledModel, info: ModelInfo) -> None:
-        self.info = info
-        self.request = graph.create_infer_request()
-
-    def run(self, images: Any) -> Any:
-        return self.request.infer([images])[0]  # N, T, V
+    return Recognizer.over(OpenVinoSession(path, graph, {}), info)
 
 
 @contextlib.contextmanager

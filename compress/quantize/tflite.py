@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ...runtime.engines import open_engine
+from ...runtime import Recognizer
 from ...runtime.errors import HtrjandError, UsageError
 from ...runtime.image import pad_line
 from ...runtime.quiet import quiet_stderr
 from ...runtime.seal import seal
-from . import Lines, QuantizeRecipe, check_kept
+from .in_float import stays_in_float
+from .recipe import Lines, QuantizeRecipe, check_kept
 
 try:
     with quiet_stderr():
@@ -39,9 +40,6 @@ KINDS = {
     schema.BuiltinOperator.FULLY_CONNECTED: qtyping.TFLOperationName.FULLY_CONNECTED,
 }
 MODULE = re.compile(r"(?:^|;)([^/;]+)/(?:Pad|Conv2D|MatMul)")  # in the name of what an op gives: see export/twin.py
-# Squeeze-and-excitation is next to no work, and its ranges can be empty. The head's logits go from −110 to 14: in steps
-# of 0.5 many a character ties with the blank, which argmax then takes, and the student lost 1.6 % of its characters so.
-IN_FLOAT = re.compile(r"\.se\.|^head$")
 NARROWEST = 1e-3  # of a range: an empty one has no scale
 
 
@@ -55,16 +53,16 @@ class Op:
     gives: str
 
 
-def quantize_tflite(model: Path, lines: Lines, out: Path, recipe: QuantizeRecipe) -> None:
+def quantize(model: Path, lines: Lines, out: Path, recipe: QuantizeRecipe) -> list[str]:
     """As `quantize_file`: convolutions and fully connected layers in int8, all between them in float.
 
-    The head stays in float too, and a file for one width is calibrated on the lines that fit into it.
+    A file for one width is calibrated on the lines that fit into it.
     """
-    info = open_engine(model, 1).info
+    info = Recognizer(model, 1).info
     content = model.read_bytes()
     every = weighted_ops(content)
     check_kept(recipe, list(dict.fromkeys(op.module for op in every)), model)
-    ops = [op for op in every if not (recipe.keeps(op.module) or IN_FLOAT.search(op.module))]
+    ops = [op for op in every if not stays_in_float(op.module, recipe)]
     if not ops:
         raise UsageError(f"{model}: all of its modules are kept in float; keep fewer")
     fixed = info.max_width if info.max_width == info.width_multiple else None
@@ -82,6 +80,7 @@ def quantize_tflite(model: Path, lines: Lines, out: Path, recipe: QuantizeRecipe
         quantized = tool.quantize(ranges(content, ops, fitting)).quantized_model
     out.write_bytes(describe_tflite(bytes(quantized), dataclasses.replace(info, precision="int8")))
     seal(out)
+    return [module for module in dict.fromkeys(op.module for op in every) if stays_in_float(module, recipe)]
 
 
 def weighted_ops(content: bytes) -> list[Op]:

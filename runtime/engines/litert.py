@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import struct
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import HtrjandError
-from ..image import HEIGHT
-from ..info import ModelInfo
 from ..quiet import quiet_stderr
-from . import check_classes, check_logits, first_line
+from . import Port, cannot_run, first_line
 
 try:
     from ai_edge_litert.interpreter import Interpreter
@@ -34,75 +33,64 @@ BUFFER_DATA = 0
 FAILURES = (RuntimeError, ValueError, MemoryError)
 
 
-class LiteRtEngine:
-    """A model file that LiteRT runs, a line at a time.
+class LiteRtSession:
+    """A model file that LiteRT runs, an item and a thread at a time.
 
     Raises:
-        HtrjandError: the file is no TFLite model, does not describe itself, or is not what it describes.
+        HtrjandError: the file is no TFLite model, or does not describe itself.
     """
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
         self.path = path
         content = path.read_bytes()
-        self.info = ModelInfo.from_metadata(read_metadata(content, path), path)
+        self.metadata = read_metadata(content, path)
+        self.lock = threading.Lock()
+        self.shapes: list[tuple[int, ...]] = []  # of the inputs that memory is allocated for
         try:
             with quiet_stderr():  # it tells of its delegates
                 self.interpreter = Interpreter(model_content=content, num_threads=threads or usable_cores())
-            inputs, outputs = self.interpreter.get_input_details(), self.interpreter.get_output_details()
+            ports = self.interpreter.get_input_details(), self.interpreter.get_output_details()
+            self.inputs, self.outputs = (tuple(map(port, details)) for details in ports)
+            self.places = [[int(detail["index"]) for detail in details] for details in ports]
         except FAILURES as error:
             raise unusable(path, error) from error
-        check_port(path, "input", inputs, "image", np.uint8, [1, 1, HEIGHT, None])
-        check_port(path, "output", outputs, "logits", np.float32, [1, None, None])
-        self.image, self.logits = inputs[0]["index"], outputs[0]["index"]
-        fixed = int(inputs[0]["shape_signature"][3])
-        self.fixed = None if fixed == -1 else fixed
-        if self.fixed not in (None, self.info.max_width):
-            raise HtrjandError(
-                f"{path}: takes lines {fixed} columns wide, where its metadata say up to {self.info.max_width}; "
-                "export it again"
-            )
-        self.width = 0  # that tensors are allocated for
+
+    def run(self, *inputs: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+        """The outputs for batches of inputs [N, …], of which the file takes one item at a time."""
         try:
-            self.allocate(self.fixed or self.info.width_multiple)
+            with self.lock:
+                items = [self.item([array[i : i + 1] for array in inputs]) for i in range(len(inputs[0]))]
         except FAILURES as error:
-            raise unusable(path, error) from error
-        check_classes(int(self.interpreter.get_output_details()[0]["shape"][2]), self.info, path)
+            raise cannot_run(self.path, "LiteRT", inputs, error) from error
+        return [np.concatenate(outputs) for outputs in zip(*items, strict=True)]
 
-    def run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Logits float32 [N, T, V] of images uint8 [N, 1, 64, W]."""
-        width = images.shape[3]
-        if self.fixed not in (None, width):
-            raise HtrjandError(
-                f"{self.path}: takes lines {self.fixed} columns wide only, got {width}; pad them to that, or export it "
-                "without a fixed width"
-            )
-        try:
-            self.allocate(width)
-            found = np.concatenate([self.line(image) for image in images[:, None]])  # N, T, V
-        except FAILURES as error:
-            raise HtrjandError(
-                f"{self.path}: LiteRT cannot run it on images {list(images.shape)} ({first_line(error)}); "
-                "export the model again"
-            ) from error
-        check_logits(found, images, self.info, self.path)
-        return found
-
-    def allocate(self, width: int) -> None:
-        """Makes ready for lines of a width; that takes about as long as to read one."""
-        if width == self.width:
-            return
-        self.width = 0  # until it is done
-        with quiet_stderr():
-            self.interpreter.resize_tensor_input(self.image, [1, 1, HEIGHT, width], strict=True)
-            self.interpreter.allocate_tensors()
-        self.width = width
-
-    def line(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Logits [1, T, V] of one line [1, 1, 64, W]."""
-        self.interpreter.set_tensor(self.image, image)
+    def item(self, inputs: list[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+        """The outputs for one item."""
+        self.allocate([array.shape for array in inputs])
+        for place, array in zip(self.places[0], inputs, strict=True):
+            self.interpreter.set_tensor(place, array)
         self.interpreter.invoke()
-        logits: npt.NDArray[np.float32] = self.interpreter.get_tensor(self.logits)
-        return logits
+        return [self.interpreter.get_tensor(place) for place in self.places[1]]  # copies
+
+    def allocate(self, shapes: list[tuple[int, ...]]) -> None:
+        """Makes ready for inputs of these shapes; that takes about as long as to run one."""
+        if shapes == self.shapes:
+            return
+        self.shapes = []  # until it is done
+        with quiet_stderr():
+            for place, shape in zip(self.places[0], shapes, strict=True):
+                self.interpreter.resize_tensor_input(place, list(shape), strict=True)
+            self.interpreter.allocate_tensors()
+        self.shapes = shapes
+
+
+open_session = LiteRtSession
+
+
+def port(detail: dict[str, Any]) -> Port:
+    """An input or output as the interpreter describes it."""
+    sizes = (None if size == -1 else int(size) for size in detail["shape_signature"])
+    return Port(detail["name"], np.dtype(detail["dtype"]).name, tuple(sizes))
 
 
 def read_metadata(content: bytes, path: Path) -> dict[str, str]:
@@ -165,25 +153,6 @@ class Table:
     def tables(self, field: int) -> Iterator[Table]:
         begin, count = self.items(field)
         return (Table(self.content, begin + 4 * index) for index in range(count))
-
-
-def check_port(
-    path: Path, kind: str, ports: list[dict[str, Any]], name: str, dtype: type, shape: list[int | None]
-) -> None:
-    """Raises an HtrjandError unless the only `kind` is `name` of this type and shape (None: any size)."""
-    found = [(port["name"], np.dtype(port["dtype"]).name, list(map(int, port["shape_signature"]))) for port in ports]
-    fits = (
-        len(found) == 1
-        and found[0][:2] == (name, np.dtype(dtype).name)
-        and len(found[0][2]) == len(shape)
-        and all(want is None or have == want for have, want in zip(found[0][2], shape, strict=True))
-    )
-    if not fits:
-        said = ", ".join(f"{title} {kind_of} {sizes}" for title, kind_of, sizes in found)
-        raise HtrjandError(
-            f"{path}: its {kind} is {said}, where a line recogniser has {name} {np.dtype(dtype).name} "
-            f"{[size or 'any' for size in shape]}; take a model file that htrjand exported"
-        )
 
 
 def unusable(path: Path, error: Exception) -> HtrjandError:

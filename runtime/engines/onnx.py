@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import HtrjandError
-from ..image import HEIGHT
-from ..info import ModelInfo
-from . import check_classes, check_logits, first_line
+from . import Port, cannot_run, first_line
 
 try:
     import onnxruntime  # type: ignore[import-untyped]
@@ -22,13 +21,14 @@ except ImportError as missing:
 # What onnxruntime raises has no base class of its own, and the list grows with its editions.
 FAILURES = tuple(item for item in vars(native).values() if isinstance(item, type) and issubclass(item, Exception))
 FATAL = 4  # log severity: whatever goes wrong comes as an exception, once
+TYPES = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16"}  # others: as numpy's
 
 
-class OnnxEngine:
-    """A model file that onnxruntime runs.
+class OnnxSession:
+    """A model file that onnxruntime runs; it may be used by many threads.
 
     Raises:
-        HtrjandError: the file is cut short, is no ONNX file, does not describe itself, or is not what it describes.
+        HtrjandError: the file is cut short or is no ONNX file.
     """
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
@@ -45,38 +45,23 @@ class OnnxEngine:
             raise HtrjandError(
                 f"{path}: not a whole ONNX model ({first_line(error)}); copy the file again, or export it again"
             ) from error
-        self.info = ModelInfo.from_metadata(self.session.get_modelmeta().custom_metadata_map, path)
-        check_port(path, "input", self.session.get_inputs(), "image", "tensor(uint8)", [None, 1, HEIGHT, None])
-        check_port(path, "output", self.session.get_outputs(), "logits", "tensor(float)", [None, None, None])
-        classes = self.session.get_outputs()[0].shape[2]
-        if isinstance(classes, int):
-            check_classes(classes, self.info, path)
+        self.metadata: Mapping[str, str] = self.session.get_modelmeta().custom_metadata_map
+        self.inputs = tuple(map(port, self.session.get_inputs()))
+        self.outputs = tuple(map(port, self.session.get_outputs()))
 
-    def run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Logits float32 [N, T, V] of images uint8 [N, 1, 64, W]."""
+    def run(self, *inputs: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+        """The outputs, in the order of the file's."""
         try:
-            (logits,) = self.session.run(["logits"], {"image": images})
+            found = self.session.run(None, {port.name: array for port, array in zip(self.inputs, inputs, strict=True)})
         except FAILURES as error:
-            raise HtrjandError(
-                f"{self.path}: onnxruntime cannot run it on images {list(images.shape)} ({first_line(error)}); "
-                "export the model again"
-            ) from error
-        check_logits(logits, images, self.info, self.path)
-        return np.asarray(logits, dtype=np.float32)  # N, T, V
+            raise cannot_run(self.path, "onnxruntime", inputs, error) from error
+        return [np.asarray(array) for array in found]
 
 
-def check_port(path: Path, kind: str, ports: list[Any], name: str, dtype: str, shape: list[int | None]) -> None:
-    """Raises an HtrjandError unless the only `kind` is `name` of this type and shape (None: any size)."""
-    found = ", ".join(f"{port.name} {port.type} {port.shape}" for port in ports)
-    fits = (
-        len(ports) == 1
-        and (ports[0].name, ports[0].type) == (name, dtype)
-        and len(ports[0].shape) == len(shape)
-        and all(want is None or have == want for have, want in zip(ports[0].shape, shape, strict=True))
-    )
-    if not fits:
-        wanted = [size or "any" for size in shape]
-        raise HtrjandError(
-            f"{path}: its {kind} is {found}, where a line recogniser has {name} {dtype} {wanted}; "
-            "take a model file that htrjand exported"
-        )
+open_session = OnnxSession
+
+
+def port(described: Any) -> Port:
+    """An input or output as onnxruntime describes it; a size that is no number may be any."""
+    dtype = TYPES.get(described.type, described.type.removeprefix("tensor(").removesuffix(")"))
+    return Port(described.name, dtype, tuple(size if isinstance(size, int) else None for size in described.shape))

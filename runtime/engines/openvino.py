@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import platform
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from ..errors import HtrjandError
-from ..image import HEIGHT
-from ..info import ModelInfo
-from . import check_classes, check_logits, first_line
+from . import Port, cannot_run, first_line
 
 # OpenVINO reports each import and conversion to its makers if this module can be imported. A reader of private papers
 # talks to nobody.
@@ -40,49 +38,48 @@ if platform.machine() in ("aarch64", "arm64"):
     CONFIG["LP_TRANSFORMS_MODE"] = False
 
 
-class OpenVinoEngine:
-    """A model file that OpenVINO runs.
+class OpenVinoSession:
+    """A graph that OpenVINO runs, a thread at a time: it has one request, which holds the inputs and outputs.
 
-    Raises:
-        HtrjandError: the file is no OpenVINO model, does not describe itself, or is not what it describes.
+    Args:
+        path: what errors call it.
+        model: a compiled graph.
+        metadata: what the file says of itself.
     """
 
-    def __init__(self, path: Path, threads: int | None = None) -> None:
-        self.path = path
-        core = openvino.Core()
-        core.set_property({"ENABLE_MMAP": False})  # a file in use can be replaced
-        try:
-            model = core.read_model(path, path.with_suffix(".bin"))
-        except RuntimeError as error:
-            raise HtrjandError(
-                f"{path}: not a whole OpenVINO model ({first_line(error)}); copy it and the .bin beside it again, or "
-                "export it again"
-            ) from error
-        self.info = ModelInfo.from_metadata(read_metadata(model), path)
-        check_port(path, "input", model.inputs, "image", openvino.Type.u8, [None, 1, HEIGHT, None])
-        check_port(path, "output", model.outputs, "logits", openvino.Type.f32, [None, None, None])
-        classes = model.output(0).get_partial_shape()[2]
-        if classes.is_static:
-            check_classes(classes.get_length(), self.info, path)
-        config = CONFIG | ({} if threads is None else {"INFERENCE_NUM_THREADS": threads})
-        try:
-            self.request = core.compile_model(model, "CPU", config).create_infer_request()
-        except RuntimeError as error:
-            raise HtrjandError(
-                f"{path}: OpenVINO cannot prepare it ({first_line(error)}); export the model again"
-            ) from error
+    def __init__(self, path: Path, model: openvino.CompiledModel, metadata: dict[str, str]) -> None:
+        self.path, self.metadata = path, metadata
+        self.inputs, self.outputs = tuple(map(port, model.inputs)), tuple(map(port, model.outputs))
+        self.request = model.create_infer_request()
+        self.lock = threading.Lock()
 
-    def run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Logits float32 [N, T, V] of images uint8 [N, 1, 64, W]."""
+    def run(self, *inputs: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+        """The outputs, in the order of the file's."""
         try:
-            logits = self.request.infer([images])[0]
+            with self.lock:
+                return list(self.request.infer(list(inputs)).values())  # copies
         except RuntimeError as error:
-            raise HtrjandError(
-                f"{self.path}: OpenVINO cannot run it on images {list(images.shape)} ({first_line(error)}); "
-                "export the model again"
-            ) from error
-        check_logits(logits, images, self.info, self.path)
-        return np.asarray(logits, dtype=np.float32)  # N, T, V
+            raise cannot_run(self.path, "OpenVINO", inputs, error) from error
+
+
+def open_session(path: Path, threads: int | None = None) -> OpenVinoSession:
+    """Opens a file; an HtrjandError where it is no OpenVINO model or cannot be prepared."""
+    core = openvino.Core()
+    core.set_property({"ENABLE_MMAP": False})  # a file in use can be replaced
+    try:
+        model = core.read_model(path, path.with_suffix(".bin"))
+    except RuntimeError as error:
+        raise HtrjandError(
+            f"{path}: not a whole OpenVINO model ({first_line(error)}); copy it and the .bin beside it again, or "
+            "export it again"
+        ) from error
+    config = CONFIG | ({} if threads is None else {"INFERENCE_NUM_THREADS": threads})
+    try:
+        return OpenVinoSession(path, core.compile_model(model, "CPU", config), read_metadata(model))
+    except RuntimeError as error:
+        raise HtrjandError(
+            f"{path}: OpenVINO cannot prepare it ({first_line(error)}); export the model again"
+        ) from error
 
 
 def read_metadata(model: openvino.Model) -> dict[str, str]:
@@ -93,24 +90,8 @@ def read_metadata(model: openvino.Model) -> dict[str, str]:
     return {key: str(model.get_rt_info([SECTION, key]).value) for key in found}
 
 
-def check_port(
-    path: Path, kind: str, ports: list[Any], name: str, dtype: openvino.Type, shape: list[int | None]
-) -> None:
-    """Raises an HtrjandError unless the only `kind` is `name` of this type and shape (None: any size)."""
-
-    def fits(port: Any) -> bool:
-        sizes = port.get_partial_shape()
-        return (
-            name in port.get_names()
-            and port.get_element_type() == dtype
-            and len(sizes) == len(shape)
-            and all(want is None or have == want for have, want in zip(sizes, shape, strict=True))
-        )
-
-    if len(ports) != 1 or not fits(ports[0]):
-        found = ", ".join(f"{'/'.join(port.names)} {port.element_type} {port.partial_shape}" for port in ports)
-        wanted = [size or "any" for size in shape]
-        raise HtrjandError(
-            f"{path}: its {kind} is {found}, where a line recogniser has {name} {dtype} {wanted}; "
-            "take a model file that htrjand exported"
-        )
+def port(described: Any) -> Port:
+    """An input or output of a graph."""
+    sizes = (size.get_length() if size.is_static else None for size in described.get_partial_shape())
+    names = sorted(described.get_names())
+    return Port("/".join(names), described.get_element_type().to_dtype().name, tuple(sizes))

@@ -14,7 +14,7 @@ from htrjand.runtime.errors import UsageError
 from htrjand.train.checkpoint import load_card
 from htrjand.train.data.lines import read_lines
 from htrjand.train.network import Network, NetworkRecipe
-from htrjand.train.reader import TorchRecognizer
+from htrjand.train.reader import open_weights
 from htrjand.train.recipe_loader import load_recipe
 
 WIDTHS = torch.tensor([16, 8])  # 4 and 2 real frames
@@ -85,10 +85,10 @@ def test_student_and_control_are_trained_alike_and_both_reported(tiny_run: Path,
     assert len(load_card(outcomes["student"].weights).history["teacher"]) == 64
 
     lines = [row.pixels() for row in read_lines(tiny_run / "lines.parquet", "val")]
-    teacher = TorchRecognizer(tiny_run / "run" / "weights.safetensors").logits(lines)
+    teacher = open_weights(tiny_run / "run" / "weights.safetensors").logits(lines)
 
     def distance(name: str) -> float:
-        found = TorchRecognizer(outcomes[name].weights).logits(lines)
+        found = open_weights(outcomes[name].weights).logits(lines)
         pairs = [(torch.from_numpy(a), torch.from_numpy(b)) for a, b in zip(found, teacher, strict=True)]
         return sum(float(frame_kl(a[None], b[None], torch.tensor([4 * len(a)]), 2.0, 0.1)) for a, b in pairs)
 

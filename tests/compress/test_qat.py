@@ -17,7 +17,7 @@ from htrjand.compress.modules import products
 from htrjand.compress.qat import Qat, QatRecipe, qat
 from htrjand.compress.quantize import QuantizeRecipe, quantize_file
 from htrjand.compress.rounding import Rounded, rounded
-from htrjand.export.onnx import write_onnx
+from htrjand.export.onnx import export
 from htrjand.runtime import Recognizer
 from htrjand.runtime.errors import HtrjandError, UsageError
 from htrjand.runtime.image import pad_line
@@ -25,7 +25,7 @@ from htrjand.train.checkpoint import load_card, load_network, load_tensors, save
 from htrjand.train.data.lines import read_lines
 from htrjand.train.fit import Outcome
 from htrjand.train.network import Network, NetworkRecipe
-from htrjand.train.reader import TorchRecognizer, model_info, read_rows
+from htrjand.train.reader import model_info, open_weights, read_rows
 from htrjand.train.recipe_loader import from_dict, load_recipe
 from htrjand.train.trainee import weights_of
 
@@ -83,7 +83,7 @@ def test_it_rounds_as_the_files_do(tiny_run: Path, tmp_path: Path) -> None:
     network = rounded(load_network(weights)[0], QuantizeRecipe(keep=(*KEEP, "head")))  # ONNX leaves the head in float
     pairs = [torch.from_numpy(pad_line(line)[None, None].copy()) for line in lines]
     network.calibrate((image, torch.tensor([image.shape[3]])) for image in pairs)
-    expected = TorchRecognizer(weights).logits(lines)
+    expected = open_weights(weights).logits(lines)
     with torch.no_grad():
         here = np.concatenate([network(image)[0].numpy() - a for image, a in zip(pairs, expected, strict=True)])
     found = Recognizer(tmp_path / "x.onnx").logits(lines)
@@ -95,15 +95,15 @@ def test_it_rounds_as_the_files_do(tiny_run: Path, tmp_path: Path) -> None:
 def quantise(weights: Path, lines: list[np.ndarray], out: Path) -> None:
     """Post-training int8 of some weights."""
     network, card = load_network(weights)
-    write_onnx(network, model_info(card, weights), out.with_name("float.onnx"))
+    export(network, model_info(card, weights), out.with_name("float.onnx"))
     quantize_file(out.with_name("float.onnx"), lines, out, QuantizeRecipe())
 
 
 def qat_recipe(folder: Path, **changes: object) -> Path:
     values = yaml.safe_load(TINY)
     recipe = {key: values[key] for key in ("augment", "batch_columns")}
-    recipe |= {"data": {"lines": ["lines.parquet"]}, "begin": "hurt.safetensors", "teacher": "hurt.safetensors"}
-    recipe |= {"lines": 1200, "peak_rate": 2e-3, "warm_up": 2, "ema": 0.8, "val_every": 5, "save_every": 4}
+    recipe |= {"data": {"files": ["lines.parquet"]}, "begin": "hurt.safetensors", "teacher": "hurt.safetensors"}
+    recipe |= {"total_lines": 1200, "peak_rate": 2e-3, "warm_up": 2, "ema": 0.8, "val_every": 5, "save_every": 4}
     path = folder / "qat.yaml"
     path.write_text(json.dumps(recipe | changes), encoding="utf-8")  # JSON is YAML
     return path
@@ -134,7 +134,7 @@ def test_it_repairs_what_int8_hurts(hurt: Path, tmp_path: Path) -> None:
     assert cer["before"] > 30
     assert cer["after"] < 0.5 * cer["before"]
     assert outcome.val_cer == pytest.approx(cer["after"], abs=8), "the choice was made by what the file reads"
-    assert read_rows(TorchRecognizer(outcome.weights), rows).cer() < 25, "in float it still reads"
+    assert read_rows(open_weights(outcome.weights), rows).cer() < 25, "in float it still reads"
 
     before, after = load_tensors(hurt / "hurt.safetensors"), load_tensors(outcome.weights)
     assert {name: t.shape for name, t in before.items()} == {name: t.shape for name, t in after.items()}

@@ -86,7 +86,7 @@ def test_too_few_lines_and_a_second_time(files: tuple[Path, Path], tmp_path: Pat
         quantize_file(files[0], lines[:3], tmp_path / "x.onnx", QuantizeRecipe())
     with pytest.raises(HtrjandError, match="is int8 already"):
         quantize_file(files[1], lines, tmp_path / "x.onnx", QuantizeRecipe())
-    with pytest.raises(UsageError, match=r"an .ort file is made from an .onnx"):
+    with pytest.raises(UsageError, match=r"a .ort file is converted from the int8 .onnx"):
         quantize_file(files[0], lines, tmp_path / "x.ort", QuantizeRecipe())
 
 
@@ -111,6 +111,6 @@ def test_the_verb_writes_file_and_proof_or_nothing(files: tuple[Path, Path], tin
     assert lacking.exit_code == 1
     assert "no line to compare" in lacking.output
     assert not (tmp_path / "other.onnx").exists()
-    for name, says in (("name.bin", "int8 files are written as"), ("x.tflite", "of its own format")):
+    for name, says in (("name.bin", "unknown model format"), ("x.ort", "is converted from the int8 .onnx"), ("x.tflite", "of its own format")):
         wrong = CliRunner().invoke(main, [*command, "-o", str(tmp_path / name)])
         assert wrong.exit_code == 2 and says in wrong.output

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from generated import TEXTS
 
-from htrjand.compress import quantize_openvino as quantizer
 from htrjand.compress.quantize import QuantizeRecipe
-from htrjand.compress.quantize.openvino import QUANTISED, module_of, quantize_openvino, quantize_openvino_within
-from htrjand.export.onnx import write_onnx
-from htrjand.export.openvino import write_openvino
+from htrjand.compress.quantize import openvino as quantizer
+from htrjand.compress.quantize.openvino import QUANTISED, module_of, quantize, quantize_within
+from htrjand.export import onnx as onnx_exporter
+from htrjand.export.openvino import export
 from htrjand.runtime import Recognizer, UsageError
 from htrjand.runtime.engines.openvino import openvino
 from htrjand.runtime.errors import HtrjandError
@@ -33,8 +33,8 @@ def model(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("float") / "tiny-fp32.xml"
     weights = tiny_run / "run" / "weights.safetensors"
     network, card = load_network(weights)
-    write_onnx(network, model_info(card, weights), path.with_suffix(".onnx"))
-    write_openvino(path.with_suffix(".onnx"), model_info(card, weights), path)
+    onnx_exporter.export(network, model_info(card, weights), path.with_suffix(".onnx"))
+    export(network, model_info(card, weights), path)
     return path
 
 
@@ -51,7 +51,7 @@ def rows(tiny_run: Path) -> list[LineRow]:
 @pytest.fixture(scope="module")
 def int8(model: Path, lines: list[Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("int8") / "tiny-int8.xml"
-    quantize_openvino(model, lines, out, QuantizeRecipe())
+    quantize(model, lines, out, QuantizeRecipe())
     return out
 
 
@@ -91,7 +91,7 @@ def test_products_with_weights_are_in_eight_bits_but_those_kept(int8: Path) -> N
 
 def test_keep_is_honoured_and_the_onnx_file_does_as_well(model: Path, lines: list[Any], tmp_path: Path) -> None:
     out = tmp_path / "kept.xml"
-    quantize_openvino(model.with_suffix(".onnx"), lines, out, QuantizeRecipe(keep=("convs.3", "attention.0", "head")))
+    quantize(model.with_suffix(".onnx"), lines, out, QuantizeRecipe(keep=("convs.3", "attention.0", "head")))
     found = quantised_modules(out)
     assert found == {*(f"convs.{i}.conv.conv" for i in (0, 1, 2)), "neck"}
     graph = openvino.Core().read_model(out)
@@ -101,7 +101,7 @@ def test_keep_is_honoured_and_the_onnx_file_does_as_well(model: Path, lines: lis
 
 def test_a_module_that_is_not_there(model: Path, lines: list[Any], tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no module convs\.9, conv to keep in float; there are attention\.0\.a"):
-        quantize_openvino(model, lines, tmp_path / "x.xml", QuantizeRecipe(keep=("convs.9", "conv", "convs.0")))
+        quantize(model, lines, tmp_path / "x.xml", QuantizeRecipe(keep=("convs.9", "conv", "convs.0")))
     assert not list(tmp_path.iterdir())
 
 
@@ -111,14 +111,14 @@ def test_int8_takes_less_room(int8: Path, model: Path) -> None:
 
 def test_it_is_not_done_twice(int8: Path, lines: list[Any], tmp_path: Path) -> None:
     with pytest.raises(HtrjandError, match="is int8 already; quantise the fp32 file"):
-        quantize_openvino(int8, lines, tmp_path / "x.xml", QuantizeRecipe())
+        quantize(int8, lines, tmp_path / "x.xml", QuantizeRecipe())
 
 
 def test_operators_go_back_to_float_until_it_reads_well(model: Path, rows: list[LineRow], tmp_path: Path) -> None:
     bad, good = tmp_path / "bad.xml", tmp_path / "good.xml"
-    quantize_openvino(model, WHITE, bad, QuantizeRecipe(keep=()))
+    quantize(model, WHITE, bad, QuantizeRecipe(keep=()))
     assert read_rows(Recognizer(bad), rows).cer() > 20
-    quantize_openvino_within(model, WHITE, rows, good, QuantizeRecipe(keep=()), 0.5)
+    quantize_within(model, WHITE, rows, good, QuantizeRecipe(keep=()), 0.5)
     assert read_rows(Recognizer(good), rows).cer() <= read_rows(Recognizer(model), rows).cer() + 0.5
     assert Recognizer(good).info.precision == "int8"
     assert quantised_modules(good) < quantised_modules(bad)
@@ -127,7 +127,7 @@ def test_operators_go_back_to_float_until_it_reads_well(model: Path, rows: list[
 def test_nothing_goes_back_where_it_reads_well(
     model: Path, lines: list[Any], rows: list[LineRow], int8: Path, tmp_path: Path
 ) -> None:
-    quantize_openvino_within(model, lines, rows, tmp_path / "x.xml", QuantizeRecipe(), 0.5)
+    quantize_within(model, lines, rows, tmp_path / "x.xml", QuantizeRecipe(), 0.5)
     assert quantised_modules(tmp_path / "x.xml") == quantised_modules(int8)
 
 
@@ -137,18 +137,19 @@ def test_a_budget_that_cannot_be_held(
     """A file that computes exactly the same is no better, which is more than this budget allows."""
     monkeypatch.setattr(quantizer.nncf, "quantize_with_accuracy_control", lambda graph, *rest, **settings: graph)
     with pytest.raises(HtrjandError, match=r"x\.xml: 0\.00 points .* the budget is -1: .* nothing was written"):
-        quantize_openvino_within(model, lines, rows, tmp_path / "x.xml", QuantizeRecipe(), -1)
+        quantize_within(model, lines, rows, tmp_path / "x.xml", QuantizeRecipe(), -1)
     with pytest.raises(HtrjandError, match="no line to compare its errors on"):
-        quantize_openvino_within(model, lines, [], tmp_path / "x.xml", QuantizeRecipe(), 0.3)
+        quantize_within(model, lines, [], tmp_path / "x.xml", QuantizeRecipe(), 0.3)
     assert not list(tmp_path.iterdir())
 
 
 def test_nothing_is_said_and_nothing_reported(model: Path, tmp_path: Path) -> None:
     code = (
         "import sys, numpy; from pathlib import Path\n"
-        "from htrjand.compress.quantize.openvino import quantize_openvino; from htrjand.compress.quantize import *\n"
+        "from htrjand.compress.quantize import QuantizeRecipe\n"
+        "from htrjand.compress.quantize.openvino import quantize\n"
         "line = numpy.random.default_rng(0).integers(0, 256, (64, 128), dtype='uint8')\n"
-        "quantize_openvino(Path(sys.argv[1]), [line] * 8, Path(sys.argv[2]), QuantizeRecipe())\n"
+        "quantize(Path(sys.argv[1]), [line] * 8, Path(sys.argv[2]), QuantizeRecipe())\n"
         "assert sys.modules['openvino_telemetry'] is None"
     )
     home = {"HOME": str(tmp_path / "home"), "PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join(sys.path)}

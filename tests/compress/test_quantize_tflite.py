@@ -12,8 +12,7 @@ from ai_edge_litert.interpreter import Interpreter
 from generated import TEXTS
 
 from htrjand.compress.quantize import QuantizeRecipe
-from htrjand.compress.quantize.tflite import MODULE, Op, ranges, weighted_ops
-from htrjand.compress.quantize.tflite import quantize_tflite as quantize
+from htrjand.compress.quantize.tflite import MODULE, Op, quantize, ranges, weighted_ops
 from htrjand.export.files import export_files
 from htrjand.export.proof import BudgetError, Reference, prove
 from htrjand.runtime import Recognizer
@@ -144,10 +143,10 @@ def test_a_file_of_one_width(weights: Path, lines: list[np.ndarray], rows: list[
 def test_nothing_is_said(fp32: Path, tiny_run: Path, tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from htrjand.compress.quantize import QuantizeRecipe\n"
-        "from htrjand.compress.quantize.tflite import quantize_tflite\n"
+        "from htrjand.compress.quantize.tflite import quantize\n"
         "from htrjand.train.data.lines import read_lines\n"
         "lines = [row.pixels() for row in read_lines(sys.argv[2], 'train')]\n"
-        "quantize_tflite(Path(sys.argv[1]), lines, Path(sys.argv[3]), QuantizeRecipe())"
+        "quantize(Path(sys.argv[1]), lines, Path(sys.argv[3]), QuantizeRecipe())"
     )
     command = [sys.executable, "-c", code, fp32, tiny_run / "lines.parquet", tmp_path / "quiet.tflite"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

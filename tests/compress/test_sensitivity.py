@@ -17,7 +17,7 @@ from htrjand.compress.modules import products
 from htrjand.compress.quantize import QuantizeRecipe, quantize_file
 from htrjand.compress.quantize_cli import sensitivity as verb
 from htrjand.compress.sensitivity import EVERYTHING, Sensitivity, divergence, multiply_adds, sensitivity
-from htrjand.export.onnx import write_onnx
+from htrjand.export.onnx import export
 from htrjand.runtime.errors import HtrjandError
 from htrjand.train.checkpoint import load_network
 from htrjand.train.data.lines import LineRow, read_lines
@@ -32,7 +32,7 @@ def hurt(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
     network, card = load_network(weights)
     widen(network, 2, 1000)
     path = tmp_path_factory.mktemp("hurt") / "hurt.onnx"
-    write_onnx(network, model_info(card, weights), path)
+    export(network, model_info(card, weights), path)
     return path, network
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import prepare
 import pytest
 
-from htrjand.runtime.engines import open_engine
+from htrjand.runtime import Recognizer
 from htrjand.runtime.errors import HtrjandError
 from htrjand.runtime.info import sha256
 from htrjand.train.data import error_rates as metrics
@@ -122,7 +122,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path
             network, card = load_network(WEIGHTS)
             with atomic_model(path) as part:
                 write(network, model_info(card, WEIGHTS), part)
-        assert open_engine(path, 1).info.weights_sha256 == sha256(WEIGHTS), f"{path}: made from other weights"
+        assert Recognizer(path, 1).info.weights_sha256 == sha256(WEIGHTS), f"{path}: made from other weights"
         return path
 
     return model

@@ -20,7 +20,7 @@ ENGINES = ("onnxruntime", "tflite_runtime", "ai_edge_litert", "openvino")
 def read(model: Path, folder: Path, count: int, out: Path) -> None:
     """Reads the first images of a folder, one by one, on one thread, through the door that any program uses."""
     recognizer = Recognizer(model, threads=1)
-    run = recognizer._engine.run
+    run = recognizer.run
     arrays: dict[str, np.ndarray] = {}
 
     def recorded(images: np.ndarray) -> np.ndarray:
@@ -29,7 +29,7 @@ def read(model: Path, folder: Path, count: int, out: Path) -> None:
         arrays[f"logits-{place}"] = run(images)
         return arrays[f"logits-{place}"]
 
-    recognizer._engine.run = recorded  # type: ignore[method-assign]
+    recognizer.run = recorded  # type: ignore[method-assign]
     texts = [recognizer.read_line(path).text for path in sorted(folder.iterdir())[:count]]
     loaded = [f"{name} {sys.modules[name].__version__}" for name in ENGINES if name in sys.modules]
     np.savez(out, texts=np.array(texts), machine=platform.machine(), engine=", ".join(loaded), **arrays)

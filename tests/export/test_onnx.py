@@ -8,12 +8,12 @@ import onnx
 import pytest
 import torch
 
-from htrjand.export.files import convert_ort, export_files
+from htrjand.export.files import convert_file, export_files
 from htrjand.export.proof import Reference
 from htrjand.runtime import Recognizer
 from htrjand.train.checkpoint import load_network
 from htrjand.train.data.lines import read_lines
-from htrjand.train.reader import TorchRecognizer
+from htrjand.train.reader import open_weights
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_shapes_are_free_and_nothing_of_training_is_inside(file: Path) -> None:
 
 def test_real_lines_read_alike(file: Path, weights: Path, tiny_run: Path) -> None:
     lines = [row.image for row in read_lines(tiny_run / "lines.parquet", "val")]
-    torch_lines = TorchRecognizer(weights).read_lines(lines)
+    torch_lines = open_weights(weights).read_lines(lines)
     assert [line.text for line in Recognizer(file).read_lines(lines)] == [line.text for line in torch_lines]
 
 
@@ -85,5 +85,5 @@ def test_an_ort_file_is_the_same_in_another_wrapping(file: Path, weights: Path, 
     assert max(proof["largest difference of a logit"].values()) < 1e-3
     assert Recognizer(tmp_path / "tiny.ort").info == Recognizer(file).info
     assert (tmp_path / "tiny.ort").read_bytes()[4:8] == b"ORTM"
-    converted = convert_ort(file, tmp_path / "again.ort", Reference(weights))
+    converted = convert_file(file, tmp_path / "again.ort", Reference(weights))
     assert converted["weights_sha256"] == proof["weights_sha256"]

@@ -11,10 +11,9 @@ import onnx
 import pytest
 from tiny_model import write_model
 
-from htrjand.export.onnx import write_onnx
-from htrjand.export.openvino import read_onnx, write_openvino
+from htrjand.export import onnx as onnx_exporter
+from htrjand.export.openvino import export, read_onnx
 from htrjand.runtime import ModelInfo, Recognizer
-from htrjand.runtime.engines import open_engine
 from htrjand.runtime.engines.openvino import openvino
 from htrjand.runtime.errors import HtrjandError
 from htrjand.runtime.info import size_of
@@ -22,7 +21,7 @@ from htrjand.runtime.seal import PATTERN
 from htrjand.train.checkpoint import load_network
 from htrjand.train.data.lines import read_lines
 from htrjand.train.network import Network, NetworkRecipe
-from htrjand.train.reader import TorchEngine, TorchRecognizer, model_info
+from htrjand.train.reader import model_info, open_weights
 
 ODD = "a \"b\" 'c' <é & œ>\n\t/>  é\u2028ñ ]]> &#10; "  # what XML has a meaning for, and what it may lose
 
@@ -38,26 +37,26 @@ def files(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     folder = tmp_path_factory.mktemp("openvino")
     network, card = load_network(weights)
     info = model_info(card, weights)
-    write_onnx(network, info, folder / "fp32.onnx")
+    onnx_exporter.export(network, info, folder / "fp32.onnx")
     for precision in ("fp32", "fp16"):
         described = dataclasses.replace(info, precision=precision, licence=ODD)
-        write_openvino(folder / "fp32.onnx", described, folder / f"{precision}.xml")
+        export(network, described, folder / f"{precision}.xml")
     return {"onnx": folder / "fp32.onnx", "fp32": folder / "fp32.xml", "fp16": folder / "fp16.xml"}
 
 
 @pytest.mark.parametrize(("precision", "share"), [("fp32", 3e-6), ("fp16", 5e-3)])
 def test_six_widths_alone_and_in_batches(files: dict[str, Path], weights: Path, precision: str, share: float) -> None:
-    engine, torch_engine, rng = open_engine(files[precision], 1), TorchEngine(weights), np.random.default_rng(0)
+    reader, torch_reader, rng = Recognizer(files[precision], 1), open_weights(weights), np.random.default_rng(0)
     for width in (16, 64, 336, 800, 1024, 2048):
         for batch in (1, 3):
             images = rng.integers(0, 256, (batch, 1, 64, width), dtype=np.uint8)
-            expected = torch_engine.run(images)
-            np.testing.assert_allclose(engine.run(images), expected, atol=share * abs(expected).max(), rtol=0)
+            expected = torch_reader.run(images)
+            np.testing.assert_allclose(reader.run(images), expected, atol=share * abs(expected).max(), rtol=0)
 
 
 def test_real_lines_read_alike(files: dict[str, Path], weights: Path, tiny_run: Path) -> None:
     lines = [row.image for row in read_lines(tiny_run / "lines.parquet", "val")]
-    texts = [line.text for line in TorchRecognizer(weights).read_lines(lines)]
+    texts = [line.text for line in open_weights(weights).read_lines(lines)]
     assert [line.text for line in Recognizer(files["fp32"], 1).read_lines(lines)] == texts
     assert [line.text for line in Recognizer(files["fp16"], 1).read_lines(lines)] == texts
 
@@ -108,11 +107,11 @@ def test_the_graph_has_the_form_that_runs_fast(files: dict[str, Path]) -> None:
 def test_a_network_without_what_is_rewritten(part: str, tmp_path: Path) -> None:
     recipe = NetworkRecipe(channels=(6, 8, 8, 8), dim=16, heads=2, feed=16, blocks=1, **{part: False})
     network = Network(recipe, 4).eval()
-    write_onnx(network, ModelInfo("x", "1", ("", "a", "b", "c")), tmp_path / "x.onnx")
-    write_openvino(tmp_path / "x.onnx", ModelInfo("x", "1", ("", "a", "b", "c")), tmp_path / "x.xml")
+    for exporter, name in ((onnx_exporter.export, "x.onnx"), (export, "x.xml")):
+        exporter(network, ModelInfo("x", "1", ("", "a", "b", "c")), tmp_path / name)
     images = np.random.default_rng(0).integers(0, 256, (2, 1, 64, 96), dtype=np.uint8)
-    expected = open_engine(tmp_path / "x.onnx").run(images)
-    np.testing.assert_allclose(open_engine(tmp_path / "x.xml").run(images), expected, atol=1e-4, rtol=0)
+    expected = Recognizer(tmp_path / "x.onnx").run(images)
+    np.testing.assert_allclose(Recognizer(tmp_path / "x.xml").run(images), expected, atol=1e-4, rtol=0)
 
 
 def test_a_file_that_cannot_be_converted(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

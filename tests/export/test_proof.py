@@ -101,7 +101,7 @@ def test_a_file_that_is_not_proven_is_not_written(
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["-o", "x.bin"], "unknown format; give a name that ends in .onnx, .ort, .xml, .tflite"),
+        (["-o", "x.bin"], "unknown model format '.bin'; give a name that ends in .onnx, .ort, .tflite, .xml"),
         (["-o", "x.onnx", "--width", "640"], "--width is for .tflite"),
         (["-o", "x.tflite", "--width", "650"], "multiple of 16"),
         (["-o", "x.tflite", "--width", "8192"], "at most 4096"),

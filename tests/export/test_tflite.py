@@ -24,7 +24,7 @@ from htrjand.runtime.seal import PATTERN
 from htrjand.train.checkpoint import load_network
 from htrjand.train.data.lines import LineRow, read_lines
 from htrjand.train.network.blocks import SqueezeExcite
-from htrjand.train.reader import TorchRecognizer
+from htrjand.train.reader import open_weights
 
 MODEL_DESCRIPTION = 3
 
@@ -50,7 +50,7 @@ def file(weights: Path, rows: list[LineRow], tmp_path_factory: pytest.TempPathFa
 
 
 def test_the_file_says_what_it_is(file: Path, weights: Path) -> None:
-    info, known = Recognizer(file).info, TorchRecognizer(weights).info
+    info, known = Recognizer(file).info, open_weights(weights).info
     assert info == known and info.precision == "fp32"
     assert len(PATTERN.findall(file.read_bytes())) == 1
 
@@ -104,7 +104,7 @@ def test_one_width(file: Path, weights: Path, rows: list[LineRow], tmp_path: Pat
     reader = Recognizer(out, 1)
     assert (reader.info.width_multiple, reader.info.max_width) == (2048, 2048)
     padded = [pad_line(row.pixels(), 2048) for row in rows]
-    known = [line.text for line in TorchRecognizer(weights).read_lines(padded)]
+    known = [line.text for line in open_weights(weights).read_lines(padded)]
     assert [line.text for line in reader.read_lines([row.image for row in rows])] == known
     with pytest.raises(HtrjandError, match="4096 columns wide at 64 rows is too wide for this model .at most 2048"):
         reader.read_line(np.full((64, 2100), 255, np.uint8))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ import pytest
 from tiny_model import CHARSET, GREYS
 
 from htrjand.runtime import HtrjandError, ModelInfo, Recognizer, UsageError
-from htrjand.runtime.engines import open_engine
 from htrjand.runtime.seal import seal
 
 
@@ -49,10 +49,10 @@ class EngineTests:
         return make
 
     def test_it_runs_and_tells_of_itself(self, make):
-        engine = open_engine(make(precision="int8", languages=("fr",), licence='"é" <œ>\n&'), threads=1)
-        assert (engine.info.name, engine.info.precision, engine.info.languages) == ("tiny", "int8", ("fr",))
-        assert (engine.info.charset, engine.info.licence) == (CHARSET, '"é" <œ>\n&')
-        logits = engine.run(np.full((3, 1, 64, 48), 255, np.uint8))
+        reader = Recognizer(make(precision="int8", languages=("fr",), licence='"é" <œ>\n&'), threads=1)
+        assert (reader.info.name, reader.info.precision, reader.info.languages) == ("tiny", "int8", ("fr",))
+        assert (reader.info.charset, reader.info.licence) == (CHARSET, '"é" <œ>\n&')
+        logits = reader.run(np.full((3, 1, 64, 48), 255, np.uint8))
         assert logits.shape == (3, 12, 6) and logits.dtype == np.float32 and (logits.argmax(-1) == 0).all()
 
     def test_it_computes_what_it_should(self, make):
@@ -61,7 +61,7 @@ class EngineTests:
         mean = image.reshape(64, 8, 4).mean((0, 2))[:, None]  # T, 1
         greys = np.array(GREYS, np.float64)
         expected = 1e-3 * (2 * greys * mean - greys**2)  # T, V
-        np.testing.assert_allclose(open_engine(path, 1).run(image)[0], expected, atol=1e-3)
+        np.testing.assert_allclose(Recognizer(path, 1).run(image)[0], expected, atol=1e-3)
 
     def test_lines_of_many_widths_alone_and_in_batches(self, make, draw):
         reader = Recognizer(make(), threads=1)
@@ -79,7 +79,7 @@ class EngineTests:
         whole = path.read_bytes()
         path.write_bytes(whole[: int(len(whole) * share)])
         with pytest.raises(HtrjandError) as caught:
-            open_engine(path)
+            Recognizer(path)
         message = str(caught.value)
         assert message.startswith(f"{path}: ") and "\n" not in message and "again" in message
         assert capfd.readouterr() == ("", "")
@@ -90,9 +90,9 @@ class EngineTests:
         for place in np.linspace(0, len(whole) - 1, 40).astype(int):
             path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
             with pytest.raises(HtrjandError, match="again"):
-                open_engine(path)
+                Recognizer(path)
         path.write_bytes(whole)
-        open_engine(path)
+        Recognizer(path)
 
     @pytest.mark.parametrize(
         ("metadata", "says"),
@@ -106,7 +106,7 @@ class EngineTests:
         seal_of_it = {"seal": ModelInfo("", "", ("", "a")).to_metadata()["seal"]} if metadata else {}
         path = make(metadata=metadata | seal_of_it)
         with pytest.raises(HtrjandError, match=says) as caught:
-            open_engine(path)
+            Recognizer(path)
         assert str(caught.value).startswith(f"{path}: ")
 
     @pytest.mark.parametrize(
@@ -123,12 +123,12 @@ class EngineTests:
     def test_a_file_that_is_not_what_it_should_be(self, make, changes, says):
         path = make(**changes)
         with pytest.raises(HtrjandError, match=says) as caught:
-            open_engine(path).run(np.zeros((1, 1, 64, 16), np.uint8))
+            Recognizer(path).run(np.zeros((1, 1, 64, 16), np.uint8))
         assert str(caught.value).startswith(f"{path}: ")
 
     def test_an_answer_that_is_not_finite(self, make):
         with pytest.raises(HtrjandError, match="not finite"):
-            open_engine(make(sharpness=float("nan"))).run(np.zeros((1, 1, 64, 16), np.uint8))
+            Recognizer(make(sharpness=float("nan"))).run(np.zeros((1, 1, 64, 16), np.uint8))
 
     def test_a_line_beyond_the_limit(self, make):
         path = make(max_width=64)
@@ -139,7 +139,7 @@ class EngineTests:
         path = tmp_path / f"letter{self.suffix}"
         path.write_text("Dear Sir, " * 100)
         with pytest.raises(HtrjandError, match=r"does not describe itself.*take a model file that htrjand exported"):
-            open_engine(path)
+            Recognizer(path)
 
     def test_a_sealed_file_that_is_no_model(self, make, capfd):
         """Nobody's mistake, but it may not end the process either."""
@@ -147,17 +147,28 @@ class EngineTests:
         path.write_text("Dear Sir, " * 10 + ModelInfo("", "", ("", "a")).to_metadata()["seal"])
         seal(path)
         with pytest.raises(HtrjandError, match="again"):
-            open_engine(path)
+            Recognizer(path)
         assert capfd.readouterr() == ("", "")
 
     def test_threads_must_be_one_or_more(self, make):
         with pytest.raises(UsageError, match="0 threads"):
-            open_engine(make(), threads=0)
+            Recognizer(make(), threads=0)
 
     def test_threads_do_not_change_the_answer(self, make, draw):
         path = make()
         for threads in (None, 1, 2):
             assert Recognizer(path, threads).read_line(draw("ab é")).text == "ab é"
+
+    def test_threads_that_share_a_reader_get_their_own_lines(self, make, draw):
+        reader = Recognizer(make(), 1)
+        texts = ["ab", "ba", "cé", "éc", "a b", "b a"] * 40  # one width: nothing but the pixels differs
+
+        def read(texts: list[str]) -> list[str]:
+            return [reader.read_line(draw(text)).text for text in texts]
+
+        with ThreadPoolExecutor(4) as pool:
+            orders = [texts[place:] + texts[:place] for place in range(4)]
+            assert list(pool.map(read, orders)) == orders
 
     def test_nothing_is_said_while_it_reads(self, make):
         code = (

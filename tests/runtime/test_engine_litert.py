@@ -12,7 +12,7 @@ from tiny_model import GREYS
 
 from htrjand.export.tflite_metadata import METADATA, rewrite
 from htrjand.runtime import HtrjandError, ModelInfo, Recognizer
-from htrjand.runtime.engines import open_engine
+from htrjand.runtime.engines import open_session
 from htrjand.runtime.engines.litert import read_metadata, usable_cores
 from htrjand.runtime.seal import seal
 
@@ -46,11 +46,11 @@ class TestLiteRt(EngineTests):
         path.write_bytes(rewrite(converted(**graph), {METADATA: json.dumps(metadata).encode()}, "tiny"))
 
     def test_memory_is_laid_out_anew_only_for_another_width(self, make, draw, monkeypatch):
-        engine = open_engine(make(), 1)
+        session = open_session(make(), 1)
         widths = []
-        monkeypatch.setattr(engine, "interpreter", Watched(engine.interpreter, widths))
+        monkeypatch.setattr(session, "interpreter", Watched(session.interpreter, widths))
         for width in (32, 32, 64, 64, 64, 32):
-            engine.run(np.full((2, 1, 64, width), 255, np.uint8))
+            session.run(np.full((2, 1, 64, width), 255, np.uint8))
         assert widths == [32, 64, 32]
 
     def test_a_file_for_one_width(self, make, tmp_path):
@@ -58,10 +58,10 @@ class TestLiteRt(EngineTests):
         path = tmp_path / "fixed.tflite"
         path.write_bytes(rewrite(converted(width=128), {METADATA: json.dumps(info.to_metadata()).encode()}, "tiny"))
         seal(path)
-        engine = open_engine(path, 1)
-        assert engine.run(np.full((2, 1, 64, 128), 255, np.uint8)).shape == (2, 32, 6)
+        reader = Recognizer(path, 1)
+        assert reader.run(np.full((2, 1, 64, 128), 255, np.uint8)).shape == (2, 32, 6)
         with pytest.raises(HtrjandError, match=r"fixed.tflite: takes lines 128 columns wide only, got 64; pad them"):
-            engine.run(np.full((1, 1, 64, 64), 255, np.uint8))
+            reader.run(np.full((1, 1, 64, 64), 255, np.uint8))
         assert Recognizer(path, 1).read_line(np.full((64, 40), 255, np.uint8)).text == ""  # padded to 128
 
     def test_a_file_for_another_width_than_it_says(self, tmp_path):
@@ -70,7 +70,7 @@ class TestLiteRt(EngineTests):
         path.write_bytes(rewrite(converted(width=128), {METADATA: json.dumps(metadata).encode()}, "tiny"))
         seal(path)
         with pytest.raises(HtrjandError, match="takes lines 128 columns wide, where its metadata say up to 4096"):
-            open_engine(path)
+            Recognizer(path)
 
     def test_metadata_of_any_length_and_none(self, make):
         content = make(licence="é" * 70_000).read_bytes()
@@ -103,9 +103,9 @@ class TestLiteRt(EngineTests):
         code = (
             f"import sys; sys.path.insert(0, {str(tmp_path / 'far')!r})\n"
             "import numpy; from htrjand.runtime.engines import litert\n"
-            "from pathlib import Path; engine = litert.LiteRtEngine(Path(sys.argv[1]), 1)\n"
+            "from pathlib import Path; session = litert.open_session(Path(sys.argv[1]), 1)\n"
             "assert 'tflite_runtime.interpreter' in sys.modules\n"
-            "print(engine.run(numpy.full((1, 1, 64, 32), 255, numpy.uint8)).argmax())"
+            "print(session.run(numpy.full((1, 1, 64, 32), 255, numpy.uint8))[0].argmax())"
         )
         done = subprocess.run([sys.executable, "-c", code, make()], capture_output=True, text=True, check=False)
         assert (done.stdout, done.stderr) == ("0\n", "")

@@ -4,9 +4,8 @@ import pytest
 from engine_template import EngineTests
 from tiny_model import write_model
 
-from htrjand.export.onnx import write_ort
-from htrjand.runtime import HtrjandError
-from htrjand.runtime.engines import open_engine
+from htrjand.export.ort import convert
+from htrjand.runtime import HtrjandError, Recognizer
 
 
 class TestOnnx(EngineTests):
@@ -24,15 +23,15 @@ class TestOrt(TestOnnx):
     def write(self, path, metadata, **graph):
         model = path.with_name("before.onnx")
         write_model(model, metadata=metadata, sealed=False, **graph)
-        write_ort(model, path)
+        convert(model, path)
 
 
 @pytest.mark.parametrize("name", ["model.pt", "model", "model.onnx.gz"])
 def test_unknown_formats(tmp_path, name):
     with pytest.raises(HtrjandError, match=r"unknown model format .*\.onnx, \.ort, \.tflite, \.xml"):
-        open_engine(tmp_path / name)
+        Recognizer(tmp_path / name)
 
 
 def test_a_missing_file(tmp_path):
     with pytest.raises(HtrjandError, match="no such model file"):
-        open_engine(tmp_path / "model.onnx")
+        Recognizer(tmp_path / "model.onnx")

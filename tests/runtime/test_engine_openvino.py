@@ -8,7 +8,6 @@ from tiny_model import write_model
 
 from htrjand.export.openvino import save
 from htrjand.runtime import HtrjandError, Recognizer
-from htrjand.runtime.engines import open_engine
 
 
 class TestOpenVino(EngineTests):
@@ -24,7 +23,7 @@ class TestOpenVino(EngineTests):
         path = make()
         path.with_suffix(".bin").unlink()
         with pytest.raises(HtrjandError, match=r"tiny\.bin: no such file; keep it beside tiny\.xml"):
-            open_engine(path)
+            Recognizer(path)
 
     def test_a_byte_of_the_weights_is_changed_or_they_are_cut_short(self, make, capfd):
         path = make()
@@ -34,7 +33,7 @@ class TestOpenVino(EngineTests):
         for content in (*changed, whole[:-1], b""):
             beside.write_bytes(content)
             with pytest.raises(HtrjandError, match=rf"^{path}: cut short or changed .* copy the file again"):
-                open_engine(path)
+                Recognizer(path)
         assert capfd.readouterr() == ("", "")
 
     def test_both_files_can_take_other_names_and_be_replaced_while_in_use(self, make, draw, tmp_path):
@@ -48,6 +47,6 @@ class TestOpenVino(EngineTests):
     def test_it_computes_in_float_on_every_processor(self, make):
         """Sums of bf16 have an error of 2⁻⁸: a hundred times what is allowed here."""
         image = np.random.default_rng(0).integers(0, 256, (2, 1, 64, 256), dtype=np.uint8)
-        engine = open_engine(make(sharpness=1e-3), 1)
-        assert engine.request.get_compiled_model().get_property("INFERENCE_PRECISION_HINT") == openvino.Type.f32
-        np.testing.assert_array_equal(engine.run(image)[1], engine.run(image[1:])[0])
+        reader = Recognizer(make(sharpness=1e-3), 1)
+        assert reader.session.request.get_compiled_model().get_property("INFERENCE_PRECISION_HINT") == openvino.Type.f32
+        np.testing.assert_array_equal(reader.run(image)[1], reader.run(image[1:])[0])

@@ -20,7 +20,7 @@ from htrjand.train.checkpoint import load_card, load_network, load_tensors
 from htrjand.train.data.lines import read_lines, write_lines
 from htrjand.train.fit import train
 from htrjand.train.network import Network, NetworkRecipe
-from htrjand.train.reader import TorchRecognizer
+from htrjand.train.reader import open_weights
 from htrjand.train.recipe import TrainRecipe
 from htrjand.train.recipe_loader import load_recipe
 
@@ -54,7 +54,7 @@ def test_new_characters_are_learnt_and_the_old_keep_their_place(tiny_run: Path, 
     frozen = [name for name in before if name.startswith(("convs.0.", "convs.1."))]
     assert frozen and all(torch.equal(before[name], after[name]) for name in frozen), "statistics among them"
     assert not torch.equal(before["convs.2.conv.conv.weight"], after["convs.2.conv.conv.weight"])
-    reader = TorchRecognizer(adapted)
+    reader = open_weights(adapted)
     rows = [row for row in read_lines(mine)]
     assert [reader.read_line(row.image).text for row in rows[:4]] == list(NEW[:4])
 

@@ -29,7 +29,7 @@ from htrjand.train.checkpoint import Card, load_card, load_network, load_tensors
 from htrjand.train.data.lines import read_lines, write_lines
 from htrjand.train.fit import train
 from htrjand.train.network import STUDENT, TEACHER, Network, NetworkRecipe
-from htrjand.train.reader import TorchRecognizer
+from htrjand.train.reader import open_weights
 from htrjand.train.recipe import TrainRecipe
 from htrjand.train.recipe_loader import load_recipe
 from htrjand.train.trainee import STATE, Trainee
@@ -41,7 +41,7 @@ SMALL = NetworkRecipe(channels=(12, 16, 16, 24), dim=32, heads=2, feed=64, block
 
 
 def test_a_tiny_network_learns_eight_lines_by_heart(tiny_run: Path) -> None:
-    reader = TorchRecognizer(tiny_run / "run" / "weights.safetensors")
+    reader = open_weights(tiny_run / "run" / "weights.safetensors")
     rows = list(read_lines(tiny_run / "lines.parquet", "val"))
     assert [reader.read_line(row.image).text for row in rows] == list(TEXTS)
     card = load_card(tiny_run / "run" / "weights.safetensors")

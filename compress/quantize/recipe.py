@@ -1,0 +1,53 @@
+"""How a float file becomes an int8 one, and what is checked before: the same for every format."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ...runtime.errors import HtrjandError, UsageError
+from ...runtime.info import ModelInfo
+
+FEWEST = 8  # lines; ranges seen on fewer are those of a single hand
+Lines = Sequence[npt.NDArray[np.uint8]]  # [64, W] each
+
+
+@dataclass(frozen=True)
+class QuantizeRecipe:
+    """How a float file becomes an int8 one.
+
+    The first convolution is a fiftieth of the work and has the widest input range: in int8 it took most of what was
+    lost on the student's validation lines.
+    """
+
+    calibrate: int = 128  # training lines that the ranges of activations are seen on
+    keep: tuple[str, ...] = ("convs.0",)  # modules of the network that stay in float, with all inside them
+
+    def keeps(self, module: str) -> bool:
+        """Whether a module, by its dotted path, is to stay in float."""
+        return any(module == name or module.startswith(f"{name}.") for name in self.keep)
+
+
+def check_float(model: Path, info: ModelInfo) -> None:
+    """Raises an HtrjandError unless the file is in fp32."""
+    if info.precision != "fp32":
+        raise HtrjandError(f"{model}: is {info.precision} already; quantise the fp32 file")
+
+
+def check_calibration(lines: Lines, model: Path) -> None:
+    """Raises an HtrjandError where there are too few lines to calibrate on."""
+    if len(lines) < FEWEST:
+        raise HtrjandError(
+            f"{model}: {len(lines)} calibration lines are too few to see its ranges; give {FEWEST} or more"
+        )
+
+
+def check_kept(recipe: QuantizeRecipe, modules: Sequence[str], model: Path) -> None:
+    """Raises a UsageError for a module to keep that no weight of the file belongs to."""
+    unknown = [name for name in recipe.keep if not any(path == name or path.startswith(f"{name}.") for path in modules)]
+    if unknown:
+        raise UsageError(f"{model}: no module {', '.join(unknown)} to keep in float; there are {', '.join(modules)}")
