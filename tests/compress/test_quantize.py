@@ -62,7 +62,7 @@ def test_int8_is_smaller_where_weights_are_many(files: tuple[Path, Path]) -> Non
 
 def test_what_is_to_stay_in_float_does(files: tuple[Path, Path], tiny_run: Path, tmp_path: Path) -> None:
     lines = [row.pixels() for row in read_lines(tiny_run / "lines.parquet", "train")]
-    quantize_file(files[0], lines, tmp_path / "x.onnx", QuantizeRecipe(keep=("convs", "head")))
+    kept = quantize_file(files[0], lines, tmp_path / "x.onnx", QuantizeRecipe(keep=("convs", "head")))
     graph = onnx.load(tmp_path / "x.onnx").graph
     made_by = {output: node.op_type for node in graph.node for output in node.output}
     weighted = {
@@ -72,6 +72,8 @@ def test_what_is_to_stay_in_float_does(files: tuple[Path, Path], tiny_run: Path,
     }
     assert weighted["neck"] and weighted["attention.0.feed.0"]
     assert not any(quantised for name, quantised in weighted.items() if name.startswith(("convs", "head")))
+    squeezed = {name for name in kept if ".se." in name}  # small: never in eight bits
+    assert squeezed and set(kept) - squeezed == {name for name, quantised in weighted.items() if not quantised}
 
 
 def test_a_module_that_is_not_there(files: tuple[Path, Path], tmp_path: Path) -> None:
@@ -111,6 +113,10 @@ def test_the_verb_writes_file_and_proof_or_nothing(files: tuple[Path, Path], tin
     assert lacking.exit_code == 1
     assert "no line to compare" in lacking.output
     assert not (tmp_path / "other.onnx").exists()
-    for name, says in (("name.bin", "unknown model format"), ("x.ort", "is converted from the int8 .onnx"), ("x.tflite", "of its own format")):
+    for name, says in (
+        ("name.bin", "unknown model format"),
+        ("x.ort", "is converted from the int8 .onnx"),
+        ("x.tflite", "of its own format"),
+    ):
         wrong = CliRunner().invoke(main, [*command, "-o", str(tmp_path / name)])
         assert wrong.exit_code == 2 and says in wrong.output

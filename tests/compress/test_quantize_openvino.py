@@ -118,10 +118,11 @@ def test_operators_go_back_to_float_until_it_reads_well(model: Path, rows: list[
     bad, good = tmp_path / "bad.xml", tmp_path / "good.xml"
     quantize(model, WHITE, bad, QuantizeRecipe(keep=()))
     assert read_rows(Recognizer(bad), rows).cer() > 20
-    quantize_within(model, WHITE, rows, good, QuantizeRecipe(keep=()), 0.5)
+    kept = quantize_within(model, WHITE, rows, good, QuantizeRecipe(keep=()), 0.5)
     assert read_rows(Recognizer(good), rows).cer() <= read_rows(Recognizer(model), rows).cer() + 0.5
     assert Recognizer(good).info.precision == "int8"
     assert quantised_modules(good) < quantised_modules(bad)
+    assert {name for name in kept if ".se." not in name} == quantised_modules(bad) - quantised_modules(good)
 
 
 def test_nothing_goes_back_where_it_reads_well(

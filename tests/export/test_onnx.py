@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 import torch
 
 from htrjand.export.files import convert_file, export_files
+from htrjand.export.onnx import export
 from htrjand.export.proof import Reference
 from htrjand.runtime import Recognizer
 from htrjand.train.checkpoint import load_network
 from htrjand.train.data.lines import read_lines
-from htrjand.train.reader import open_weights
+from htrjand.train.reader import model_info, open_weights
 
 
 @pytest.fixture(scope="module")
@@ -87,3 +89,15 @@ def test_an_ort_file_is_the_same_in_another_wrapping(file: Path, weights: Path, 
     assert (tmp_path / "tiny.ort").read_bytes()[4:8] == b"ORTM"
     converted = convert_file(file, tmp_path / "again.ort", Reference(weights))
     assert converted["weights_sha256"] == proof["weights_sha256"]
+
+
+def test_weights_that_changed_in_place_are_exported_as_they_are_now(weights: Path, tmp_path: Path) -> None:
+    network, card = load_network(weights)
+    info = model_info(card, weights)
+    image = np.random.default_rng(0).integers(0, 256, (1, 1, 64, 96), dtype=np.uint8)
+    found = []
+    for name, shift in (("before", 0.0), ("after", 3.0)):
+        network.head.bias.data[1] += shift
+        export(network, info, tmp_path / f"{name}.onnx")
+        found.append(Recognizer(tmp_path / f"{name}.onnx").run(image))
+    np.testing.assert_allclose(found[1][..., 1] - found[0][..., 1], 3.0, atol=1e-3)
