@@ -17,7 +17,7 @@ from onnx import numpy_helper
 from onnxruntime.quantization.shape_inference import quant_pre_process  # type: ignore[import-untyped]
 
 from ..runtime import Recognizer
-from ..runtime.ctc import decode_greedy
+from ..runtime.decode import decode_greedy
 from ..runtime.errors import HtrjandError
 from ..runtime.image import HEIGHT, pad_line
 from ..runtime.info import ModelInfo

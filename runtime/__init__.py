@@ -4,7 +4,7 @@
 >>> Recognizer().read_line("line.png").text
 """
 
-from .ctc import Character, Line
+from .decode import Character, Line
 from .errors import HtrjandError, UsageError
 from .info import ModelInfo
 from .recognizer import Recognizer, bundled_models

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from .ctc import Line, decode_greedy
+from .decode import Line, decode_greedy
 from .engines import Port, Session, open_session
 from .errors import HtrjandError, UsageError
 from .formats import FORMATS, format_of

@@ -1,54 +1,14 @@
-"""From logits to text: greedy CTC decoding, with a confidence and a place in the image for every character."""
+"""Greedy CTC decoding, with a confidence and a place in the image for every character."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .info import ModelInfo
+from ..info import ModelInfo
+from .line import Character, Line
 
 REACH = 20  # columns at 64 rows that a character reaches beyond its frames at most: the widest letters are some 45 wide
-
-
-@dataclass(frozen=True, slots=True)
-class Character:
-    """A character read, how sure it is (0 to 1), and where it stands: pixels of the image as it was given."""
-
-    char: str
-    confidence: float
-    x0: float
-    x1: float
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A line read. `text` is its characters joined; `confidence` how sure the whole text is (0 to 1).
-
-    Both become chances of being right only once a model's `temperature` is calibrated.
-    """
-
-    text: str
-    confidence: float
-    characters: tuple[Character, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON: confidences with four decimals, places with two."""
-        return {
-            "text": self.text,
-            "confidence": round(self.confidence, 4),
-            "characters": [
-                {
-                    "char": item.char,
-                    "confidence": round(item.confidence, 4),
-                    "x0": round(item.x0, 2),
-                    "x1": round(item.x1, 2),
-                }
-                for item in self.characters
-            ],
-        }
 
 
 def decode_greedy(logits: npt.NDArray[np.float32], info: ModelInfo, line_width: int, image_width: int) -> Line:

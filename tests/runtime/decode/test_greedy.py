@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from htrjand.runtime import ModelInfo
-from htrjand.runtime.ctc import decode_greedy, softmax, spans
+from htrjand.runtime.decode.greedy import decode_greedy, softmax, spans
 
 INFO = ModelInfo(name="t", version="1", charset=("", " ", "a", "b", "c"))
 

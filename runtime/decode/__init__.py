@@ -1,0 +1,6 @@
+"""From the logits of a line to its text."""
+
+from .greedy import decode_greedy
+from .line import Character, Line
+
+__all__ = ["Character", "Line", "decode_greedy"]
