@@ -1,4 +1,4 @@
-"""Holds what pyproject.toml asks of other people's libraries: markers, and upper bounds where we use their internals."""
+"""Holds what pyproject.toml asks of other libraries: markers, and upper bounds where we use their internals."""
 
 from __future__ import annotations
 
