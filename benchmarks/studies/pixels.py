@@ -106,7 +106,7 @@ def page_lines(source: Path) -> Iterator[Line]:
     from ...runtime.page.cut import line_spacing
     from ...train.data.importers import alto, page
     from ...train.data.importers.xml import local, parse_xml
-    from ...train.data.importers.xml_pages import outline_of, placed, scale_of, xml_files
+    from ...train.data.importers.xml_pages import in_pixels, outline_of, scale_of, xml_files
 
     for path in xml_files(source):
         root = parse_xml(path)
@@ -118,7 +118,7 @@ def page_lines(source: Path) -> Iterator[Line]:
         scale = scale_of(found, pixels[:, :, 0])
         if isinstance(scale, str):
             raise HtrjandError(f"{path}: {scale}; name other pages")
-        lines = [placed(line, scale) for line in found.lines]
+        lines = [in_pixels(line, scale) for line in found.lines]
         spacing = line_spacing([line.baseline for line in lines if line.baseline], pixels.shape[0])
         for line in lines:
             outline = outline_of(line, spacing)

@@ -220,7 +220,7 @@ def test_lines_are_streamed_in_row_groups(tmp_path: Path, book: Path) -> None:
             yield LineRow(**{**vars(row), "id": str(number), "doc": str(number % 7)})
 
     outcome = import_file(many(), tmp_path / "lines.parquet")
-    assert outcome.lines == 3 * ROW_GROUP
+    assert outcome.line_count == 3 * ROW_GROUP
     assert written_yet[0] > ROW_GROUP * len(row.image), "the first group is on the disk while the third is made"
     with pq.ParquetFile(tmp_path / "lines.parquet") as file:
         assert file.num_row_groups == 3 and file.schema_arrow.equals(SCHEMA)

@@ -1,4 +1,4 @@
-"""The image of a page whose ground truth names it as it was called on another machine."""
+"""Finds the image of a page. The name in its ground truth may be a path on another machine."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Images:
         return None
 
     def images_in(self, folder: Path) -> dict[str, Path]:
-        """A folder's images by their name, and by their name without its suffix."""
+        """A folder's images by name, with and without suffix."""
         if folder not in self.listed:
             try:
                 files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
@@ -50,7 +50,7 @@ class Images:
 
 
 def is_file(path: Path) -> bool:
-    """Whether a file is there; a name that is too long to be one is not."""
+    """Whether a file exists; False also for a name that is too long for the file system."""
     try:
         return path.is_file()
     except OSError:
