@@ -66,12 +66,12 @@ def sample_rows(fonts: Path, texts: Path) -> list[LineRow]:
     """The drawn lines as rows of the line contract; their images are lossy WebP, as scans are."""
     try:
         with texts.open(encoding="utf-8", newline="") as stream:
-            texts_by_split = list(csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
+            entries = list(csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
     except OSError as error:
         raise HtrjandError(f"{texts}: cannot be read ({error.strerror}); give the folder that holds it") from error
     rows: list[LineRow] = []
     for split, hands in HANDS.items():
-        chosen = [(language, normalize(text)) for name, language, text in texts_by_split if name == split]
+        chosen = [(language, normalize(text)) for name, language, text in entries if name == split]
         for number, (language, text) in enumerate(chosen):
             hand = hands[number * len(hands) // len(chosen)]
             pixels = render_line(text, find_font(fonts, hand), np.random.default_rng([SEED, len(rows)]))
