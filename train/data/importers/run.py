@@ -21,7 +21,7 @@ from ....runtime.errors import HtrjandError
 from ....runtime.files import atomic_path
 from ..lines import ROW_GROUP, SCHEMA, SPLITS, LineRow, to_table
 from . import Found, Skipped
-from .splits import assign_splits
+from .splits import deal
 
 LISTED = 100_000  # skipped lines that a report lists at most
 
@@ -124,7 +124,7 @@ def splits_of_units(outcome: Outcome, val_share: float, test_share: float) -> di
         documents[f"{dataset}\n{doc}"] += lines
         pages[f"{dataset}\n{doc}\n{page}"] += lines
     by_page = len(documents) == 1
-    splits = assign_splits(pages if by_page else documents, val_share, test_share)
+    splits = deal(pages if by_page else documents, val_share, test_share)
     if not by_page:
         outcome.dealt = "by document"
     elif len(pages) > 1:

@@ -66,7 +66,7 @@ def ids_in(path: Path) -> list[str]:
     return [name[:-4] if name.lower().endswith((".png", ".jpg", ".tif", ".txt")) else name for name in names]
 
 
-def assign_splits(sizes: Mapping[str, int], val_share: float, test_share: float) -> dict[str, str]:
+def deal(sizes: Mapping[str, int], val_share: float, test_share: float) -> dict[str, str]:
     """Assigns whole documents to splits, so that each has its share of the lines as nearly as possible.
 
     Documents are taken in the order of the hashes of their names, so the result does not depend on their order. A share

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from htrjand.train.data.importers.splits import assign_splits, read_split_files
+from htrjand.train.data.importers.splits import deal, read_split_files
 
 
 def test_shares_are_met_and_do_not_depend_on_the_order() -> None:
     sizes = {f"doc{number}": 10 + number for number in range(50)}
-    dealt = assign_splits(sizes, 0.1, 0.2)
-    assert dealt == assign_splits(dict(reversed(sizes.items())), 0.1, 0.2)
+    dealt = deal(sizes, 0.1, 0.2)
+    assert dealt == deal(dict(reversed(sizes.items())), 0.1, 0.2)
     lines = Counter(
         {split: sum(sizes[doc] for doc in sizes if dealt[doc] == split) for split in ("train", "val", "test")}
     )
@@ -23,15 +23,11 @@ def test_shares_are_met_and_do_not_depend_on_the_order() -> None:
 
 
 def test_few_documents_give_one_to_each_and_keep_one_to_train() -> None:
-    assert Counter(assign_splits({"big": 900, "a": 50, "b": 50}, 0.1, 0.1).values()) == {
-        "train": 1,
-        "val": 1,
-        "test": 1,
-    }
-    assert assign_splits({"big": 900, "small": 100}, 0.01, 0)["small"] == "val"
-    assert assign_splits({"only": 10}, 0.5, 0.4) == {"only": "train"}
-    assert Counter(assign_splits({"a": 1, "b": 1}, 0.5, 0.4).values()) == {"train": 1, "val": 1}
-    assert set(assign_splits({"a": 1, "b": 1, "c": 1}, 0, 0).values()) == {"train"}
+    assert Counter(deal({"big": 900, "a": 50, "b": 50}, 0.1, 0.1).values()) == {"train": 1, "val": 1, "test": 1}
+    assert deal({"big": 900, "small": 100}, 0.01, 0)["small"] == "val"
+    assert deal({"only": 10}, 0.5, 0.4) == {"only": "train"}
+    assert Counter(deal({"a": 1, "b": 1}, 0.5, 0.4).values()) == {"train": 1, "val": 1}
+    assert set(deal({"a": 1, "b": 1, "c": 1}, 0, 0).values()) == {"train"}
 
 
 def test_split_files_in_other_peoples_spellings(tmp_path: Path) -> None:
