@@ -29,7 +29,7 @@ ROW_GROUP = 256  # lines in a row group, which is what a run with `data.stream` 
 
 @dataclass(frozen=True)
 class LineRow:
-    """One text line: where it comes from, what it says (NFC), and its encoded image."""
+    """One text line: its origin, its text (NFC), and its encoded image."""
 
     id: str
     dataset: str

@@ -19,7 +19,7 @@ class Images:
     def find(self, path: Path, name: str) -> Path | None:
         """The image of the XML file `path`, or None.
 
-        Tried in turn: the name as it stands, the same file in the usual folders, then another suffix, then the name of
+        Tried in turn: the name as given, the same file in the usual folders, then another suffix, then the name of
         the XML file itself.
         """
         folder = path.parent
