@@ -1,1 +1,1 @@
-"""Accuracy, speed, memory and size of models and of other people's readers, on this machine."""
+"""Measures accuracy, speed, memory and size of models and of other programs (peers) on this machine."""

@@ -1,7 +1,7 @@
-"""How fast each engine reads a line. A run apart from the one that counts errors.
+"""Latency: how fast each engine reads a line. Errors are counted in a separate run.
 
-Each engine has a process of its own. The engines take turns at the same lines, in rounds, so that a machine that
-grows warm or busy slows all alike. What is timed is the reader's work from decoded grey pixels to text.
+Each engine has a process of its own. The engines take turns on the same lines, in rounds, so that a machine that gets
+hot or busy slows all of them equally. Timed is the reader's work from decoded grey pixels to text.
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ from ..runtime.errors import HtrjandError
 from .machine import Watch
 from .process import Worker
 
-MIN_QUERIES = 100  # fewer readings than this, or …
-MIN_SECONDS = 10.0  # … less time than this an engine, and the result says that it is not valid
-ROUNDS = 10  # turns an engine has: each round is a tenth of the lines
+# A result with fewer readings or less time for any engine is marked as not valid.
+MIN_QUERIES = 100
+MIN_SECONDS = 10.0
+ROUNDS = 10  # turns of each engine; a round reads a tenth of the lines
 
 
 def measure_cold_starts(
     engines: Sequence[str], threads: int, folder: Path, times: int, results: dict[str, dict[str, Any]]
 ) -> None:
-    """Milliseconds from the start of a fresh process to its first line's text: interpreter, imports, model, reading.
+    """Milliseconds from the start of a process to the text of its first line: interpreter, imports, model, reading.
 
-    The files are warm in the system's cache. Adds to each result what the engine is, or the error that kept it out.
+    Files are in the system's cache. Adds the engine's description to each result, or the error that stopped it.
     """
     for _ in range(times):
         for engine in working(engines, results):
@@ -49,12 +50,12 @@ def measure_latency(
     watch: Watch,
     progress: Callable[[int], None],
 ) -> None:
-    """Adds one entry to each result's `latency`: p50, p90, p99 and mean in ms a line, and how they were had.
+    """Adds one entry to each result's `latency`: p50, p90, p99 and mean in ms a line, with readings and seconds.
 
     Args:
-        sample: the lines (indices in `folder`) that every engine reads.
-        limits: readings and seconds an engine at least, and readings to warm up.
-        progress: is told 1 after each engine's turn.
+        sample: indices of the lines in `folder` that every engine reads.
+        limits: least readings and least seconds for each engine, and readings to warm up.
+        progress: called with 1 after each engine's turn.
     """
     queries, seconds, warm_up = limits
     rounds = min(ROUNDS, len(sample))
@@ -92,7 +93,7 @@ def measure_latency(
 
 
 def too_short(results: dict[str, dict[str, Any]]) -> list[str]:
-    """The reason why these latencies are not valid: an engine with too few readings or too little time."""
+    """The reason why latencies are not valid, if an engine had too few readings or too little time."""
     entries = [entry for result in results.values() for entry in result.get("latency", [])]
     short = [entry for entry in entries if entry["queries"] < MIN_QUERIES or entry["seconds"] < MIN_SECONDS]
     if not short:
@@ -102,7 +103,7 @@ def too_short(results: dict[str, dict[str, Any]]) -> list[str]:
 
 
 class attempt:
-    """A context in which an engine's known error is kept with its result; the other engines go on."""
+    """A context that stores an HtrjandError of an engine in its result, so that the others continue."""
 
     def __init__(self, engine: str, results: dict[str, dict[str, Any]]) -> None:
         self.engine, self.results = engine, results

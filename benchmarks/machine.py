@@ -1,4 +1,4 @@
-"""What a figure was measured on, and whether the machine was fit for measuring."""
+"""The machine of a measurement, and whether it was quiet enough for one."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ LIBRARIES = (
     "numpy", "pillow", "onnxruntime", "ai-edge-litert", "tflite-runtime", "openvino", "torch", "rapidocr",
     "opencv-python-headless", "rapidfuzz",
 )  # fmt: skip
-FOREIGN_CORES = 0.2  # cores that other programs may use on average: more, and p90 moves
-STEAL = 0.02  # share of the time that a host may keep from a virtual machine
-DRIFT = 0.25  # how far the probe's pace may wander: thermal throttling cuts a Pi's by 30 % and more
+FOREIGN_CORES = 0.2  # cores that other programs may use on average; with more, p90 changes
+STEAL = 0.02  # share of the time that the host may take from a virtual machine
+DRIFT = 0.25  # relative change allowed in the time of the probe: thermal throttling of a Pi is 30 % and more
 
 
 def describe() -> dict[str, object]:
-    """Device, processor, governor, memory and system; None for what this system does not tell."""
+    """Device, processor, governor, memory and system; None for what the system does not report."""
     information = cpu_information()
     flags = information.get("flags") or information.get("Features") or ""
     return {
@@ -63,7 +63,7 @@ def versions() -> dict[str, str]:
 
 
 def git_revision() -> str | None:
-    """The commit this package runs from, with `-dirty` where files differ from it; None where it is no checkout."""
+    """The commit this package runs from, with `-dirty` where files differ from it; None outside a checkout."""
     root = Path(__file__).resolve().parents[1]
     if not (root / ".git").exists():
         return None
@@ -80,7 +80,7 @@ def usable_cores() -> int:
 
 
 class Watch:
-    """Watches the machine during a measurement: who else used it, and whether its pace held."""
+    """Watches the machine during a measurement: the load of other programs, and changes in its speed."""
 
     def __init__(self) -> None:
         self.load_average = [round(load, 2) for load in os.getloadavg()]
@@ -90,7 +90,7 @@ class Watch:
         self.paces: list[float] = []
 
     def probe(self) -> None:
-        """Times a fixed piece of work (the quickest of ten); call it now and then."""
+        """Times a fixed piece of work (the fastest of ten); to be called at intervals."""
         times = []
         for _ in range(10):
             start = time.perf_counter()
@@ -99,8 +99,10 @@ class Watch:
         self.paces.append(min(times))
 
     def finish(self) -> tuple[dict[str, object], list[str]]:
-        """What was seen, and the reasons for which a latency taken meanwhile is not valid. Call it once the
-        measured processes have ended: the system counts a child's time only then."""
+        """The conditions, and the reasons why latencies measured meanwhile are not valid.
+
+        Call it after the measured processes have ended: the system counts a child's time only then.
+        """
         elapsed = time.perf_counter() - self.start
         busy, stolen = machine_seconds()
         foreign = max(0.0, busy - self.busy - (own_seconds() - self.own)) / elapsed if busy else None
@@ -131,7 +133,7 @@ def own_seconds() -> float:
 
 
 def machine_seconds() -> tuple[float, float]:
-    """Processor seconds that the whole machine has been busy, and that its host stole; zeros where /proc lacks."""
+    """Processor seconds that the machine was busy, and that its host took from it; zeros without /proc."""
     try:
         fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
     except OSError:

@@ -1,4 +1,4 @@
-"""Other people's readers, behind the one call the benchmark makes: `read_line(grey pixels).text`."""
+"""Peers: other programs that read lines, behind the call of the benchmark: `read_line(grey pixels).text`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LANGUAGES = ("fra", "eng")
 
 @dataclass(frozen=True)
 class Reading:
-    """What a peer read."""
+    """The text that a peer read."""
 
     text: str
 
@@ -28,9 +28,9 @@ class Reading:
 class Tesseract:
     """Debian's `tesseract` program, one process a line, as its command-line users run it.
 
-    The line goes in through standard input as a PGM, at the size it has; so a reading's time holds the start of
-    the program and the loading of its two languages. It always has one thread, whatever the run asks for: with more
-    its threads wait by spinning, and a line took 10 seconds on a machine with other work to do.
+    The line is passed as a PGM through standard input, in its own size; a reading includes the start of the program
+    and the loading of its two languages. It always runs with one thread: with more, its threads wait by spinning, and
+    a line took 10 seconds on a busy machine.
     """
 
     remedy = "apt-get install tesseract-ocr tesseract-ocr-fra"
@@ -48,7 +48,9 @@ class Tesseract:
         image = b"P5 %d %d 255\n" % (width, height) + source.tobytes()
         done = subprocess.run(self.command, input=image, capture_output=True, check=False, env=self.environment)
         complaint = done.stderr.decode(errors="replace").strip()
-        if done.returncode or "Failed loading language" in complaint:  # one language missing still exits with 0
+        if (
+            done.returncode or "Failed loading language" in complaint
+        ):  # with one of the languages missing it still exits with 0
             last = complaint.splitlines()[-1] if complaint else f"exit status {done.returncode}"
             raise HtrjandError(f"tesseract failed ({last}); {self.remedy}")
         return Reading(done.stdout.decode(errors="replace").strip())
@@ -70,8 +72,8 @@ class Tesseract:
 class RapidOcr:
     """RapidOCR's recogniser alone (PP-OCRv6-small on onnxruntime), with the weights that its wheel carries.
 
-    The path of the weights is given outright, so that the library's downloader is never asked. Detection,
-    orientation and the scaling of pages are off: a line goes in as it is.
+    The path of the weights is given, so that the library downloads nothing. Detection, orientation and scaling of pages
+    are off: the line is passed as it is.
     """
 
     remedy = "pip install 'htrjand[bench]'"

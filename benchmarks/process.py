@@ -1,4 +1,4 @@
-"""The parent's side of a worker: start it, ask it, end it."""
+"""Starts a worker process, sends it requests and ends it: the parent's side of `worker.py`."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ class Worker:
         self.cold_start = 1000 * (time.perf_counter() - start)
         self.about = self.receive()
 
-    def read(self, lines: Sequence[int], queries: int = 0, seconds: float = 0) -> dict[str, Any]:
-        """Has the lines read: `{"texts": [...], "ms": [...], "peak_rss": bytes}`."""
+    def read(self, indices: Sequence[int], queries: int = 0, seconds: float = 0) -> dict[str, Any]:
+        """Has the lines of these indices read: `{"texts": [...], "ms": [...], "peak_rss": bytes}`."""
         assert self.process.stdin is not None
-        request = json.dumps({"lines": list(lines), "queries": queries, "seconds": seconds})
-        with suppress(BrokenPipeError):  # receive() says why
+        request = json.dumps({"indices": list(indices), "queries": queries, "seconds": seconds})
+        with suppress(BrokenPipeError):  # receive() raises the reason
             self.process.stdin.write(request + "\n")
             self.process.stdin.flush()
         return self.receive()
@@ -83,10 +83,10 @@ class Worker:
         self.close()
 
 
-# Engines take their number of threads as an argument; these hold what lies under them (OpenMP, BLAS) to it too.
+# Engines take their number of threads as an argument; these set it for the libraries below them (OpenMP, BLAS).
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def import_path() -> str:
-    """A PYTHONPATH with which the worker imports what this process imports."""
+    """A PYTHONPATH with which the worker finds the same modules as this process."""
     return os.pathsep.join(os.path.abspath(path) for path in sys.path)

@@ -1,4 +1,4 @@
-"""Benchmark results as Markdown: a table a result, a row an engine, units in the headers."""
+"""Benchmark results as Markdown: one table for each result, one row for each engine, units in the headers."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ..runtime.errors import HtrjandError
 from .engines import PEERS
 from .run import SCHEMA
 
-Column = tuple[str, Callable[[dict[str, Any]], str]]  # a header, and what makes a cell of an engine's row
+Column = tuple[str, Callable[[dict[str, Any]], str]]  # header, and function from an engine's result to its cell
 
 
 def load_result(path: Path) -> dict[str, Any]:
-    """Reads one result; anything else is an error that names the file."""
+    """Reads one result; raises an HtrjandError that names the file where it is none."""
     try:
         result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -29,12 +29,12 @@ def load_result(path: Path) -> dict[str, Any]:
 
 
 def markdown(results: list[dict[str, Any]]) -> str:
-    """All results, one after another."""
+    """All results in order."""
     return "\n\n".join(one_result(result) for result in results) + "\n"
 
 
 def one_result(result: dict[str, Any]) -> str:
-    """What was measured on what, the table, the reasons against it, and the engines that failed."""
+    """Caption, table, reasons why the latencies are not valid, and engines that failed."""
     measured = [row for row in result["engines"] if "error" not in row]
     parts = [caption(result), "\n".join(table(result, measured))]
     if result["invalid"]:
@@ -57,7 +57,7 @@ def caption(result: dict[str, Any]) -> str:
 
 
 def table(result: dict[str, Any], rows: list[dict[str, Any]]) -> list[str]:
-    """The lines of the Markdown table."""
+    """The rows of the Markdown table."""
     columns: list[Column] = [("engine", name_cell), ("precision", lambda row: str(row["precision"]))]
     if result["settings"]["accuracy"]:
         columns += accuracy_columns([part["dataset"] for part in result["data"]])
@@ -65,9 +65,9 @@ def table(result: dict[str, Any], rows: list[dict[str, Any]]) -> list[str]:
         columns += latency_columns(result["settings"]["threads"], rows)
         columns += precision_columns(rows)
     columns.append(("size, MB", lambda row: f"{row['bytes'] / 1e6:.2f}"))
-    lines = [[header for header, _ in columns], ["---", "---"] + ["---:"] * (len(columns) - 2)]
-    lines += [[cell(row) for _, cell in columns] for row in rows]
-    return ["| " + " | ".join(cells) + " |" for cells in lines]
+    cells = [[header for header, _ in columns], ["---", "---"] + ["---:"] * (len(columns) - 2)]
+    cells += [[cell(row) for _, cell in columns] for row in rows]
+    return ["| " + " | ".join(row) + " |" for row in cells]
 
 
 def accuracy_columns(datasets: Sequence[str]) -> list[Column]:
@@ -85,7 +85,7 @@ def accuracy_columns(datasets: Sequence[str]) -> list[Column]:
 
 
 def latency_columns(threads: Sequence[int], rows: list[dict[str, Any]]) -> list[Column]:
-    """p50 and p90 at each number of threads, p50 over that of the fastest peer, cold start, memory."""
+    """p50 and p90 for each number of threads, p50 relative to the fastest peer, cold start, memory."""
 
     def milliseconds(row: dict[str, Any], index: int, key: str) -> str:
         return f"{row['latency'][index][key]:.1f}"
@@ -107,25 +107,25 @@ def latency_columns(threads: Sequence[int], rows: list[dict[str, Any]]) -> list[
 
 
 def precision_columns(rows: list[dict[str, Any]]) -> list[Column]:
-    """How many times faster a file is than the fp32 one of the same weights and format, in the same run."""
+    """Speed relative to the fp32 file of the same weights and format in the same run."""
 
     def kind(row: dict[str, Any]) -> tuple[Any, ...]:
         return row.get("weights_sha256"), Path(row["name"]).suffix
 
-    floats = {
+    fp32 = {
         kind(row): row["latency"][0]["p50_ms"]
         for row in rows
         if row["precision"] == "fp32" and row.get("weights_sha256")
     }
-    if not any(row["precision"] != "fp32" and kind(row) in floats for row in rows):
+    if not any(row["precision"] != "fp32" and kind(row) in fp32 for row in rows):
         return []
 
     def cell(row: dict[str, Any]) -> str:
-        return f"{floats[kind(row)] / row['latency'][0]['p50_ms']:.2f}" if kind(row) in floats else ""
+        return f"{fp32[kind(row)] / row['latency'][0]['p50_ms']:.2f}" if kind(row) in fp32 else ""
 
     return [("times fp32's speed", cell)]
 
 
 def name_cell(row: dict[str, Any]) -> str:
-    """The row's name, and the version of a peer."""
+    """The name of the row; of a peer also the version."""
     return f"{row['name']} {row['version']}" if row["name"] in PEERS else str(row["name"])

@@ -1,4 +1,4 @@
-"""One benchmark: the same lines to every engine, first for speed, then for accuracy; one JSON document out."""
+"""One benchmark: every engine reads the same lines, first for speed, then for accuracy. The result is one document."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from ..train.data.lines import LineRow
 
 SCHEMA = "htrjand-bench-1"
-SEED = 0  # of every sample of lines: the same data gives the same lines
+SEED = 0  # of every sample of lines, so that the same data gives the same lines
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How long to measure, and what. The defaults make a valid run."""
+    """What to measure, and how long. The defaults make a valid run."""
 
     threads: tuple[int, ...]
     queries: int = 100
@@ -41,13 +41,13 @@ class Settings:
     cold_starts: int = 5
     latency: bool = True
     accuracy: bool = True
-    width: int | None = None  # columns that every line is cut or padded to, for latency alone; None leaves them
+    width: int | None = None  # columns that every line is cut or padded to, for latency only; None: its own width
 
 
 def choose_lines(
     paths: Sequence[Path], split: str | None, datasets: Sequence[str] = (), limit: int | None = None
 ) -> list[LineRow]:
-    """The lines to measure on, in the files' order: of the datasets named (of all where none is), `limit` of each.
+    """The lines to measure on, in the order of the files: at most `limit` of each named dataset, or of all datasets.
 
     Raises:
         HtrjandError: a file cannot be read, a dataset has no such line, or there is none at all.
@@ -55,7 +55,7 @@ def choose_lines(
     from ..train.data.lines import parquet_files, read_lines
 
     files = parquet_files(paths)
-    named = [file for file in files if file.stem in datasets]  # a file is mostly named after its dataset
+    named = [file for file in files if file.stem in datasets]  # files are usually named after their dataset
     if {file.stem for file in named} >= set(datasets):
         files = named or files
     groups: dict[str, list[LineRow]] = {name: [] for name in datasets}
@@ -68,11 +68,11 @@ def choose_lines(
             f"{', '.join(map(str, paths))}: no {split or ''} lines of {', '.join(empty) or 'any dataset'}; "
             "check --data, --dataset and --split"
         )
-    return [row for rows in groups.values() for row in drawn(rows, limit)]
+    return [row for rows in groups.values() for row in sampled(rows, limit)]
 
 
-def drawn(rows: Sequence[LineRow], limit: int | None) -> list[LineRow]:
-    """A seeded sample of the rows, their order kept; all of them where there is no limit."""
+def sampled(rows: Sequence[LineRow], limit: int | None) -> list[LineRow]:
+    """A random sample of the rows in their order, always the same; all rows without a limit."""
     if limit is None or limit >= len(rows):
         return list(rows)
     chosen = np.random.default_rng(SEED).choice(len(rows), limit, replace=False)
@@ -80,11 +80,11 @@ def drawn(rows: Sequence[LineRow], limit: int | None) -> list[LineRow]:
 
 
 def run(engines: Sequence[str], rows: Sequence[LineRow], settings: Settings) -> dict[str, Any]:
-    """Measures every engine on the rows; an engine that fails keeps its error in its row, the others go on.
+    """Measures every engine on the rows; the error of one that fails is stored in its result, and the others continue.
 
     Returns:
-        A document for JSON: machine, versions, git revision, data, settings, one entry an engine, and `invalid`, the
-        reasons for which the latencies are not to be relied upon (empty: they are).
+        A document for JSON: machine, versions, git revision, data, settings, an entry for each engine, and `invalid`,
+        the reasons why the latencies are not valid (empty where they are).
     """
     results: dict[str, dict[str, Any]] = {engine: {"name": name} for engine, name in row_names(engines).items()}
     sample = [int(index) for index in np.random.default_rng(SEED).permutation(len(rows))[: max(1, settings.queries)]]
@@ -97,7 +97,7 @@ def run(engines: Sequence[str], rows: Sequence[LineRow], settings: Settings) -> 
             conditions, reasons = run_latency(engines, folder, sample, settings, results)
             conditions["median_width"] = median(widths[index] for index in sample)
         if settings.accuracy:
-            with bar("accuracy", len(rows) * len(working(engines, results))) as progress:
+            with progress_bar("accuracy", len(rows) * len(working(engines, results))) as progress:
                 for engine in working(engines, results):
                     with attempt(engine, results):
                         threads = max(settings.threads)
@@ -119,19 +119,19 @@ def run(engines: Sequence[str], rows: Sequence[LineRow], settings: Settings) -> 
 def run_latency(
     engines: Sequence[str], folder: Path, sample: Sequence[int], settings: Settings, results: dict[str, dict[str, Any]]
 ) -> tuple[dict[str, object], list[str]]:
-    """Cold starts, then latencies at each number of threads; returns the conditions and the reasons against them."""
+    """Cold starts, then latencies for each number of threads; returns the conditions and why they are not valid."""
     watch = machine.Watch()
     measure_cold_starts(engines, settings.threads[0], folder, settings.cold_starts, results)
     limits = settings.queries, settings.seconds, settings.warm_up
     for threads in settings.threads:
-        with bar(f"latency, threads {threads}", 10 * len(working(engines, results))) as progress:
+        with progress_bar(f"latency, threads {threads}", 10 * len(working(engines, results))) as progress:
             measure_latency(engines, threads, folder, sample, limits, results, watch, progress.update)
     conditions, reasons = watch.finish()
     return conditions, too_short(results) + reasons
 
 
 def write_pixels(rows: Sequence[LineRow], folder: Path, width: int | None = None) -> list[int]:
-    """Decodes the lines into the files that workers read; returns their widths, which are `width` if it is given."""
+    """Writes the pixels of the lines into files for the workers; returns the widths, all `width` if it is given."""
     widths = []
     for index, row in enumerate(rows):
         pixels = row.pixels()  # 64, W
@@ -143,7 +143,7 @@ def write_pixels(rows: Sequence[LineRow], folder: Path, width: int | None = None
 
 
 def describe_data(rows: Sequence[LineRow]) -> list[dict[str, object]]:
-    """Each dataset and split: its number of lines, and a SHA-256 of their ids and texts."""
+    """The number of lines of each dataset and split, and a SHA-256 of their ids and texts."""
     digests: dict[tuple[str, str], Any] = {}
     counts: dict[tuple[str, str], int] = {}
     for row in rows:
@@ -156,7 +156,7 @@ def describe_data(rows: Sequence[LineRow]) -> list[dict[str, object]]:
 
 
 @contextmanager
-def bar(label: str, length: int) -> Iterator[Any]:
+def progress_bar(label: str, length: int) -> Iterator[Any]:
     """A progress bar on standard error, where that is a terminal."""
     with click.progressbar(length=length, label=label, file=sys.stderr, hidden=not sys.stderr.isatty()) as progress:
         yield progress

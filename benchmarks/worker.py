@@ -1,9 +1,9 @@
-"""One engine in a process of its own: `python -m htrjand.benchmarks.worker ENGINE THREADS FOLDER`.
+"""Runs one engine in a process of its own: `python -m htrjand.benchmarks.worker ENGINE THREADS FOLDER`.
 
 FOLDER holds the lines as `00000.npy`, … (uint8 [64, W]). Each message is one JSON object on a line. The worker opens
-the engine, reads line 0 and says `{"ready": true}`, then what it opened. After that it answers requests
-`{"lines": [...], "queries": n, "seconds": s}`: it reads the lines in turn, again and again until there were n
-readings that took s seconds together (each line at least once).
+the engine, reads line 0 and sends `{"ready": true}`, then a description of the engine. After that it answers requests
+`{"indices": [...], "queries": n, "seconds": s}`: it reads the lines of these indices in turn and repeatedly, until
+there were n readings that took s seconds in total (each line at least once).
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ from .engines import Reader, about, open_reader
 
 
 def serve(engine: str, threads: int, folder: Path, requests: TextIO, answers: TextIO) -> None:
-    """Opens the engine and answers requests until the input ends; a known error is answered too, and ends it."""
+    """Opens the engine and answers requests until the input ends; an HtrjandError is sent as the last answer."""
     try:
         reader = open_reader(engine, threads)
         reader.read_line(load(folder, 0))
-        say(answers, {"ready": True})
-        say(answers, about(engine, reader))
+        send(answers, {"ready": True})
+        send(answers, about(engine, reader))
         for line in requests:
-            say(answers, read(reader, folder, **json.loads(line)) | {"peak_rss": peak_rss()})
+            send(answers, read(reader, folder, **json.loads(line)) | {"peak_rss": peak_rss()})
     except HtrjandError as error:
-        say(answers, {"error": str(error)})
+        send(answers, {"error": str(error)})
 
 
-def read(reader: Reader, folder: Path, lines: list[int], queries: int, seconds: float) -> dict[str, Any]:
-    """Texts of the lines, and milliseconds of every reading: from grey pixels to text, the loading left out."""
+def read(reader: Reader, folder: Path, indices: list[int], queries: int, seconds: float) -> dict[str, Any]:
+    """Texts of the lines, and milliseconds of every reading, from grey pixels to text, without loading them."""
     texts: list[str] = []
     times: list[float] = []
     spent = 0.0
-    while len(texts) < len(lines) or len(times) < queries or spent < seconds:
-        pixels = load(folder, lines[len(times) % len(lines)])  # 64, W
+    while len(texts) < len(indices) or len(times) < queries or spent < seconds:
+        pixels = load(folder, indices[len(times) % len(indices)])  # 64, W
         start = time.perf_counter()
         text = reader.read_line(pixels).text
         elapsed = time.perf_counter() - start
         spent += elapsed
         times.append(round(1000 * elapsed, 4))
-        if len(texts) < len(lines):
+        if len(texts) < len(indices):
             texts.append(text)
     return {"texts": texts, "ms": times}
 
@@ -58,18 +58,18 @@ def load(folder: Path, index: int) -> np.ndarray:
 
 
 def peak_rss() -> int:
-    """The most memory this process, or one it started, has held, in bytes."""
+    """The peak memory of this process, or of one it started, in bytes."""
     import resource
 
     of_children = 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     status = Path("/proc/self/status")
-    if status.exists():  # getrusage would count what the parent held before exec
+    if status.exists():  # getrusage includes what the parent held before exec
         own = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
         return max(1024 * int(own.split()[1]), of_children)
     return max(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, of_children // 1024)  # macOS counts bytes
 
 
-def say(answers: TextIO, message: dict[str, Any]) -> None:
+def send(answers: TextIO, message: dict[str, Any]) -> None:
     """Sends one message."""
     answers.write(json.dumps(message) + "\n")
     answers.flush()

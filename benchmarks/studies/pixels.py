@@ -1,10 +1,10 @@
-"""What other people's pixels cost a model: lines resized, made grey and padded by other code than the runtime's.
+"""How CER changes when lines are resized, converted to grey and padded by other code than the runtime's.
 
     python -m htrjand.benchmarks.studies.pixels -m MODEL -m OTHER --pages pages/ -i lines/copiste.parquet --split val
 
-Lines are cut out of page images (with PAGE or ALTO XML beside them) in colour and at their full size, and read as they
-are, then each in other people's ways. Lines of Parquet files are 64 rows high and grey already: with them only the
-padding differs. A model is not told which columns are padding: it reads them as part of the line.
+Lines are cut out of page images (with PAGE or ALTO XML beside them) in colour and at full size. Each is read as the
+runtime prepares it, then in the variants below. Lines of Parquet files are 64 rows high and grey already, so that only
+the padding varies. The model does not know which columns are padding: it reads them as part of the line.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from ...runtime.page.cut import Point
 
 Pixels = npt.NDArray[np.uint8]  # H, W or H, W, 3
-Way = Callable[[Pixels, np.random.Generator], Pixels]
-MARKS = "<>[^~¥"  # lines whose text holds one of them say something else than the ink
+Variant = Callable[[Pixels, np.random.Generator], Pixels]  # prepares a line as other code would
+MARKS = "<>[^~¥"  # editorial marks: the text of a line with one of them is not what the image shows
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line to read: its pixels, uint8 [H, W, 3] or [64, W], and what it says."""
+    """A line to read: its pixels, uint8 [H, W, 3] or [64, W], and its text."""
 
     pixels: Pixels
     text: str
@@ -62,14 +62,14 @@ def without_antialiasing(grey: Grey) -> Grey:
 
 
 def neighbours(size: int, wanted: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.float64]]:
-    """The two pixels that each wanted one lies between, and how near it is to the second."""
+    """For each of `wanted` pixels, the two source pixels around it and the weight of the second."""
     place = np.clip((np.arange(wanted) + 0.5) * size / wanted - 0.5, 0, size - 1)
     first = place.astype(np.intp)
     return first, np.minimum(first + 1, size - 1), place - first
 
 
-def padding(grey: str, share: float = 0.0, more: int = 0) -> Way:
-    """Pads a line by a share of its width and some columns, to a multiple of 16; grey: paper, white, black or any."""
+def padding(grey: str, share: float = 0.0, more: int = 0) -> Variant:
+    """A variant that pads a line by a share of its width and `more` columns, to a multiple of 16, in a grey."""
 
     def pad(pixels: Pixels, rng: np.random.Generator) -> Pixels:
         line = load_line(pixels)  # 64, W
@@ -86,27 +86,27 @@ def all_at_once(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     return padding("any", 0.25)(without_antialiasing(mean_grey(pixels)), rng)
 
 
-RESIZING: dict[str, Way] = {
+RESIZING: dict[str, Variant] = {
     "resized without antialiasing": lambda pixels, rng: without_antialiasing(weighed_grey(pixels)),
     "grey as the mean of red, green and blue": lambda pixels, rng: mean_grey(pixels),
     "both, and 25 % more columns in any grey": all_at_once,
 }
-PADDING: dict[str, Way] = {
+PADDING: dict[str, Variant] = {
     f"padded with {grey} {how}": padding("any" if grey == "any grey" else grey, share, more)
     for how, share, more in (
         ("to a multiple of 16", 0, 0), ("by 25 % of the width", 0.25, 0), ("by 512 columns", 0, 512)
     )
     for grey in ("paper", "white", "black", "any grey")
-    if (grey, more, share) != ("paper", 0, 0)  # that is what the runtime does
+    if (grey, more, share) != ("paper", 0, 0)  # which is what the runtime does
 }  # fmt: skip
 
 
 def page_lines(source: Path) -> Iterator[Line]:
-    """The lines of pages in PAGE or ALTO XML, in colour, what lies outside their outline painted over."""
+    """The lines of pages in PAGE or ALTO XML, in colour; pixels outside their outline take the paper's colour."""
     from ...runtime.page.cut import line_spacing
     from ...train.data.importers import alto, page
     from ...train.data.importers.xml import local, parse_xml
-    from ...train.data.importers.xml_pages import outline_of, placed, scale_of, xml_files
+    from ...train.data.importers.xml_pages import in_pixels, outline_of, scale_of, xml_files
 
     for path in xml_files(source):
         root = parse_xml(path)
@@ -118,7 +118,7 @@ def page_lines(source: Path) -> Iterator[Line]:
         scale = scale_of(found, pixels[:, :, 0])
         if isinstance(scale, str):
             raise HtrjandError(f"{path}: {scale}; name other pages")
-        lines = [placed(line, scale) for line in found.lines]
+        lines = [in_pixels(line, scale) for line in found.lines]
         spacing = line_spacing([line.baseline for line in lines if line.baseline], pixels.shape[0])
         for line in lines:
             outline = outline_of(line, spacing)
@@ -127,7 +127,7 @@ def page_lines(source: Path) -> Iterator[Line]:
 
 
 def cropped(pixels: Pixels, outline: Sequence[Point]) -> Pixels:
-    """The box round an outline, what lies outside of that in the colour of its paper; [H, W, 3]."""
+    """The bounding box of an outline [H, W, 3]; pixels outside the outline take the colour of its paper."""
     across, down = np.array(outline).T
     left, top = max(0, int(across.min())), max(0, int(down.min()))
     box = pixels[top : int(down.max()) + 1, left : int(across.max()) + 1]  # H, W, 3
@@ -139,7 +139,7 @@ def cropped(pixels: Pixels, outline: Sequence[Point]) -> Pixels:
 
 
 def stored_lines(files: Sequence[Path], split: str, limit: int) -> Iterator[Line]:
-    """At most `limit` lines of one split of each file, those with marks left out."""
+    """At most `limit` lines of a split of each file, without those with editorial marks."""
     from ...train.data.lines import read_lines, spread
 
     for file in files:
@@ -148,26 +148,26 @@ def stored_lines(files: Sequence[Path], split: str, limit: int) -> Iterator[Line
             yield Line(row.pixels(), row.text)
 
 
-def measure(reader: Recognizer, lines: Sequence[Line], ways: dict[str, Way]) -> list[dict[str, Any]]:
-    """CER in percent and texts changed, of lines as they are and then in each way."""
+def measure(reader: Recognizer, lines: Sequence[Line], variants: dict[str, Variant]) -> list[dict[str, Any]]:
+    """CER in percent, and number of texts that change: as the runtime reads the lines, then in each variant."""
     usual = [line.text for line in reader.read_lines([line.pixels for line in lines])]
-    rows: list[dict[str, Any]] = [{"way": "as the runtime reads them", "cer": of(lines, usual), "changed": 0}]
-    for way, make in ways.items():
+    rows: list[dict[str, Any]] = [{"way": "as the runtime reads them", "cer": cer_of(lines, usual), "changed": 0}]
+    for name, variant in variants.items():
         rng = np.random.default_rng(1)
-        texts = [line.text for line in reader.read_lines([make(line.pixels, rng) for line in lines])]
+        texts = [line.text for line in reader.read_lines([variant(line.pixels, rng) for line in lines])]
         changed = sum(text != other for text, other in zip(texts, usual, strict=True))
-        rows.append({"way": way, "cer": of(lines, texts), "changed": changed})
+        rows.append({"way": name, "cer": cer_of(lines, texts), "changed": changed})
     return rows
 
 
-def of(lines: Sequence[Line], texts: Sequence[str]) -> float:
-    """The CER of texts read."""
+def cer_of(lines: Sequence[Line], texts: Sequence[str]) -> float:
+    """CER in percent of the texts read."""
     errors: list[LineErrors] = [compare(line.text, text) for line, text in zip(lines, texts, strict=True)]
     return round(cer(errors), 2)
 
 
 def markdown(title: str, count: int, rows: Sequence[dict[str, Any]]) -> str:
-    """A table of one kind of lines."""
+    """A Markdown table of the lines of one source."""
     heads = f"| {count} {title} | CER, % | against the runtime's | texts changed |\n|---|---:|---:|---:|\n"
     usual = rows[0]["cer"]
     return heads + "".join(
@@ -204,12 +204,14 @@ def main(
     if not any(lines for lines, _ in kinds.values()):
         raise UsageError("no line to measure on; name page images by --pages or lines by -i")
     results: list[dict[str, Any]] = []
-    for reader in [Recognizer(model, threads) for model in models or (None,)]:  # a wrong path is told of at once
+    for reader in [
+        Recognizer(model, threads) for model in models or (None,)
+    ]:  # all are opened first, so that a wrong path fails at once
         results.append({"model": reader.path.name, "split": split, "kinds": {}})
         click.echo(f"{reader.path.name}\n")
-        for title, (lines, ways) in kinds.items():
+        for title, (lines, variants) in kinds.items():
             if lines:
-                rows = measure(reader, lines, ways)
+                rows = measure(reader, lines, variants)
                 results[-1]["kinds"][title] = {"lines": len(lines), "rows": rows}
                 click.echo(markdown(title, len(lines), rows))
     if output:

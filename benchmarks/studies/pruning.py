@@ -1,10 +1,10 @@
-"""What pruning costs and brings: one table and one plot out of weights and a latency run of the files made from them.
+"""The cost and gain of pruning: a table and a plot from weights and a latency run of the files made from them.
 
     python -m htrjand.benchmarks.studies.pruning runs/*/student/weights.safetensors --latency run.json -o docs/pruning
 
-writes `docs/pruning.md` and `docs/pruning.svg`. A row is named by the folder two above its weights: `30-3` is 30 % gone
-in 3 steps. The latency run is one of `htrjand bench --width 1024`, over fp32 and int8 files of each of the weights,
-which it knows by their SHA-256.
+writes `docs/pruning.md` and `docs/pruning.svg`. A row is named after the folder two levels above its weights: `30-3` is
+30 % pruned in 3 steps. The latency run is one of `htrjand bench --width 1024`, over fp32 and int8 files of each of the
+weights; files are matched to weights by SHA-256.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ WIDTH, HEIGHT, LEFT, BOTTOM = 640, 400, 60, 50  # pixels of the plot, and its ma
 
 @dataclass(frozen=True)
 class Row:
-    """One edition of the weights: parameters, multiply-adds of a line 1024 wide, CER, and p50 in ms by precision."""
+    """One pruned network: parameters, multiply-adds for a line 1024 wide, CER in percent, precision -> p50 in ms."""
 
     name: str
     parameters: int
@@ -45,7 +45,7 @@ class Row:
 
 
 def measured(weights: Sequence[Path], latency: dict[str, Any]) -> list[Row]:
-    """A row for each of the weights, smallest share gone first.
+    """A row for each of the weights, in order of the share pruned.
 
     Raises:
         HtrjandError: weights or a card cannot be read, or the latency run has no file of them.
@@ -74,20 +74,20 @@ def measured(weights: Sequence[Path], latency: dict[str, Any]) -> list[Row]:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Markdown, a line a row."""
+    """The rows as a Markdown table."""
     kinds = sorted({kind for row in rows for kind in row.ms})
     head = ["share gone", "steps", "parameters, M", "multiply-adds, G", "CER, %", *(f"{kind}, ms" for kind in kinds)]
-    lines = [head, ["---:"] * len(head)]
+    cells = [head, ["---:"] * len(head)]
     for row in rows:
         figures = [f"{row.parameters / 1e6:.3f}", f"{row.multiply_adds / 1e9:.3f}", f"{row.cer:.2f}"]
-        lines.append([f"{row.ratio} %", row.steps, *figures, *(f"{row.ms[kind]:.2f}" for kind in kinds)])
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"
+        cells.append([f"{row.ratio} %", row.steps, *figures, *(f"{row.ms[kind]:.2f}" for kind in kinds)])
+    return "\n".join("| " + " | ".join(row_cells) + " |" for row_cells in cells) + "\n"
 
 
 def plot(rows: Sequence[Row], kind: str) -> str:
-    """SVG: CER against p50 latency of one precision; a line for each number of steps, from the whole network on."""
-    across, down = [row.ms[kind] for row in rows], [row.cer for row in rows]
-    (left, right), (low, high) = around(across), around(down)
+    """SVG: CER against p50 latency of one precision; a polyline for each number of steps, from the unpruned network."""
+    (left, right) = with_margin([row.ms[kind] for row in rows])
+    (low, high) = with_margin([row.cer for row in rows])
 
     def place(row: Row) -> tuple[float, float]:
         x = LEFT + (row.ms[kind] - left) / (right - left) * (WIDTH - 2 * LEFT)
@@ -105,16 +105,16 @@ def plot(rows: Sequence[Row], kind: str) -> str:
         parts.append(f'<text x="{x}" y="{HEIGHT - 32}" text-anchor="middle">{value:.1f}</text>')
     for value, y in ((low, HEIGHT - BOTTOM), (high, BOTTOM)):
         parts.append(f'<text x="{LEFT - 6}" y="{y}" text-anchor="end">{value:.1f}</text>')
-    whole = [row for row in rows if row.ratio == "0"]
+    unpruned = [row for row in rows if row.ratio == "0"]
     for number, steps in enumerate(sorted({row.steps for row in rows if row.ratio != "0"})):
         colour = COLOURS.get(steps, "gray")
-        members = [*whole, *(row for row in rows if row.ratio != "0" and row.steps == steps)]
+        members = [*unpruned, *(row for row in rows if row.ratio != "0" and row.steps == steps)]
         points = " ".join(f"{x},{y}" for x, y in map(place, members))
         parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}"/>')
         for row in members:
-            right_of, over = place(row)
-            parts.append(f'<circle cx="{right_of}" cy="{over}" r="4" fill="{colour}"/>')
-            label = f'<text x="{right_of + 7}" y="{over - 6 + 18 * number}" fill="{colour}">{row.ratio} %</text>'
+            cx, cy = place(row)
+            parts.append(f'<circle cx="{cx}" cy="{cy}" r="4" fill="{colour}"/>')
+            label = f'<text x="{cx + 7}" y="{cy - 6 + 18 * number}" fill="{colour}">{row.ratio} %</text>'
             parts.append(label)
         name = "at one go" if steps == "1" else f"in {steps} steps"
         parts.append(
@@ -123,8 +123,8 @@ def plot(rows: Sequence[Row], kind: str) -> str:
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def around(values: Sequence[float]) -> tuple[float, float]:
-    """A range with a tenth to spare at each end."""
+def with_margin(values: Sequence[float]) -> tuple[float, float]:
+    """The range of the values, widened by a tenth at each end."""
     spare = (max(values) - min(values)) / 10 or 1.0
     return min(values) - spare, max(values) + spare
 
@@ -135,7 +135,7 @@ def around(values: Sequence[float]) -> tuple[float, float]:
 @click.option("--plot", "kind", default="int8", show_default=True, help="The precision to plot.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Without its suffixes.")
 def main(weights: tuple[Path, ...], latency: Path, kind: str, output: Path) -> None:
-    """What pruning costs and brings, as a table and a plot."""
+    """Write the cost and gain of pruning as a table and a plot."""
     rows = measured(weights, load_result(latency))
     for suffix, text in ((".md", table(rows)), (".svg", plot(rows, kind))):
         with atomic_path(output.with_suffix(suffix)) as part:

@@ -1,0 +1,1 @@
+"""Text lines before training: their files, charsets, importers, synthesis, audit and error rates. Without torch."""

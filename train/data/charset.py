@@ -1,6 +1,6 @@
-"""Characters and classes: class 0 is the blank, class i the i-th character of a sorted set.
+"""Charsets: class 0 is the CTC blank, class i the i-th character in sorted order.
 
-The set is that of the training lines, or one with a name: what a person types, whatever the lines hold.
+A charset is collected from the training lines, or is one of the named ones below, which hold what a person would type.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from ...runtime.text import normalize
 from .lines import LineRow
 
 BLANK = ""
-FRAME_STRIDE = 4  # pixels of a line 64 high for each row of scores: the network's, here since this needs no torch
+FRAME_STRIDE = 4  # columns of a line 64 pixels high for each frame of the network; defined here, without torch
 
-# French, English and German, with the letters of Spanish names that the lines hold: docs/charset.md has the counts.
+# French, English and German, and the letters of Spanish names in the data: docs/charset.md has the counts.
 LATIN = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 ACCENTED = "àâäçéèêëîïôöùûüÿœæßÀÂÄÇÉÈÊËÎÏÔÖÙÛÜŸŒÆáíóúñ"
 SIGNS = " .,;:!?'\"()[]-/&%+=*#@_$€£§°«»"
@@ -41,15 +41,15 @@ def encode(text: str, charset: Sequence[str]) -> np.ndarray | None:
 
 
 def frames_needed(classes: np.ndarray) -> int:
-    """The fewest frames CTC can spell these classes in: one each, and a blank between two alike."""
+    """The fewest frames CTC needs for these classes: one each, and a blank between equal neighbours."""
     return len(classes) + int((classes[1:] == classes[:-1]).sum())
 
 
 def check_frames(row: LineRow, classes: np.ndarray, width: int) -> None:
     """Raises an HtrjandError where the text of a line needs more frames than `width` pixels give."""
-    needed, there = frames_needed(classes), width // FRAME_STRIDE
-    if needed > there:
+    needed, available = frames_needed(classes), width // FRAME_STRIDE
+    if needed > available:
         raise HtrjandError(
             f"line {row.id} of {row.dataset}: {len(classes)} characters need {needed} frames and its {width} pixels "
-            f"give {there}; check its crop and its text, or set data.too_narrow to skip"
+            f"give {available}; check its crop and its text, or set data.too_narrow to skip"
         )

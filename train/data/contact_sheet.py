@@ -14,8 +14,8 @@ from ...runtime.errors import HtrjandError
 MARGIN = 12  # pixels round each line
 TEXT_SIZE, NOTE_SIZE = 18, 11  # pixels
 PAPER, INK, FAINT = 255, 0, 120  # greys
-NO_CHARACTER = "\U0010ffff"  # no font has it: what is drawn for it is drawn for all that a font lacks
-# Looked for by name where the system keeps its fonts; Pillow's own, the last resort, draws ASCII and no accents.
+NO_CHARACTER = "\U0010ffff"  # in no font: what a font draws for it stands for every character that the font lacks
+# Looked up by name in the system's font folders. Pillow's own font, the last resort, has no accented letters.
 FONTS = (
     "DejaVuSans.ttf", "NotoSans-Regular.ttf", "FreeSans.ttf", "LiberationSans-Regular.ttf",
     "Arial Unicode.ttf", "Arial.ttf", "arial.ttf", "segoeui.ttf",
@@ -40,19 +40,19 @@ def sheet(
         font: what captions are drawn with; None: `find_font`. What it lacks stands as [code point].
 
     Returns:
-        A grey image, as high as it need be.
+        A grey image, as high as its content.
     """
     font = font or find_font(caption for _, caption in lines)
     small = font.font_variant(size=NOTE_SIZE)
     cell = width // columns - 2 * MARGIN
-    placed: list[tuple[Image.Image | list[str], ImageFont.FreeTypeFont, int, int, int]] = []  # what, font, grey, x, y
+    placed: list[tuple[Image.Image | list[str], ImageFont.FreeTypeFont, int, int, int]] = []  # item, font, grey, x, y
     below = y = MARGIN
     for i, (pixels, caption) in enumerate(lines):
         if i % columns == 0:
             y = below
         x, top = MARGIN + i % columns * (width // columns), y
         image = Image.fromarray(pixels)
-        image.thumbnail((cell, image.height))  # smaller where it must, never larger
+        image.thumbnail((cell, image.height))  # scales down only
         placed.append((image, font, INK, x, top))
         top += image.height + 2
         for text, face, grey in [(caption, font, INK), (notes[i] if notes else "", small, FAINT)]:
@@ -62,12 +62,12 @@ def sheet(
         below = max(below, top + MARGIN)
     picture = Image.new("L", (width, below), PAPER)
     draw = ImageDraw.Draw(picture)
-    for what, face, grey, x, top in placed:
-        if isinstance(what, Image.Image):
-            picture.paste(what, (x, top))
+    for item, face, grey, x, top in placed:
+        if isinstance(item, Image.Image):
+            picture.paste(item, (x, top))
             continue
-        for place, row in enumerate(what):
-            draw.text((x, top + place * row_height(face)), row, font=face, fill=grey)
+        for number, row in enumerate(item):
+            draw.text((x, top + number * row_height(face)), row, font=face, fill=grey)
     return picture
 
 
@@ -99,24 +99,24 @@ def find_font(texts: Iterable[str], named: Path | None = None) -> ImageFont.Free
 
 def lacking(text: str, font: ImageFont.FreeTypeFont) -> str:
     """The visible characters of a text that a font cannot draw, each once, sorted."""
-    nothing = glyph(NO_CHARACTER, font)
-    return "".join(char for char in sorted(set(text)) if is_visible(char) and glyph(char, font) == nothing)
+    replacement = glyph(NO_CHARACTER, font)
+    return "".join(char for char in sorted(set(text)) if is_visible(char) and glyph(char, font) == replacement)
 
 
 def spell(text: str, font: ImageFont.FreeTypeFont) -> str:
-    """The text with every character that cannot be seen or drawn as its code point: [200B]."""
+    """The text, its invisible and undrawable characters replaced by their code points: [200B]."""
     lacks = set(lacking(text, font))
     seen = (char if char.isspace() or (is_visible(char) and char not in lacks) else f"[{ord(char):X}]" for char in text)
     return "".join(seen)
 
 
 def is_visible(char: str) -> bool:
-    """Whether a character has a form: neither space nor control, format, private or unassigned."""
+    """Whether a character has a glyph: it is no space and no control, format, private or unassigned character."""
     return unicodedata.category(char)[0] not in "CZ"
 
 
 def glyph(char: str, font: ImageFont.FreeTypeFont) -> tuple[tuple[int, int], bytes]:
-    """What a font draws for one character, to be compared."""
+    """Size and pixels of one character in a font, for comparison."""
     mask = font.getmask(char)
     return mask.size, bytes(mask)
 

@@ -1,4 +1,4 @@
-"""What a charset covers of some lines: `python -m htrjand.train.data.coverage western -i lines/`.
+"""Which lines a charset covers: `python -m htrjand.train.data.coverage western -i lines/`.
 
 Prints two Markdown tables: lines kept and left out of each dataset, and how many kept lines hold each character.
 """
@@ -22,51 +22,51 @@ COLUMNS = 8  # characters side by side
 
 @dataclass
 class Coverage:
-    """Lines of one dataset: kept, left out for their marks, and left out for a character (with those characters)."""
+    """Counts of lines of one dataset: kept, left out for their marks, left out for characters outside the charset."""
 
     kept: int = 0
     marked: int = 0
     outside: int = 0
-    missing: Counter[str] = field(default_factory=Counter)
+    missing: Counter[str] = field(default_factory=Counter)  # character outside the charset -> lines
 
 
 def cover(rows: Iterable[LineRow], charset: Iterable[str]) -> tuple[dict[str, Coverage], Counter[str]]:
-    """The coverage of each dataset, and the kept lines that hold each character of the charset."""
+    """The coverage of each dataset, and for each character of the charset how many kept lines hold it."""
     known = frozenset(charset)
     found: dict[str, Coverage] = {}
     holding: Counter[str] = Counter()
     for row in rows:
-        of = found.setdefault(row.dataset, Coverage())
+        counts = found.setdefault(row.dataset, Coverage())
         text = without_marks(row.text)
         chars = set(normalize(text or ""))
         if text is None:
-            of.marked += 1
+            counts.marked += 1
         elif not chars or not chars <= known:
-            of.outside += 1
-            of.missing.update(chars - known)
+            counts.outside += 1
+            counts.missing.update(chars - known)
         else:
-            of.kept += 1
+            counts.kept += 1
             holding.update(chars)
     return found, holding
 
 
 def table(found: dict[str, Coverage]) -> list[str]:
     """Markdown rows: a dataset each, and their sum."""
-    whole = Coverage()
-    for of in found.values():
-        whole.kept, whole.marked = whole.kept + of.kept, whole.marked + of.marked
-        whole.outside += of.outside
-        whole.missing.update(of.missing)
+    total = Coverage()
+    for counts in found.values():
+        total.kept, total.marked = total.kept + counts.kept, total.marked + counts.marked
+        total.outside += counts.outside
+        total.missing.update(counts.missing)
     rows = ["| dataset | kept | marked | outside | characters outside, with lines |", "|---|---:|---:|---:|---|"]
-    for name, of in [*sorted(found.items()), ("all", whole)]:
-        common = sorted(of.missing.items(), key=lambda item: (-item[1], item[0]))[:10]
+    for name, counts in [*sorted(found.items()), ("all", total)]:
+        common = sorted(counts.missing.items(), key=lambda item: (-item[1], item[0]))[:10]
         missing = ", ".join(f"{visible(char)} {count}" for char, count in common)
-        rows.append(f"| {name} | {of.kept:,} | {of.marked:,} | {of.outside:,} | {missing} |")
+        rows.append(f"| {name} | {counts.kept:,} | {counts.marked:,} | {counts.outside:,} | {missing} |")
     return rows
 
 
 def characters(holding: Counter[str], charset: Iterable[str]) -> list[str]:
-    """Markdown rows: the characters of a charset with the lines that hold each, the commonest first."""
+    """Markdown rows: each character of a charset with the number of lines that hold it, most frequent first."""
     chars = sorted(filter(None, charset), key=lambda char: -holding[char])
     cells = [f"{visible(char)} {holding[char]:,}" for char in chars]
     rows = [cells[at : at + COLUMNS] for at in range(0, len(cells), COLUMNS)]

@@ -1,4 +1,7 @@
-"""The line contract: one Parquet row a text line, streamed, its image left encoded until it is asked for."""
+"""The line contract: Parquet files with one row for each text line.
+
+Rows are streamed; an image stays encoded until its pixels are asked for.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +24,12 @@ SCHEMA = pa.schema(
     + [("image", pa.binary()), ("width", pa.int32()), ("height", pa.int32())]
 )
 SPLITS = ("train", "val", "test")
-ROW_GROUP = 256  # lines a row group: what a run that streams its images reads at a time
+ROW_GROUP = 256  # lines in a row group, which is what a run with `data.stream` reads at a time
 
 
 @dataclass(frozen=True)
 class LineRow:
-    """One text line: where it comes from, what it says (NFC), and its encoded image."""
+    """One text line: its origin, its text (NFC), and its encoded image."""
 
     id: str
     dataset: str
@@ -48,7 +51,7 @@ class LineRow:
 
 
 class Place(NamedTuple):
-    """Where the image of a line stands: file, row group, and row within that."""
+    """Where the image of a line is stored: file, row group, and row within the group."""
 
     path: Path
     group: int
@@ -56,7 +59,7 @@ class Place(NamedTuple):
 
 
 def data_dir() -> Path:
-    """The folder that the environment variable HTRJAND_DATA names: recipes look there for lines, pages and texts."""
+    """The folder named by the environment variable HTRJAND_DATA, in which recipes look for lines, pages and texts."""
     named = os.environ.get("HTRJAND_DATA")
     if not named or not Path(named).is_dir():
         found = f"HTRJAND_DATA: {named}: no such folder" if named else "HTRJAND_DATA is not set"
@@ -78,10 +81,10 @@ def read_lines(
     Args:
         paths: one file or several, or folders of them.
         split: train, val or test; None for all.
-        core: only rows whose `core` column is true; a file without that column is taken whole.
-        whole: datasets of which every line is taken all the same.
+        core: only rows whose `core` column is true; a file without that column counts as core.
+        whole: datasets exempt from `core`.
         exclude: datasets to leave out.
-        limit: how many lines at most.
+        limit: stop after so many lines.
 
     Raises:
         HtrjandError: a file is missing, cut short, or lacks a column.
@@ -101,18 +104,18 @@ def placed_lines(
     limit: int | None = None,
     images: bool = True,
 ) -> Iterator[tuple[LineRow, Place]]:
-    """As `read_lines`, each with the place of its image; with `images` off the images are left there (`b""`)."""
+    """As `read_lines`, each with the place of its image; without `images` they are not read and `image` is empty."""
     if split not in (None, *SPLITS):
         raise UsageError(f"split {split!r}: it is one of {', '.join(SPLITS)}")
-    every, left_out = set(whole), set(exclude)
+    exempt, excluded = set(whole), set(exclude)
     count = 0
     for path in parquet_files(paths):
         for group, first, batch in record_batches(path, core, images):
             for number, row in enumerate(batch.to_pylist(), first):
                 if None in row.values() or min(row["width"], row["height"]) < 1:
                     raise HtrjandError(f"{path}: line {row['id']} lacks a value or has no size; write the file again")
-                wanted = row.pop("core", True) or row["dataset"] in every
-                if wanted and split in (None, row["split"]) and row["dataset"] not in left_out:
+                wanted = row.pop("core", True) or row["dataset"] in exempt
+                if wanted and split in (None, row["split"]) and row["dataset"] not in excluded:
                     yield LineRow(**{"image": b""} | row), Place(path, group, number)
                     count += 1
                     if count == limit:
@@ -120,14 +123,14 @@ def placed_lines(
 
 
 def read_images(path: Path, group: int) -> list[bytes]:
-    """The encoded images of one row group, in its order."""
+    """The encoded images of one row group, in the order of its rows."""
     with opened(path) as file:
         images: list[bytes] = file.read_row_group(group, columns=["image"]).column("image").to_pylist()
         return images
 
 
 def spread(rows: Iterable[LineRow], count: int, seed: int = 0) -> list[LineRow]:
-    """A random choice of `count` rows, the same for a seed, in one pass and without holding more than these."""
+    """A uniform random sample of `count` rows, the same for a seed: one pass, reservoir sampling."""
     rng = np.random.default_rng(seed)
     chosen: list[LineRow] = []
     for seen, row in enumerate(rows):
@@ -139,7 +142,7 @@ def spread(rows: Iterable[LineRow], count: int, seed: int = 0) -> list[LineRow]:
 
 
 def write_lines(path: Path, rows: Iterable[LineRow]) -> None:
-    """Writes rows to one Parquet file (not atomic: hand it the path of `atomic_path`)."""
+    """Writes rows to one Parquet file (not atomic: call it within `atomic_path`)."""
     pq.write_table(to_table(rows), path, row_group_size=ROW_GROUP)
 
 
@@ -161,7 +164,10 @@ def parquet_files(paths: str | Path | Iterable[str | Path]) -> list[Path]:
 
 
 def record_batches(path: Path, core: bool, images: bool) -> Iterator[tuple[int, int, pa.RecordBatch]]:
-    """Row group, first row within it, and rows: the contract's columns (and `core` where asked for and there)."""
+    """Yields (row group, number of the batch's first row in it, batch of rows).
+
+    The columns are those of the contract, and `core` where it is asked for and the file has it.
+    """
     with opened(path) as file:
         missing = [name for name in SCHEMA.names if name not in file.schema_arrow.names]
         if missing:

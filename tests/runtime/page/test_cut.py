@@ -1,4 +1,4 @@
-"""Cutting: on pages with bars for words, of which it is known where they must come to lie."""
+"""Cutting lines out of pages with black bars for words, whose right places in the line are known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The audit: clean lines are called clean, and each defect is found, named, and told from what it is like."""
+"""The audit: clean lines are called clean, and each defect is found and named, and not confused with others."""
 
 from __future__ import annotations
 

@@ -102,12 +102,12 @@ def test_every_layout_is_imported_and_guessed(
 
 
 def test_the_help_lists_every_format(run: Callable[..., Result]) -> None:
-    told = CliRunner().invoke(main, ["data", "import", "--help"]).output
-    assert not [name for name in FORMATS if name not in told.replace(",", " ").split()]
+    output = CliRunner().invoke(main, ["data", "import", "--help"]).output
+    assert not [name for name in FORMATS if name not in output.replace(",", " ").split()]
 
 
 def test_documents_are_dealt_out_whole_and_counted(tmp_path: Path, book: Path, run: Callable[..., Result]) -> None:
-    told = run(book, "--val-share", "0.2", "--test-share", "0.2", "--lang", "fr", "--dataset", "mine").stderr
+    output = run(book, "--val-share", "0.2", "--test-share", "0.2", "--lang", "fr", "--dataset", "mine").stderr
     rows = written(tmp_path)
     assert len(rows) == 23 and {(row.dataset, row.lang) for row in rows} == {("mine", "fr")}
     splits = {row.doc: {other.split for other in rows if other.doc == row.doc} for row in rows}
@@ -115,9 +115,10 @@ def test_documents_are_dealt_out_whole_and_counted(tmp_path: Path, book: Path, r
     counts = Counter(row.split for row in rows)
     assert set(counts) == {"train", "val", "test"}
     assert (
-        f"23 lines (train {counts['train']}, val {counts['val']}, test {counts['test']}), dealt out by document" in told
+        f"23 lines (train {counts['train']}, val {counts['val']}, test {counts['test']}), dealt out by document"
+        in output
     )
-    assert f"left out 1: {EMPTY} (first: {book}/d0/0.png: d0/0)" in told
+    assert f"left out 1: {EMPTY} (first: {book}/d0/0.png: d0/0)" in output
     first = (tmp_path / "out" / "lines.parquet").read_bytes()
     run(book, "--val-share", "0.2", "--test-share", "0.2", "--lang", "fr", "--dataset", "mine")
     assert (tmp_path / "out" / "lines.parquet").read_bytes() == first
@@ -137,8 +138,8 @@ def test_one_document_is_dealt_out_by_page_and_one_page_not_at_all(tmp_path: Pat
 
 
 def test_split_and_report(tmp_path: Path, book: Path, run: Callable[..., Result]) -> None:
-    told = run(book, "--split", "test", "--report", tmp_path / "report.json").stderr
-    assert "23 lines (test 23)" in told and "dealt" not in told
+    output = run(book, "--split", "test", "--report", tmp_path / "report.json").stderr
+    assert "23 lines (test 23)" in output and "dealt" not in output
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["lines"] == 23 and report["format"] == "gt"
     assert report["skipped"] == {EMPTY: 1} == Counter(each["reason"] for each in report["skips"])
@@ -180,8 +181,8 @@ def test_a_data_set_is_told_from_what_else_lies_in_its_folder(tmp_path: Path) ->
 
 def test_no_line_no_file(tmp_path: Path, run: Callable[..., Result]) -> None:
     source = put(tmp_path / "source", {"1.gt.txt": "ab", "2.png": "ab", "2.gt.txt": ""})
-    told = run(source, "-f", "gt", status=1).stderr
-    assert "not written, for no line could be used" in told and "image is missing: 1" in told
+    output = run(source, "-f", "gt", status=1).stderr
+    assert "not written, for no line could be used" in output and "image is missing: 1" in output
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -220,7 +221,7 @@ def test_lines_are_streamed_in_row_groups(tmp_path: Path, book: Path) -> None:
             yield LineRow(**{**vars(row), "id": str(number), "doc": str(number % 7)})
 
     outcome = import_file(many(), tmp_path / "lines.parquet")
-    assert outcome.lines == 3 * ROW_GROUP
+    assert outcome.line_count == 3 * ROW_GROUP
     assert written_yet[0] > ROW_GROUP * len(row.image), "the first group is on the disk while the third is made"
     with pq.ParquetFile(tmp_path / "lines.parquet") as file:
         assert file.num_row_groups == 3 and file.schema_arrow.equals(SCHEMA)

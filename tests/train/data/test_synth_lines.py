@@ -152,12 +152,12 @@ def test_prose_may_be_compressed_and_its_lines_stand_in_the_book(
 
 
 def test_the_share_of_prose_is_kept(tmp_path: Path) -> None:
-    told = "a plain tale with neither end nor figures "
-    (tmp_path / "prose.txt").write_text(told * 40, encoding="utf-8")
+    sentence = "a plain tale with neither end nor figures "
+    (tmp_path / "prose.txt").write_text(sentence * 40, encoding="utf-8")
     for share in (0.0, 0.8):
         writer = Writer("en", [tmp_path / "prose.txt"], share)
         lines = [writer.line(np.random.default_rng([5, number]), 0) for number in range(300)]
-        assert sum(set(line.split()[:-1]) <= set(told.split()) for line in lines) / 300 == pytest.approx(
+        assert sum(set(line.split()[:-1]) <= set(sentence.split()) for line in lines) / 300 == pytest.approx(
             share, abs=0.08
         )
 

@@ -1,0 +1,1 @@
+"""Audit of line files: faults, duplicates between splits, unusual characters."""

@@ -1,4 +1,4 @@
-"""What an audit found, as plain values."""
+"""The findings of an audit, as plain values for its report."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from ..lines import SPLITS
 
-RARE = 5  # a character that train holds fewer times is hardly learnt
-SHARED = 0.5  # a line or a document is listed from this share of its text in train on
+RARE = 5  # occurrences in train: a character with fewer is hardly learnt
+SHARED = 0.5  # share of its text found in train from which a line or a document is listed
 BROKEN = ("image does not decode", "width or height is not the image's", "lacks a value or has no size")
 
 Report = dict[str, Any]
@@ -22,8 +22,8 @@ Counts = npt.NDArray[np.int64]
 
 
 @dataclass(slots=True)
-class Seen:
-    """What an audit keeps of a line."""
+class AuditedLine:
+    """What an audit keeps of one line: its names, width and the shape of its image."""
 
     dataset: str
     split: str
@@ -33,7 +33,7 @@ class Seen:
     shape: npt.NDArray[np.float16] | None = None  # near.shape
 
     def name(self) -> dict[str, str]:
-        """The line as the report names it."""
+        """The line's entry in a report."""
         return {"dataset": self.dataset, "split": self.split, "doc": self.doc, "id": self.id}
 
 
@@ -41,33 +41,33 @@ class Seen:
 class Tally:
     """Counts of one split of one dataset."""
 
-    lines: int = 0
+    line_count: int = 0
     docs: set[str] = field(default_factory=set)
     pages: set[tuple[str, str, str]] = field(default_factory=set)
-    width: int = 0  # sum, at 64 px high
-    frames: list[float] = field(default_factory=list)  # a character, of each line with text
+    width: int = 0  # summed over the lines, at 64 px high
+    frames: list[float] = field(default_factory=list)  # frames for each character, of every line with text
     chars: Counter[str] = field(default_factory=Counter)  # of the normalised texts
 
 
 def find(
-    lines: Sequence[Seen],
+    lines: Sequence[AuditedLine],
     tallies: Mapping[tuple[str, str], Tally],
     raw: Counter[str],
     faults: Mapping[str, list[dict[str, str]]],
     grams: Counts,
     shared: Counts,
-    same: Sequence[Sequence[Seen]],
+    same: Sequence[Sequence[AuditedLine]],
     unreadable: int,
 ) -> Report:
-    """Puts the findings together.
+    """Builds the report.
 
     Args:
         lines: all lines.
         tallies: (dataset, split) -> its counts.
-        raw: characters of the texts in NFC.
-        faults: reason -> lines.
-        grams: 20-character-grams of each line of val and test, 0 for train.
-        shared: how many of these stand in train.
+        raw: character counts of the texts in NFC, before quotes and dashes are folded.
+        faults: reason -> lines with this fault.
+        grams: number of 20-character-grams of each line; 0 for lines of train.
+        shared: how many of them also occur in train.
         same: groups of lines whose images are nearly the same.
         unreadable: how many files could not be read.
     """
@@ -86,10 +86,10 @@ def find(
         "documents in several splits": documents,
         "images in several splits": [[line.name() for line in group] for group in several],
         "images repeated within a split": [[line.name() for line in group] for group in same if group not in several],
-        "documents with their text in train": worst(
+        "documents with their text in train": mostly_in_train(
             [(line.dataset, line.split, line.doc) for line in lines], grams, shared
         ),
-        "lines with their text in train": worst(
+        "lines with their text in train": mostly_in_train(
             [(line.dataset, line.split, line.doc, line.id) for line in lines], grams, shared
         ),
         "characters": characters(tallies, raw),
@@ -101,7 +101,7 @@ def find(
 
 
 def in_order(key: tuple[str, str]) -> tuple[str, int, str]:
-    """By dataset, then train, val, test, then others."""
+    """Sort key: by dataset; then train, val, test, any other split."""
     dataset, split = key
     return dataset, SPLITS.index(split) if split in SPLITS else len(SPLITS), split
 
@@ -112,17 +112,17 @@ def describe(key: tuple[str, str], tally: Tally) -> Report:
     return {
         "dataset": key[0],
         "split": key[1],
-        "lines": tally.lines,
+        "lines": tally.line_count,
         "documents": len(tally.docs),
         "pages": len(tally.pages),
         "characters": tally.chars.total(),
-        "mean width": round(tally.width / tally.lines),
+        "mean width": round(tally.width / tally.line_count),
         "frames a character": {"p1": p1, "p50": p50, "p99": p99},
     }
 
 
-def shared_documents(lines: Iterable[Seen]) -> list[Report]:
-    """Documents with lines in more than one split."""
+def shared_documents(lines: Iterable[AuditedLine]) -> list[Report]:
+    """Documents with lines in several splits."""
     splits: dict[tuple[str, str], Counter[str]] = {}
     for line in lines:
         splits.setdefault((line.dataset, line.doc), Counter())[line.split] += 1
@@ -134,7 +134,7 @@ def shared_documents(lines: Iterable[Seen]) -> list[Report]:
 
 
 def totals(keys: Iterable[tuple[str, ...]], grams: Counts, shared: Counts) -> dict[tuple[str, ...], tuple[int, int]]:
-    """Grams, and those in train, of all lines that have one key."""
+    """Key -> number of grams of all its lines, and how many of them occur in train."""
     sums: dict[tuple[str, ...], tuple[int, int]] = {}
     for key, n, k in zip(keys, grams.tolist(), shared.tolist(), strict=True):
         before = sums.get(key, (0, 0))
@@ -143,21 +143,21 @@ def totals(keys: Iterable[tuple[str, ...]], grams: Counts, shared: Counts) -> di
 
 
 def shares(keys: Iterable[tuple[str, ...]], grams: Counts, shared: Counts) -> dict[tuple[str, ...], float]:
-    """The share of the grams that stand in train, of each key that has any."""
+    """Key -> share of its grams that occur in train, for keys with any gram."""
     return {key: round(k / n, 4) for key, (n, k) in totals(keys, grams, shared).items() if n}
 
 
-def worst(keys: Iterable[tuple[str, ...]], grams: Counts, shared: Counts) -> list[Report]:
-    """The keys (dataset, split, doc, id) of whose text at least half stands in train, the longest such text first."""
-    hit = [(key, n, k) for key, (n, k) in totals(keys, grams, shared).items() if n and k >= SHARED * n]
+def mostly_in_train(keys: Iterable[tuple[str, ...]], grams: Counts, shared: Counts) -> list[Report]:
+    """The keys (dataset, split, doc, id) at least half of whose text occurs in train, longest text first."""
+    found = [(key, n, k) for key, (n, k) in totals(keys, grams, shared).items() if n and k >= SHARED * n]
     return [
         dict(zip(("dataset", "split", "doc", "id"), key, strict=False)) | {"share": round(k / n, 4), "grams": n}
-        for key, n, k in sorted(hit, key=lambda row: (-row[2], row[0]))
+        for key, n, k in sorted(found, key=lambda row: (-row[2], row[0]))
     ]
 
 
 def characters(tallies: Mapping[tuple[str, str], Tally], raw: Counter[str]) -> Report:
-    """The charset of the normalised texts with its counts in train, and the characters that deserve a look."""
+    """Character counts of the normalised texts of train, and unusual characters."""
     train: Counter[str] = Counter()
     others: dict[str, Counter[str]] = {}  # character -> "dataset split" -> count
     for (dataset, split), tally in tallies.items():
@@ -175,14 +175,14 @@ def characters(tallies: Mapping[tuple[str, str], Tally], raw: Counter[str]) -> R
     }
 
 
-def repeated(lines: Iterable[Seen]) -> list[Report]:
-    """Ids that stand more than once in their dataset."""
+def repeated(lines: Iterable[AuditedLine]) -> list[Report]:
+    """Ids that occur more than once in their dataset."""
     counts = Counter((line.dataset, line.id) for line in lines)
     return [{"dataset": dataset, "id": name, "lines": n} for (dataset, name), n in sorted(counts.items()) if n > 1]
 
 
-def to_drop(images: Iterable[Sequence[Seen]]) -> list[Seen]:
-    """The lines without which no image is in two splits: of an image test keeps its lines, else val."""
+def to_drop(images: Iterable[Sequence[AuditedLine]]) -> list[AuditedLine]:
+    """The lines to remove so that no image is in two splits: each image stays in test, or else in val."""
     drop = []
     for group in images:
         keeps = max((line.split for line in group), key=lambda split: in_order(("", split)))
@@ -191,9 +191,9 @@ def to_drop(images: Iterable[Sequence[Seen]]) -> list[Seen]:
 
 
 def voids(
-    documents: Sequence[Report], images: Sequence[object], drop: Sequence[Seen], broken: int, unreadable: int
+    documents: Sequence[Report], images: Sequence[object], drop: Sequence[AuditedLine], broken: int, unreadable: int
 ) -> Iterator[str]:
-    """What makes an evaluation worthless, each with its remedy."""
+    """The findings that void an evaluation, each with its remedy."""
     if documents:
         yield f"{many(len(documents), 'document')} in several splits: put all lines of a document into one"
     if images:
@@ -207,4 +207,5 @@ def voids(
 
 
 def many(count: int, noun: str) -> str:
+    """A count with its noun in the singular or plural."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -1,7 +1,7 @@
-"""What is in two places: texts by their 20-character-grams, line images by their shapes.
+"""Finds duplicates: of texts by 20-character-grams, of line images by their shapes.
 
-Both are held as numbers: eight bytes for each character of text, half a kilobyte for each image. Neither texts nor
-pixels are kept.
+Both are kept as numbers: eight bytes for each character of text, half a kilobyte for each image. Texts and pixels are
+not kept.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from PIL import Image
 from ....runtime.text import normalize
 
 GRAM = 20  # characters: longer than any one word, shorter than most lines
-SHORT = 10  # a text of fewer characters ("id.", "le 3 mai") recurs by nature and is not compared
+SHORT = 10  # characters: shorter texts ("id.", "le 3 mai") recur naturally and are not compared
 COLUMNS, ROWS = 32, 8  # cells of a line's shape
-# Correlation of two shapes from which on they are one image. On real lines: 0.98 and more when saved as a bad JPEG;
-# 0.80 to 0.98 when cut anew from the same scan, so that a page cut twice shows in some of its lines; 0.88 to 0.92 for
-# the likest that are not the same (titles drawn by the same hand). A form's printed headings count as the same.
+# Least correlation of two shapes that count as the same image. On real lines: 0.98 and more for a line saved again as
+# a bad JPEG; 0.80 to 0.98 for one cut again from the same scan, so a page cut twice is found by some of its lines;
+# 0.88 to 0.92 for the most similar different lines (titles by the same hand). Printed headings of forms count as the
+# same.
 ALIKE = 0.9
-WIDER = 1.03  # images are compared up to this difference of width
-FLAT = 1.0  # root of the mean square difference between cells (greys), up to which an image shows nothing
+WIDER = 1.03  # images are compared up to this ratio of their widths
+FLAT = 1.0  # grey levels, root mean square of the differences between cells: an image of no more shows nothing
 BLOCK = 512  # images compared with their neighbours at a time
 
 Hashes = npt.NDArray[np.uint64]
@@ -30,23 +31,23 @@ WEIGHTS = np.random.default_rng(20).integers(1, 2**63, GRAM, dtype=np.uint64) * 
 
 
 class SharedText:
-    """How much of each line of the other splits stands in the training text.
+    """How much of each line of the other splits occurs in the text of train.
 
-    The training text runs on from line to line of a page: a copy whose lines break elsewhere is found all the same.
+    The lines of a page in train are joined, so that a copy with other line breaks is found too.
     """
 
     def __init__(self) -> None:
         self.train: list[Hashes] = []
         self.others: list[Hashes] = []
-        self.lines: list[int] = []  # the number of each line in `others`
+        self.numbers: list[int] = []  # of the lines in `others`
         self.page: object = None
-        self.tail = ""  # the end of the training line before, of the same page
+        self.tail = ""  # the last characters of the training text before, for grams across a line break
 
-    def add(self, line: int, text: str, page: object, is_train: bool) -> None:
-        """Takes the text of line number `line`; lines come in the order in which they are read."""
+    def add(self, number: int, text: str, page: object, is_train: bool) -> None:
+        """Adds the text of one line, by its number; lines come in reading order."""
         text = normalize(text).casefold()
         if not is_train:
-            self.lines.append(line)
+            self.numbers.append(number)
             self.others.append(grams(text))
             return
         running = f"{self.tail} {text}" if self.tail and page == self.page else text
@@ -55,19 +56,19 @@ class SharedText:
         if len(text) < GRAM:
             self.train.append(grams(text))
 
-    def count(self, lines: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Of each of the `lines` lines seen: its grams, and those that stand in train (0 for the lines of train)."""
+    def count(self, total: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Number of grams, and of those found in train, of each of `total` lines [N], [N]; 0 for lines of train."""
         known = np.unique(np.concatenate([np.empty(0, np.uint64), *self.train]))
         asked = np.concatenate([np.empty(0, np.uint64), *self.others])
-        owner = np.repeat(np.array(self.lines, np.int64), [len(part) for part in self.others])
+        owner = np.repeat(np.array(self.numbers, np.int64), [len(part) for part in self.others])
         found = np.isin(asked, known)
-        return np.bincount(owner, minlength=lines), np.bincount(owner[found], minlength=lines)
+        return np.bincount(owner, minlength=total), np.bincount(owner[found], minlength=total)
 
 
 def grams(text: str) -> Hashes:
-    """Hashes of all stretches of 20 characters; of a text of 10 to 19 one for the whole; of a shorter one none.
+    """Hashes of all substrings of 20 characters; a text of 10 to 19 characters has one hash, a shorter one none.
 
-    A multilinear hash modulo 2^64: two stretches that differ share one by chance, at the worst in one of 2^40 cases.
+    A multilinear hash modulo 2^64: different substrings collide in at most one of 2^40 cases.
     """
     if len(text) < SHORT:
         return np.empty(0, np.uint64)
@@ -76,13 +77,13 @@ def grams(text: str) -> Hashes:
 
 
 def shape(line: npt.NDArray[np.uint8]) -> npt.NDArray[np.float16]:
-    """A line's fingerprint: a difference hash whose differences are kept whole, so that grain in blank paper is small.
+    """A line's fingerprint: a difference hash that keeps the size of differences, so that paper grain weighs little.
 
     Args:
         line: uint8 [64, W].
 
     Returns:
-        float16 [256], of length 1; all 0 where the image shows nothing.
+        float16 [256], a unit vector; all 0 where the image shows nothing.
     """
     small = Image.fromarray(line).resize((COLUMNS + 1, ROWS), Image.Resampling.BOX)
     steps = np.diff(np.asarray(small, dtype=np.float32), axis=1).ravel()  # ROWS·COLUMNS
@@ -92,9 +93,9 @@ def shape(line: npt.NDArray[np.uint8]) -> npt.NDArray[np.float16]:
 
 
 def alike(shapes: Sequence[npt.NDArray[np.float16]], widths: Sequence[int]) -> list[list[int]]:
-    """Groups of images that are nearly the same, each group sorted, of two numbers or more.
+    """Groups of two or more near-identical images, as sorted lists of their indices.
 
-    Only images of nearly the same width are compared: the time grows with the square of their number, not of all.
+    Only images of similar width are compared, so the time grows with the square of their number, not of all images.
     """
     order = np.argsort(np.array(widths), kind="stable")
     wide = np.array(widths, np.float64)[order]
@@ -116,7 +117,7 @@ def stack(shapes: Sequence[npt.NDArray[np.float16]], chosen: npt.NDArray[np.intp
 
 
 def joined(pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
-    """Groups of all that pairs connect."""
+    """Connected components of the graph with these edges."""
     parent: dict[int, int] = {}
 
     def root(i: int) -> int:

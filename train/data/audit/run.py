@@ -1,6 +1,6 @@
-"""Looks through a collection of lines for what is wrong with it, above all for what makes test figures worthless.
+"""Checks a collection of lines for faults, above all those that make test figures worthless.
 
-One pass over the files; each image is decoded once and dropped. Of a line stay its names and some numbers.
+One pass over the files; each image is decoded once. Only names and a few numbers of each line are kept.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ....runtime.text import normalize
 from ..charset import FRAME_STRIDE, frames_needed
 from ..lines import SPLITS, parquet_files, record_batches
 from . import near
-from .findings import Report, Seen, Tally, find
+from .findings import AuditedLine, Report, Tally, find
 
 
 def audit(
@@ -27,22 +27,22 @@ def audit(
     *,
     core: bool = False,
     images: bool = True,
-    step: Callable[[int], object] = lambda lines: None,
+    step: Callable[[int], object] = lambda count: None,
 ) -> Report:
-    """Looks through the lines of Parquet files and folders.
+    """Audits the lines of Parquet files and folders.
 
     Args:
         paths: files and folders of the line contract.
         core: only rows whose `core` column is true.
-        images: decode the images too; without, broken and near-identical ones are not found.
-        step: called with a number of rows each time so many are done.
+        images: decode the images too, without which broken and near-identical ones are not found.
+        step: called with the number of rows done since the last call.
 
     Returns:
         Plain values, ready for JSON (see `findings.find`). `voids` holds one sentence for each finding that makes an
-        evaluation worthless: where it is empty, the lines are clean.
+        evaluation worthless; the lines are clean where it is empty.
 
     Raises:
-        HtrjandError: a folder holds no Parquet file, or there is not one line that can be used.
+        HtrjandError: a folder holds no Parquet file, or no line can be used.
     """
     collection = Collection(images)
     for path in parquet_files(list(paths)):
@@ -60,11 +60,11 @@ def audit(
 
 
 class Collection:
-    """What is known of the lines so far."""
+    """The lines audited so far."""
 
     def __init__(self, images: bool) -> None:
         self.images = images
-        self.lines: list[Seen] = []
+        self.lines: list[AuditedLine] = []
         self.tallies: dict[tuple[str, str], Tally] = {}  # dataset, split
         self.text = near.SharedText()
         self.raw: Counter[str] = Counter()  # characters before quotes and dashes are folded
@@ -72,18 +72,18 @@ class Collection:
         self.faults: dict[str, list[dict[str, str]]] = {}  # one of few fixed reasons -> lines
 
     def add(self, row: dict[str, Any]) -> None:
-        """Takes one row."""
-        line = Seen(str(row["dataset"]), str(row["split"]), str(row["doc"]), str(row["id"]))
+        """Adds one row of a file."""
+        line = AuditedLine(str(row["dataset"]), str(row["split"]), str(row["doc"]), str(row["id"]))
         if None in row.values() or min(row["width"], row["height"]) < 1:
             return self.fault("lacks a value or has no size", line)
         line.width = max(1, round(row["width"] * HEIGHT / row["height"]))
         if self.images:
-            self.look(line, row["image"], (row["width"], row["height"]))
-        text = self.read(line, row["text"])
+            self.check_image(line, row["image"], (row["width"], row["height"]))
+        text = self.check_text(line, row["text"])
         page = (line.dataset, line.doc, row["page"])
 
         tally = self.tallies.setdefault((line.dataset, line.split), Tally())
-        tally.lines += 1
+        tally.line_count += 1
         tally.docs.add(line.doc)
         tally.pages.add(page)
         tally.width += line.width
@@ -96,8 +96,8 @@ class Collection:
         self.text.add(len(self.lines), text, page, line.split == "train")
         self.lines.append(line)
 
-    def look(self, line: Seen, encoded: bytes, size: tuple[int, int]) -> None:
-        """Decodes the image of a line and keeps its shape and width."""
+    def check_image(self, line: AuditedLine, encoded: bytes, size: tuple[int, int]) -> None:
+        """Decodes the image of a line, and sets the line's shape and width."""
         try:
             image = open_image(encoded, line.id)
             pixels = load_line(image)  # 64, W
@@ -110,8 +110,8 @@ class Collection:
         if not line.shape.any():
             self.fault("image shows nothing", line)
 
-    def read(self, line: Seen, text: str) -> str:
-        """The normalised text of a line, after a look at how it was written."""
+    def check_text(self, line: AuditedLine, text: str) -> str:
+        """The normalised text of a line; notes faults of its encoding and of the line's split."""
         if line.split not in SPLITS:
             self.fault(f"split is none of {', '.join(SPLITS)}", line)
         composed = unicodedata.normalize("NFC", text)
@@ -123,7 +123,8 @@ class Collection:
             self.fault("no text", line)
         return normal
 
-    def fault(self, reason: str, line: Seen) -> None:
+    def fault(self, reason: str, line: AuditedLine) -> None:
+        """Notes a fault of a line."""
         self.faults.setdefault(reason, []).append(line.name())
 
     def report(self) -> Report:

@@ -1,4 +1,4 @@
-"""The report of an audit for a reader: a table, then each finding with a few examples, then what to do."""
+"""The report of an audit as text: a table, each finding with a few examples, and what to do about them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from .findings import RARE, Report, many
 
-EXAMPLES = 5  # of each finding; JSON has all
+EXAMPLES = 5  # shown of each finding; the JSON report has all
 HEADS = ("dataset", "split", "lines", "docs", "pages", "chars", "width", "frames/char", "too narrow", "text in train")
 
 
@@ -18,7 +18,7 @@ def as_text(report: Report) -> str:
 
 
 def sections(report: Report) -> Iterator[str]:
-    """One block after the other; a finding that there is none of takes no room."""
+    """The rows of the report; findings without examples are left out."""
     yield from table(report["splits"])
     yield ""
     yield "width: mean, at 64 px high.  frames/char: p1 p50 p99.  too narrow: lines with more text than frames."
@@ -33,9 +33,9 @@ def sections(report: Report) -> Iterator[str]:
     yield from listed("images repeated within a split", map(group, report["images repeated within a split"]))
     for what in ("documents", "lines"):
         title = f"{what} with their text in train"
-        yield from listed(f"{title} (half of it or more)", map(hit, report[title]))
-    for reason, lines in report["faults"].items():
-        yield from listed(reason, map(line_name, lines))
+        yield from listed(f"{title} (half of it or more)", map(share_and_name, report[title]))
+    for reason, faulty in report["faults"].items():
+        yield from listed(reason, map(line_name, faulty))
     yield from listed(
         "repeated ids",
         (f"{row['dataset']}  {row['id']}  {many(row['lines'], 'line')}" for row in report["repeated ids"]),
@@ -64,6 +64,7 @@ def table(rows: Sequence[Report]) -> Iterator[str]:
 
 
 def row_cells(row: Report) -> tuple[str, ...]:
+    """The cells of one row of the table."""
     frames = [f"{value:.1f}" for value in row["frames a character"].values() if value is not None]
     numbers = (f"{row[name]:,}" for name in ("lines", "documents", "pages", "characters", "mean width"))
     share = "" if row["text in train"] is None else percent(row["text in train"])
@@ -71,7 +72,7 @@ def row_cells(row: Report) -> tuple[str, ...]:
 
 
 def listed(title: str, items: Iterable[str]) -> Iterator[str]:
-    """A finding's title with its count, and the first few."""
+    """The title of a finding with its count, then the first examples."""
     items = list(items)
     if items:
         yield f"\n{title}: {len(items):,}"
@@ -81,7 +82,7 @@ def listed(title: str, items: Iterable[str]) -> Iterator[str]:
 
 
 def charset(found: Mapping[str, Any]) -> Iterator[str]:
-    """The characters of train, and every odd one by its name."""
+    """The characters of train, and every unusual one by its name."""
     train = found["train"]
     yield f"\ncharacters of train, the commonest first: {len(train)}"
     yield f"  {''.join(visible(char) for char in train)}"
@@ -93,6 +94,7 @@ def charset(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def named(chars: Mapping[str, int]) -> Iterator[str]:
+    """Characters by their names, with counts."""
     return (f"{name(char)}  {n:,}" for char, n in chars.items())
 
 
@@ -102,23 +104,24 @@ def name(char: str) -> str:
 
 
 def visible(char: str) -> str:
-    """The character itself; on a dotted circle where it combines, as � where it would upset a terminal."""
+    """The character itself: a combining one on a dotted circle, a control character as �."""
     category = unicodedata.category(char)[0]
     return f"◌{char}" if category == "M" else "�" if category == "C" else char
 
 
 def group(lines: Sequence[Report]) -> str:
-    """Lines of one image: the first three."""
+    """The lines of one image, the first three by name."""
     more = f"  … {len(lines) - 3} more" if len(lines) > 3 else ""
     return "  =  ".join(map(line_name, lines[:3])) + more
 
 
-def hit(row: Report) -> str:
+def share_and_name(row: Report) -> str:
+    """A line or a document, after the share of its text that occurs in train."""
     return f"{percent(row['share']):>5}  {line_name(row)}"
 
 
 def line_name(row: Report) -> str:
-    """Where a line, or a document, is to be found."""
+    """Dataset, split and id of a line, or name of a document."""
     return f"{row['dataset']} {row['split']}  {row.get('id', row['doc'])}"
 
 

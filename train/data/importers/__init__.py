@@ -1,11 +1,11 @@
-"""Ground truth of any layout into the line contract: one module a layout, `import_lines` for all of them.
+"""Importers: ground truth in the layouts of other tools and data sets, read as lines. One module for each layout.
 
-An importer is a generator `read(source) -> LineRow | Skipped`, in the module that `FORMATS` names. It streams: no more
-than one page is held. What it cannot use it yields as `Skipped`, and goes on; it raises only where there is nothing to
-go on with (no such folder, not a single file of the layout).
+An importer is a generator `read(source)` of `LineRow` and `Skipped`, in the module that `FORMATS` names. It streams: at
+most one page is in memory. What it cannot use it yields as `Skipped`; it raises only where it cannot continue (no such
+folder, no file of the layout).
 
-`import_lines` gives the lines of any layout; `guess.guess_format` tells the layout of a path; `run.import_file` writes
-the lines to a Parquet file, dealt out to train, val and test.
+`import_lines` reads any layout; `guess.guess_format` finds the layout of a path; `run.import_file` writes lines to a
+Parquet file and assigns splits to documents that have none.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from ..lines import LineRow
 
 @dataclass(frozen=True)
 class Source:
-    """What an import reads, and what the ground truth itself does not say."""
+    """The source of an import, with settings for what the ground truth leaves open."""
 
     path: Path
     dataset: str  # the `dataset` column
-    split: str | None = None  # all lines into this one; None: as the layout's split files say, else by document
+    split: str | None = None  # of all lines; None: that of the layout's split files, else assigned by document
     lang: str = ""  # BCP 47
-    images: Path | None = None  # where page images lie when not beside their ground truth
-    image_column: str = ""  # of a table or a Hugging Face data set; empty: the one with a usual name
+    images: Path | None = None  # folder of the images, where they are not beside their ground truth
+    image_column: str = ""  # of a table or a Hugging Face data set; empty: found by its usual names
     text_column: str = ""
 
 
@@ -38,7 +38,7 @@ class Skipped:
     """A line or a file that was left out."""
 
     where: str  # file and line id
-    reason: str  # one of few fixed sentences, so that they can be counted: "image is missing"
+    reason: str  # one of few fixed sentences, which are counted: "image is missing"
 
 
 Found = LineRow | Skipped
@@ -47,14 +47,14 @@ Importer = Callable[[Source], Iterator[Found]]
 
 @dataclass(frozen=True)
 class Format:
-    """One layout: the module that reads it, and what `--help` says of it."""
+    """One layout: the module that reads it, and its description in messages."""
 
     module: str  # beside this one; its `read` (or `function`) is the importer
     help: str
     function: str = "read"
-    lang: str = ""  # the language of a data set that has but one
-    named: bool = False  # one data set of its own: the format's name is the data set's too
-    splits: bool = True  # False: the layout tells no splits, and what its rows hold there means nothing
+    lang: str = ""  # of a data set in a single language
+    named: bool = False  # the format is that of one data set, which has its name
+    splits: bool = True  # False: the layout has no splits, and those of its rows are ignored
 
 
 FORMATS: dict[str, Format] = {
@@ -79,10 +79,10 @@ def import_lines(source: Source, format: str) -> Iterator[Found]:
     """The lines of a source in order, and what was left out.
 
     Texts are normalised. An id occurs once in a dataset: a second line of the same id is `Skipped`. A row's `split` is
-    empty where neither the layout nor `source.split` tells it: `run.import_file` deals such lines out.
+    empty where neither the layout nor `source.split` gives it: `run.import_file` then assigns it.
 
     Raises:
-        UsageError: the format has another name.
+        UsageError: there is no format of this name.
         HtrjandError: the source holds nothing of this layout.
     """
     layout = FORMATS.get(format)

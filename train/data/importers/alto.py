@@ -40,16 +40,16 @@ def line_of(line: Element, lang: str, count: int) -> PageLine:
     polygon = child(line, "Shape", "Polygon")
     outline = coordinates(polygon.get("POINTS")) if polygon is not None else []
     box = box_of(line)
-    track = baseline_of(line, box)
-    if not outline and box and not is_box_of(track, box):
+    baseline = baseline_of(line, box)
+    if not outline and box and not is_box_of(baseline, box):
         outline = box
-    return PageLine(line.get("ID") or f"line-{count}", text_of(line), outline or None, track or None, lang)
+    return PageLine(line.get("ID") or f"line-{count}", text_of(line), outline or None, baseline or None, lang)
 
 
 def text_of(line: Element) -> str:
-    """What stands in a line: `SP` is a space, `HYP` a hyphen; the whole word of a divided one is not looked at.
+    """The text of a line: `SP` is a space, `HYP` a hyphen; the attributes with the whole of a divided word are ignored.
 
-    Some writers leave `SP` out altogether: then a space stands between two strings.
+    Some programs write no `SP` at all: strings are then joined by spaces.
     """
     spaced = child(line, "SP") is not None
     text = ""
@@ -72,13 +72,13 @@ def box_of(line: Element) -> list[Point]:
         return []
     corner, *rest = coordinates(" ".join(map(str, sizes)))
     if not rest:
-        return [corner]  # not readable, and refused as such
+        return [corner]  # unreadable numbers: refused when the line is cut
     (x, y), (width, height) = corner, rest[0]
     return [(x, y), (x + width, y), (x + width, y + height), (x, y + height)]
 
 
 def baseline_of(line: Element, box: list[Point]) -> list[Point]:
-    """The baseline: points in version 4, before that a height across the whole box."""
+    """The baseline: points in version 4; in earlier ones a single y, for the width of the box."""
     text = line.get("BASELINE", "").strip()
     if not text or "," in text or " " in text:
         return coordinates(text)
@@ -86,8 +86,8 @@ def baseline_of(line: Element, box: list[Point]) -> list[Point]:
     return [(box[0][0], y), (box[1][0], y)] if len(box) == 4 else []
 
 
-def is_box_of(track: list[Point], box: list[Point]) -> bool:
-    """Whether the box is that of the baseline alone: some writers put it there where a line has no outline."""
-    heights = [y for _, y in track]
+def is_box_of(baseline: list[Point], box: list[Point]) -> bool:
+    """Whether the box bounds only the baseline, as some programs write it for a line without outline."""
+    heights = [y for _, y in baseline]
     ends = [y for _, y in box]
-    return len(set(track)) > 1 and max(abs(min(heights) - min(ends)), abs(max(heights) - max(ends))) <= 2
+    return len(set(baseline)) > 1 and max(abs(min(heights) - min(ends)), abs(max(heights) - max(ends))) <= 2

@@ -2,11 +2,11 @@
 
     BenthamDatasetR0-GT/                       the folder itself or the one above it
       Images/Lines/002_080_001_01_01.png
-      Transcriptions/002_080_001_01_01.txt     may hold entities and marks: `the <gap/> of &amp;c`
+      Transcriptions/002_080_001_01_01.txt     may hold entities and tags: `the <gap/> of &amp;c`
       Partitions/TrainLines.lst, ValidationLines.lst, TestLines.lst       ids, one a line
 
-A document is a page image (`002_080_001`: box, folio, page), the unit the partitions were drawn in. Marks such as
-`<gap/>` and `<sic>` are taken out and the text in them kept. A line in no partition is left out.
+A document is a page image (`002_080_001`: box, folio, page), the unit the partitions were drawn in. Tags such as
+`<gap/>` and `<sic>` are removed and the text in them kept. A line in no partition is left out.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from . import Found, Skipped, Source
 from .rows import NO_SPLIT, find_image, folder_of, make_row, read_text
 from .splits import read_split_files
 
-MARK = re.compile(r"</?[A-Za-z][^<>]*>")
+TAG = re.compile(r"</?[A-Za-z][^<>]*>")
 
 
 def read(source: Source) -> Iterator[Found]:
@@ -71,5 +71,5 @@ def page_of(name: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Text without its marks. Entities come first: some marks are written `&lt;gap/&gt;`."""
-    return MARK.sub("", html.unescape(text))
+    """Text without its tags. Entities are decoded first: some tags are written `&lt;gap/&gt;`."""
+    return TAG.sub("", html.unescape(text))

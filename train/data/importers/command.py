@@ -39,8 +39,8 @@ def run(form: str | None, output: Path, report: Path | None, **options: Any) -> 
     tell(outcome, output)
     if report:
         with atomic_path(report) as part:
-            told = outcome.as_dict(source=str(source.path), format=form, output=str(output))
-            part.write_text(json.dumps(told, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+            content = outcome.as_dict(source=str(source.path), format=form, output=str(output))
+            part.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     return outcome
 
 
@@ -65,7 +65,9 @@ def source_of(
 def tell(outcome: Outcome, output: Path) -> None:
     """What was written, and what was left out for which reason."""
     counts = ", ".join(f"{split} {outcome.splits[split]:,}" for split in SPLITS if outcome.splits[split])
-    say(f"{output}: {outcome.lines:,} lines ({counts})" + (f", dealt out {outcome.dealt}" if outcome.dealt else ""))
+    say(
+        f"{output}: {outcome.line_count:,} lines ({counts})" + (f", dealt out {outcome.dealt}" if outcome.dealt else "")
+    )
     for reason, count in outcome.skipped.most_common():
         say(f"left out {count:,}: {reason} (first: {outcome.examples[reason]})")
 

@@ -23,30 +23,30 @@ from .rows import folder_of, make_row, page_of, read_text
 from .splits import split_named
 
 ENDING = ".gt.txt"
-VARIANTS = ("", ".bin", ".nrm", ".dew", ".raw")  # in the order they are wanted: grey before binarised
+VARIANTS = ("", ".bin", ".nrm", ".dew", ".raw")  # in order of preference: grey before binarised
 
 
 def read(source: Source) -> Iterator[Found]:
     """The lines of every *.gt.txt in a folder and the folders below it, in order of path."""
     root = folder_of(source.path, "images and *.gt.txt files")
     found = False
-    for folder, below, names in os.walk(root):
-        below[:] = sorted(name for name in below if not name.startswith("."))
-        here = set(names)
-        for name in sorted(here):
+    for folder, subfolders, names in os.walk(root):
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        siblings = set(names)
+        for name in sorted(siblings):
             if name.endswith(ENDING) and not name.startswith("."):
                 found = True
-                yield line_of(source, Path(folder), name, here)
+                yield line_of(source, Path(folder), name, siblings)
     if not found:
         raise HtrjandError(f"{root}: no *{ENDING} file in this folder; check the path and the format")
 
 
-def line_of(source: Source, folder: Path, name: str, here: set[str]) -> Found:
-    """The line of one text file; `here` are the names of all files beside it."""
+def line_of(source: Source, folder: Path, name: str, siblings: set[str]) -> Found:
+    """The line of one text file; `siblings`: the names of all files in its folder."""
     stem = name[: -len(ENDING)]
     inside = folder.relative_to(source.path)
     split = split_named(inside.parts[0]) if inside.parts else ""
-    image = image_name(stem, here)
+    image = image_name(stem, siblings)
     if image is None and source.images:
         image_folder = source.images / inside
         image = image_name(stem, set(os.listdir(image_folder)) if image_folder.is_dir() else set())

@@ -1,4 +1,4 @@
-"""Which layout a path holds."""
+"""Guesses which layout the files at a path have."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from ....runtime.errors import UsageError
 from . import FORMATS
 
 ROOT = re.compile(rb"<(?:\w+:)?(PcGts|alto)[\s>]")
-XML_FILES = 20  # of a folder are looked into: others may be METS or settings
-ENTRIES = 100_000  # of a folder tree are looked at
+XML_FILES = 20  # of a folder that are opened: not all are pages, some are METS or settings
+ENTRIES = 100_000  # of a folder tree that are listed at most
 DATA_SETS = ("iam", "rimes", "bentham", "saint-gall", "washington", "hf")
 HUB_FILES = ("dataset_dict.json", "state.json", "metadata.csv", "metadata.jsonl", "metadata.parquet")
 
@@ -26,7 +26,7 @@ def guess_format(path: Path) -> str:
     if not path.exists():
         raise UsageError(f"{path}: no such file or folder; a Hugging Face data set by its name needs -f hf")
     found = formats_of(path)
-    known = [name for name in found if name in DATA_SETS]  # more telling than what else lies there
+    known = [name for name in found if name in DATA_SETS]  # takes precedence over generic formats among its files
     if len(known) == 1:
         return known[0]
     if len(found) == 1:
@@ -37,7 +37,7 @@ def guess_format(path: Path) -> str:
 
 
 def formats_of(path: Path) -> list[str]:
-    """Every format that a path may be of, in the order of `FORMATS`."""
+    """Every format that fits a path, in the order of `FORMATS`."""
     fits = set(file_formats(path) if path.is_file() else folder_formats(path))
     return [name for name in FORMATS if name in fits]
 
@@ -58,7 +58,7 @@ def file_formats(path: Path) -> Iterator[str]:
 
 
 def folder_formats(folder: Path) -> Iterator[str]:
-    """The formats of a folder, by the files that only they have."""
+    """The formats of a folder, recognised by files that only they have."""
 
     def has(*names: str) -> bool:
         return all((folder / name).exists() for name in names)
@@ -81,16 +81,16 @@ def folder_formats(folder: Path) -> Iterator[str]:
 
 
 def deep_formats(folder: Path) -> Iterator[str]:
-    """`gt`, `page` and `alto`, whose files may lie any number of folders below."""
-    looked, entries = 0, 0
-    for place, below, names in os.walk(folder):
-        below[:] = sorted(name for name in below if not name.startswith("."))
+    """`gt`, `page` and `alto`, whose files may be in folders at any depth."""
+    opened, entries = 0, 0
+    for place, subfolders, names in os.walk(folder):
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         entries += len(names)
         if any(name.endswith(".gt.txt") for name in names):
             yield "gt"
         for name in sorted(names):
-            if name.lower().endswith(".xml") and looked < XML_FILES:
-                looked += 1
+            if name.lower().endswith(".xml") and opened < XML_FILES:
+                opened += 1
                 yield from xml_formats(Path(place) / name)
         if entries > ENTRIES:
             return
@@ -100,7 +100,7 @@ def xml_formats(path: Path) -> Iterator[str]:
     """`page` or `alto`, by the first element of an XML file."""
     try:
         with path.open("rb") as stream:
-            match = ROOT.search(stream.read(4096).replace(b"\0", b""))  # UTF-16 has a zero in every letter
+            match = ROOT.search(stream.read(4096).replace(b"\0", b""))  # UTF-16 has a zero byte in every ASCII letter
     except OSError:
         return
     if match:

@@ -5,8 +5,8 @@
     set/data/train-00000-of-00001.parquet           Parquet with an `image` and a `text` column
 
 The image column is the first of type image, or one with a usual name; the text column has a usual name. Splits are the
-data set's own; a data set with one split tells none, and its documents are dealt out. Columns `id`, `doc`, `page`,
-`lang` are taken where they are there; a document without one is that of its image's folder.
+data set's own; if there is only one, splits are assigned by document. Columns `id`, `doc`, `page` and `lang` are used
+where they exist; without `doc`, a line's document is its image's folder.
 """
 
 from __future__ import annotations
@@ -56,14 +56,14 @@ def load(datasets: Any, path: Path) -> dict[str, Any]:
             loaded = datasets.load_dataset("parquet", data_files=str(path), streaming=True)
         else:
             loaded = datasets.load_dataset(str(path) if local else path.as_posix(), streaming=True)
-    except (OSError, ValueError, RuntimeError) as error:  # what it raises depends on the file system and the network
+    except (OSError, ValueError, RuntimeError) as error:  # which one depends on the file system and the network
         hint = "check the folder" if local else "no such folder; for a data set by name, check it and the network"
         raise HtrjandError(f"{path}: cannot be loaded as a Hugging Face data set ({error}); {hint}") from error
     return dict(loaded) if isinstance(loaded, dict) else {"train": loaded}
 
 
 def first_row(rows: Iterable[Row]) -> Row:
-    """The first row, which knows its columns where the data set does not."""
+    """The first row, for the names of its columns where the data set does not list them."""
     return next(iter(rows), {})
 
 
@@ -90,11 +90,11 @@ def line_of(source: Source, row: Row, image: str, text: str, split: str, name: s
     pixels, path = pixels_of(row[image])
     place = Path(path.replace("\\", "/"))
     doc = cells.get("doc") or place.parent.name or source.dataset
-    said = row[text]
+    transcription = row[text]
     return make_row(
         source,
         pixels,
-        said if isinstance(said, str) else None,
+        transcription if isinstance(transcription, str) else None,
         id=cells.get("id") or name,
         doc=doc,
         page=cells.get("page") or page_of(place.stem, doc),
@@ -104,9 +104,9 @@ def line_of(source: Source, row: Row, image: str, text: str, split: str, name: s
 
 
 def pixels_of(value: Any) -> tuple[Any, str]:
-    """What `load_line` takes, None where there is nothing, and the path the image came from."""
+    """The image as `load_line` takes it (None where it is missing), and its path."""
     if isinstance(value, Mapping):
         path = value.get("path") or ""
-        there = value.get("bytes") or (Path(path) if path and os.path.exists(path) else None)
-        return there, path
+        encoded = value.get("bytes") or (Path(path) if path and os.path.exists(path) else None)
+        return encoded, path
     return value, ""

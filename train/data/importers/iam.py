@@ -7,10 +7,10 @@
       <any folder>/trainset.txt, validationset1.txt, validationset2.txt, testset.txt   the large writer-independent task
       <any folder>/train.uttlist, validation.uttlist, test.uttlist (or tr.lst, va.lst, te.lst)         the Aachen split
 
-A document is a writer (a form, where forms.txt is missing); a page is a form. Split files may lie in the folder or up
-to two folders below it, and name lines or forms; a line in none of them is left out, as in everybody's figures. Without
-any, writers are dealt out. Lines marked `err` are taken: the mark is about the cutting of their words. `|` becomes a
-space, so that punctuation stands apart where lines.txt has it apart.
+A document is a writer (a form, where forms.txt is missing); a page is a form. Split files may be in the folder or up
+to two levels below it, and name lines or forms; a line in none of them is left out, as in published figures. Without
+split files, splits are assigned by writer. Lines marked `err` are included: the mark is about the segmentation into
+words. `|` becomes a space, so punctuation is set apart where lines.txt has it so.
 """
 
 from __future__ import annotations
@@ -69,13 +69,13 @@ def writers_of(path: Path) -> dict[str, str]:
 
 
 def folders_below(root: Path) -> list[Path]:
-    """Folders one and two below, but those of images: IAM has thousands."""
+    """Folders one and two levels below, except those of images, of which IAM has thousands."""
     first = [path for path in sorted(root.iterdir()) if path.is_dir() and path.name not in ("lines", "words", "forms")]
     return [*first, *(path for folder in first for path in sorted(folder.iterdir()) if path.is_dir())]
 
 
 def image_folders(source: Source, root: Path, name: str, form: str) -> list[Path]:
-    """Where the image of a line may lie."""
+    """Folders that may hold the image of a line, in order of preference."""
     places = [source.images] if source.images else [root / "lines", root]
     nested = Path(name.split("-")[0]) / form
     return [folder for place in places for folder in (place / nested, place)]

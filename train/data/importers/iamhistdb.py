@@ -6,8 +6,8 @@
       sets/train.txt, valid.txt, test.txt          Saint Gall: ids of pages
       sets/cv1/train.txt, valid.txt, test.txt      Washington: ids of lines; the first of four rounds is read
 
-What has no character of its own is spelt out: `L-e-t-t-e-r-s-s_cm|O-r-d-e-r-s` is “Letters, Orders”, Saint Gall's `et`
-is the sign & and `pt` a full stop. A document is a page: each of the two has one hand or two in all.
+Characters without a plain form are spelt out: `L-e-t-t-e-r-s-s_cm|O-r-d-e-r-s` is “Letters, Orders”, Saint Gall's `et`
+is the sign & and `pt` a full stop. A document is a page, since each collection was written by one or two hands.
 """
 
 from __future__ import annotations
@@ -61,6 +61,6 @@ def read(source: Source, sets: str, signs: dict[str, str]) -> Iterator[Found]:
 
 
 def spelt(spelling: str, signs: dict[str, str]) -> str:
-    """Text from its spelling. Of a name that is not known (`s_7`, `s_1st`) what follows `s_` is taken."""
+    """Text from its spelling. Of an unknown name (`s_7`, `s_1st`), the part after `s_`."""
     words = (word.split("-") for word in spelling.split("|"))
     return " ".join("".join(signs.get(each, each.removeprefix("s_")) for each in word) for word in words)

@@ -1,4 +1,4 @@
-"""The image of a page whose ground truth names it as it was called on another machine."""
+"""Finds the image of a page. The name in its ground truth may be a path on another machine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Images:
     def find(self, path: Path, name: str) -> Path | None:
         """The image of the XML file `path`, or None.
 
-        Tried in turn: the name as it stands, the same file in the usual folders, then another suffix, then the name of
+        Tried in turn: the name as given, the same file in the usual folders, then another suffix, then the name of
         the XML file itself.
         """
         folder = path.parent
@@ -39,7 +39,7 @@ class Images:
         return None
 
     def images_in(self, folder: Path) -> dict[str, Path]:
-        """A folder's images by their name, and by their name without its suffix."""
+        """A folder's images by name, with and without suffix."""
         if folder not in self.listed:
             try:
                 files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
@@ -50,7 +50,7 @@ class Images:
 
 
 def is_file(path: Path) -> bool:
-    """Whether a file is there; a name that is too long to be one is not."""
+    """Whether a file exists; False also for a name that is too long for the file system."""
     try:
         return path.is_file()
     except OSError:

@@ -36,10 +36,10 @@ def page_of(root: Element) -> Page:
 
 
 def text_of(element: Element) -> str:
-    """What a line says: of several readings that of the lowest index; where it has none, its words or glyphs joined."""
+    """The text of a line: its `TextEquiv` of the lowest index; without one, its words or glyphs joined."""
     readings = sorted(children(element, "TextEquiv"), key=index_of)
-    said = child(readings[0], "Unicode") if readings else None
-    text = (said.text or "") if said is not None else ""
+    unicode = child(readings[0], "Unicode") if readings else None
+    text = (unicode.text or "") if unicode is not None else ""
     if text.strip():
         return text
     for part, between in (("Word", " "), ("Glyph", "")):
@@ -50,13 +50,13 @@ def text_of(element: Element) -> str:
 
 
 def index_of(reading: Element) -> float:
-    """The rank of a `TextEquiv`: the first is 0, as is one that is not numbered."""
+    """The index of a `TextEquiv`: 0 without the attribute; infinite, so last, where it is negative."""
     index = number(reading.get("index"))
     return index if index >= 0 else math.inf
 
 
 def points_of(element: Element | None) -> list[Point] | None:
-    """Points in the attribute, or (before 2013) as child elements; None where there are none at all."""
+    """Points in the attribute, or (before 2013) as child elements; None without any."""
     if element is None:
         return None
     text = element.get("points")

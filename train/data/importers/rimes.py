@@ -1,9 +1,9 @@
 """RIMES-2011, its lines, in either of two layouts.
 
-As A2iA gave it out, one paragraph a page, lines as boxes in it:
+As A2iA published it, one paragraph for each page, with the boxes of its lines:
 
     rimes/
-      training_2011.xml             (or training_2011.patched.xml, which is then the one that is read)
+      training_2011.xml             (or training_2011.patched.xml, which takes precedence)
       eval_2011_annotated.xml       <SinglePage FileName="images_gray/eval2011-0.png"><Paragraph>
       images_gray/*.png               <Line Value="Paris, le 3" Left="…" Top="…" Right="…" Bottom="…"/>
 
@@ -14,8 +14,8 @@ Cut into lines:
       Transcriptions/train2011-0-01.txt
       Sets/TrainLines.txt, ValidationLines.txt, TestLines.txt
 
-A document is a page: a letter. In the first layout, eval is test; of the training pages, `train2011-1400` and on are
-val, the hundred that most papers take.
+A document is a page: a letter. In the first layout, eval is test; of the training pages, the last hundred
+(from `train2011-1400`) are val, as in most papers.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ BAD_BOX = "box of the line holds nothing"
 
 
 def read(source: Source) -> Iterator[Found]:
-    """The lines of the training pages, then of those for the test."""
+    """The lines of the training pages, then of the test pages."""
     root = folder_of(source.path, "RIMES files")
     if (root / "Transcriptions").is_dir():
         yield from read_parts(source, root, ("Images", "Images/Lines"), "Sets", page_of, html.unescape)
@@ -58,7 +58,7 @@ def read(source: Source) -> Iterator[Found]:
 def read_xml(source: Source, path: Path, test: bool) -> Iterator[Found]:
     """The lines of one XML file, a page at a time."""
     try:
-        pages = below(parse_xml(path), "SinglePage")
+        pages = descendants(parse_xml(path), "SinglePage")
     except XmlError as error:
         yield Skipped(str(path), str(error))
         return
@@ -81,7 +81,7 @@ def read_page(source: Source, path: Path, page: Element, name: PurePosixPath, sp
     if isinstance(pixels, Skipped):
         yield pixels
         return
-    for count, line in enumerate(below(page, "Line")):
+    for count, line in enumerate(descendants(page, "Line")):
         cut = box(pixels, line)
         if cut is None:
             yield Skipped(f"{path}: {name.stem}-{count:02}", BAD_BOX)
@@ -90,13 +90,13 @@ def read_page(source: Source, path: Path, page: Element, name: PurePosixPath, sp
         yield make_row(source, cut, text, id=f"{name.stem}-{count:02}", doc=name.stem, page=name.stem, split=split)
 
 
-def below(element: Element, name: str) -> list[Element]:
-    """All elements of this name, in their order."""
+def descendants(element: Element, name: str) -> list[Element]:
+    """All descendants of this name, in document order."""
     return [found for found in element.iter() if local(found) == name]
 
 
 def box(pixels: Grey, line: Element) -> Grey | None:
-    """What a line's box holds of the page; some begin a few pixels before its edge."""
+    """The part of the page in a line's box. Some boxes begin a few pixels outside the page."""
     try:
         left, top, right, bottom = (max(0, int(line.get(side, ""))) for side in ("Left", "Top", "Right", "Bottom"))
     except ValueError:
@@ -106,7 +106,7 @@ def box(pixels: Grey, line: Element) -> Grey | None:
 
 
 def number_of(name: str) -> int:
-    """The last number in a name, -1 where it has none."""
+    """The last number in a name of several numbers, else -1."""
     numbers = re.findall(r"\d+", name)
     return int(numbers[-1]) if len(numbers) > 1 else -1
 

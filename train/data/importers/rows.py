@@ -1,4 +1,4 @@
-"""What the importers of cut lines share: one row out of an image and a text, and the reasons why there is none."""
+"""Shared by the importers: a row from an image and a text, or the reason why the line is skipped."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ TEXT_MISSING = "text is missing"
 TEXT_ENCODING = "text is not UTF-8"
 NO_SPLIT = "line is in none of the split files"
 
-BLANK = 8  # grey levels between the darkest and the brightest pixel: faint pencil has 20 and more
+BLANK = 8  # least grey levels between the darkest and the brightest pixel; faint pencil has 20 and more
 LAST_NUMBER = re.compile(r"(.+?)[-_.]+[a-z]{0,4}\d+")
 
 
-def read_grey(path: Path, place: str = "") -> Grey | Skipped:
-    """The pixels of a page's image [H, W], or why there are none; `place` begins where the skip says it was."""
+def read_grey(path: Path, prefix: str = "") -> Grey | Skipped:
+    """The grey pixels [H, W] of a page's image, or why it cannot be read; `prefix` precedes the error's message."""
     try:
         return np.asarray(to_grey(open_image(path, str(path)), str(path)), dtype=np.uint8)
     except HtrjandError as error:
-        return Skipped(f"{place}{error}", IMAGE_BROKEN)
+        return Skipped(f"{prefix}{error}", IMAGE_BROKEN)
 
 
 def make_row(
@@ -48,15 +48,15 @@ def make_row(
     lang: str = "",
     dataset: str = "",
 ) -> Found:
-    """One line as a row, its image 64 px high, or why it cannot be used.
+    """One line as a row with an image 64 pixels high, or why it cannot be used.
 
     Args:
-        source: what the import was told.
+        source: the settings of the import.
         image: anything `load_line` takes; None where it was not found.
         text: None where it was not found.
-        split: empty where the layout tells none.
-        lang: before that of the source, where the layout tells one.
-        dataset: the same.
+        split: empty where the layout gives none.
+        lang: replaces that of the source, unless empty.
+        dataset: replaces that of the source, unless empty.
     """
     where = f"{image}: {id}" if isinstance(image, Path) else id
     if image is None:
@@ -87,7 +87,7 @@ def encode(grey: Grey) -> bytes:
 
 
 def read_text(path: Path) -> str | None:
-    """A text file's content, None where there is none; bytes that are not UTF-8 become U+FFFD, to be refused later."""
+    """The content of a text file, or None; bytes that are not UTF-8 become U+FFFD, which `make_row` refuses."""
     try:
         return path.read_bytes().decode("utf-8-sig", errors="replace")
     except OSError:
@@ -95,22 +95,22 @@ def read_text(path: Path) -> str | None:
 
 
 def find_image(folders: Iterable[Path], name: str) -> Path | None:
-    """The first file of that name, or of that name and an image's suffix."""
+    """The first file of that name, with or without the suffix of an image, in the folders."""
     names = [name, *(name + suffix for suffix in sorted(SUFFIXES))] if name else []
     try:
         return next((path for folder in folders for each in names if (path := folder / each).is_file()), None)
-    except (OSError, ValueError):  # a name too long for the system, or with a zero byte
+    except (OSError, ValueError):  # a name that is too long for the file system, or holds a zero byte
         return None
 
 
 def page_of(stem: str, otherwise: str) -> str:
-    """The page a line's name speaks of: `p3_l07` is of `p3`; a name with one number only tells none."""
+    """The page in a line's name: `p3_l07` is of `p3`. A name with a single number has none: `otherwise`."""
     match = LAST_NUMBER.fullmatch(stem)
     return match[1] if match and any(char.isdigit() for char in match[1]) else otherwise
 
 
 def folder_of(path: Path, layout: str) -> Path:
-    """The folder itself, or an error that says what it is wanted for."""
+    """Returns the folder, or raises an HtrjandError that says what it should hold."""
     if not path.is_dir():
         raise HtrjandError(f"{path}: no such folder; name the folder that holds the {layout}")
     return path

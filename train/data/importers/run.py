@@ -1,7 +1,7 @@
-"""What an importer found, written to one Parquet file in two passes, so that memory does not grow with the lines.
+"""Writes imported lines to one Parquet file, in two passes, so that memory does not grow with their number.
 
-First the lines as they come, with empty splits where the layout tells none, beside the output; then, once all documents
-are known, the same bytes again with each document dealt out. The output appears when it is whole.
+The first pass writes a temporary file as lines come, with empty splits where the layout has none. Once all documents
+are known, the second one copies it with a split for each document. The output appears only when it is complete.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ from ..lines import ROW_GROUP, SCHEMA, SPLITS, LineRow, to_table
 from . import Found, Skipped
 from .splits import deal
 
-LISTED = 100_000  # skips that are kept for a report
+LISTED = 100_000  # skipped lines that a report lists at most
 
 Unit = tuple[str, str, str]  # dataset, document, page
 
 
 @dataclass
 class Outcome:
-    """What an import wrote and what it left out."""
+    """What an import wrote and what it skipped."""
 
     splits: Counter[str] = field(default_factory=Counter)  # split → lines
     skipped: Counter[str] = field(default_factory=Counter)  # reason → lines
-    examples: dict[str, str] = field(default_factory=dict)  # reason → the first place
+    examples: dict[str, str] = field(default_factory=dict)  # reason → where it occurred first
     skips: list[Skipped] = field(default_factory=list)  # the first `LISTED`
-    units: Counter[Unit] = field(default_factory=Counter)  # lines that the layout tells no split for
-    dealt: str = ""  # how those were dealt out; empty where the layout told all splits
+    units: Counter[Unit] = field(default_factory=Counter)  # number of lines without a split from the layout
+    dealt: str = ""  # how those were assigned to splits; empty where the layout gives all splits
 
     @property
-    def lines(self) -> int:
-        """Lines written."""
+    def line_count(self) -> int:
+        """How many lines were written."""
         return sum(self.splits.values())
 
     def skip(self, skipped: Skipped) -> None:
-        """Counts what was left out."""
+        """Counts one that was skipped."""
         self.skipped[skipped.reason] += 1
         self.examples.setdefault(skipped.reason, skipped.where)
         if len(self.skips) < LISTED:
@@ -53,22 +53,27 @@ class Outcome:
 
     def as_dict(self, **more: object) -> dict[str, object]:
         """The report as plain values."""
-        counts = {"lines": self.lines, "splits": dict(self.splits), "skipped": dict(self.skipped), "dealt": self.dealt}
+        counts = {
+            "lines": self.line_count,
+            "splits": dict(self.splits),
+            "skipped": dict(self.skipped),
+            "dealt": self.dealt,
+        }
         skips = [{"where": skipped.where, "reason": skipped.reason} for skipped in self.skips]
         return more | counts | {"skips": skips}
 
 
 def import_file(found: Iterable[Found], output: Path, val_share: float = 0.1, test_share: float = 0.0) -> Outcome:
-    """Writes the lines of `import_lines` to a Parquet file, which is there only when it is whole.
+    """Writes the lines of `import_lines` to a Parquet file, which appears only when it is complete.
 
     Args:
-        found: lines and what was left out.
+        found: lines, and what was skipped.
         output: the Parquet file.
-        val_share: of the lines that the layout tells no split for; documents are never cut.
-        test_share: the same.
+        val_share: share of the lines without a split that become validation lines; documents are never divided.
+        test_share: the same for test lines.
 
     Raises:
-        HtrjandError: there is not one line; nothing is written.
+        HtrjandError: no line could be used; nothing is written.
     """
     outcome = Outcome()
     with atomic_path(output) as part, TemporaryDirectory(prefix=".import-", dir=part.parent) as folder:
@@ -77,21 +82,21 @@ def import_file(found: Iterable[Found], output: Path, val_share: float = 0.1, te
             rows = kept(found, outcome)
             while group := list(islice(rows, ROW_GROUP)):
                 target.write_table(to_table(group))
-        if not outcome.lines:
+        if not outcome.line_count:
             raise HtrjandError(f"{output}: not written, for no line could be used ({reasons(outcome)})")
         if outcome.units:
-            splits = deal_out(outcome, val_share, test_share)
+            splits = splits_of_units(outcome, val_share, test_share)
             copy(first, part, splits)
             outcome.splits.update({split: count_of(outcome, splits, split) for split in SPLITS})
             del outcome.splits[""]
-            outcome.splits += Counter()  # leaves out those of nothing
+            outcome.splits += Counter()  # removes splits of no line
         else:
             first.replace(part)
     return outcome
 
 
 def kept(found: Iterable[Found], outcome: Outcome) -> Iterator[LineRow]:
-    """The lines alone; everything is counted."""
+    """Yields the lines, and counts everything in `outcome`."""
     for each in found:
         if isinstance(each, Skipped):
             outcome.skip(each)
@@ -104,22 +109,22 @@ def kept(found: Iterable[Found], outcome: Outcome) -> Iterator[LineRow]:
 
 @contextmanager
 def writer(path: Path) -> Iterator[pq.ParquetWriter]:
-    """A Parquet file to add row groups to. Images are compressed already."""
+    """A Parquet file to add row groups to. Images are stored as they are, since they are compressed."""
     texts = [name for name in SCHEMA.names if name != "image"]
     compression = dict.fromkeys(texts, "zstd") | {"image": "none"}
     with pq.ParquetWriter(path, SCHEMA, compression=compression, use_dictionary=texts) as target:
         yield target
 
 
-def deal_out(outcome: Outcome, val_share: float, test_share: float) -> dict[Unit, str]:
-    """Unit → split. By document; by page where there is one document; all to train where there is one page."""
+def splits_of_units(outcome: Outcome, val_share: float, test_share: float) -> dict[Unit, str]:
+    """Unit → split: by document, or by page if there is only one document; a single page goes to train."""
     documents: Counter[str] = Counter()
     pages: Counter[str] = Counter()
     for (dataset, doc, page), lines in outcome.units.items():
         documents[f"{dataset}\n{doc}"] += lines
         pages[f"{dataset}\n{doc}\n{page}"] += lines
     by_page = len(documents) == 1
-    dealt = deal(pages if by_page else documents, val_share, test_share)
+    splits = deal(pages if by_page else documents, val_share, test_share)
     if not by_page:
         outcome.dealt = "by document"
     elif len(pages) > 1:
@@ -127,13 +132,13 @@ def deal_out(outcome: Outcome, val_share: float, test_share: float) -> dict[Unit
     else:
         outcome.dealt = "all to train, for there is one page of one document"
     return {
-        unit: dealt["\n".join(unit if by_page else unit[:2])]
+        unit: splits["\n".join(unit if by_page else unit[:2])]
         for unit in outcome.units
     }  # fmt: skip
 
 
 def count_of(outcome: Outcome, splits: dict[Unit, str], split: str) -> int:
-    """Lines dealt to a split."""
+    """How many lines were assigned to a split."""
     return sum(lines for unit, lines in outcome.units.items() if splits[unit] == split)
 
 
@@ -142,13 +147,13 @@ def copy(first: Path, part: Path, splits: dict[Unit, str]) -> None:
     with pq.ParquetFile(first) as file, writer(part) as target:
         for group in range(file.num_row_groups):
             table = file.read_row_group(group)
-            told, *unit = (table.column(name).to_pylist() for name in ("split", "dataset", "doc", "page"))
-            filled = [split or splits[unit] for split, unit in zip(told, zip(*unit, strict=True), strict=True)]
+            given, *unit = (table.column(name).to_pylist() for name in ("split", "dataset", "doc", "page"))
+            filled = [split or splits[unit] for split, unit in zip(given, zip(*unit, strict=True), strict=True)]
             place = table.schema.get_field_index("split")
             target.write_table(table.set_column(place, SCHEMA.field("split"), pa.array(filled, pa.string())))
 
 
 def reasons(outcome: Outcome) -> str:
-    """What was left out and why, in a few words."""
+    """The most frequent reasons for skipped lines, with their counts."""
     counted = [f"{reason}: {count}" for reason, count in outcome.skipped.most_common(4)]
     return "; ".join(counted) or "there is none; check the path and the format"

@@ -1,4 +1,4 @@
-"""Which line goes where: split files of a layout read, and documents dealt out where there are none."""
+"""Splits: read from the split files of a layout, or assigned by document where there are none."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ SUFFIXES = (".txt", ".lst", ".uttlist")
 
 
 def split_named(name: str) -> str:
-    """The split that a file, folder or cell of this name means; empty where it means none."""
+    """The split that a file, folder or table cell of this name stands for; empty where it is none."""
     return NAMES.get(name.strip().lower(), "")
 
 
 def read_split_files(folders: Iterable[Path]) -> dict[str, str]:
     """Id → split of the split files in the one folder that has a train and a test file; empty where none has.
 
-    Such a file (`trainset.txt`, `va.lst`, `test.uttlist`, `TestLines.lst`, …) holds one id a line; what follows a space
-    and the suffix of an image are left out.
+    Such a file (`trainset.txt`, `va.lst`, `test.uttlist`, `TestLines.lst`, …) holds an id in each row. The suffix of an
+    image, and anything after a space, are ignored.
 
     Raises:
-        UsageError: several folders have them, and figures of different splits cannot be compared.
+        UsageError: several folders have split files, so it is open which splits are meant.
         HtrjandError: an id is in two splits, or a file cannot be read.
     """
     candidates = {}
@@ -49,7 +49,7 @@ def read_split_files(folders: Iterable[Path]) -> dict[str, str]:
 
 
 def split_files(folder: Path) -> dict[Path, str]:
-    """The split files right in a folder."""
+    """The split files in a folder itself."""
     if not folder.is_dir():
         return {}
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
@@ -59,29 +59,32 @@ def split_files(folder: Path) -> dict[Path, str]:
 def ids_in(path: Path) -> list[str]:
     """The ids of a split file."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        rows = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise HtrjandError(f"{path}: cannot be read ({error}); save it as UTF-8 text") from error
-    names = (line.split()[0] for line in lines if line.split() and not line.startswith("#"))
+    names = (row.split()[0] for row in rows if row.split() and not row.startswith("#"))
     return [name[:-4] if name.lower().endswith((".png", ".jpg", ".tif", ".txt")) else name for name in names]
 
 
 def deal(sizes: Mapping[str, int], val_share: float, test_share: float) -> dict[str, str]:
-    """Document → split, so that each share of the lines is met as nearly as whole documents allow.
+    """Assigns whole documents to splits, so that each has its share of the lines as nearly as possible.
 
-    Documents are taken in the order of the hash of their names: the same documents are dealt out the same way,
-    whatever order they come in. A share above zero gets one document at least where train keeps one.
+    Documents are taken in the order of the hashes of their names, so the result does not depend on their order. A share
+    above zero gets at least one document, as long as one is left for train.
 
     Args:
-        sizes: lines in each document.
-        val_share: of all lines.
-        test_share: of all lines.
+        sizes: document → number of its lines.
+        val_share: share of all lines that become validation lines.
+        test_share: the same for test lines.
+
+    Returns:
+        Document → split.
     """
     names = sorted(sizes, key=lambda name: hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest())
     total = sum(sizes.values())
-    dealt = dict.fromkeys(names, "train")
+    splits = dict.fromkeys(names, "train")
     for split, share, keep in (("test", test_share, 1 + (val_share > 0)), ("val", val_share, 1)):
-        left = [name for name in names if dealt[name] == "train"]
+        left = [name for name in names if splits[name] == "train"]
         chosen, given = list[str](), 0
         for name in left:
             if given + sizes[name] / 2 <= share * total and len(left) - len(chosen) > keep:
@@ -89,5 +92,5 @@ def deal(sizes: Mapping[str, int], val_share: float, test_share: float) -> dict[
                 given += sizes[name]
         if share > 0 and not chosen and len(left) > keep:
             chosen = [min(left, key=lambda name: sizes[name])]
-        dealt |= dict.fromkeys(chosen, split)
-    return dealt
+        splits |= dict.fromkeys(chosen, split)
+    return splits

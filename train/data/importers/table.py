@@ -6,9 +6,9 @@
     train.tsv                    or two columns without names: path, text (as TrOCR's lists)
       img/1.png<tab>Paris, le 3
 
-A folder stands for the tables right in it; where they are called train, val and test, they are the splits. Paths are
-relative to the table or to `--images`. In a .csv file quotes are those of RFC 4180; in a .tsv file with names a field
-is unquoted where it is quoted as a whole; in a .tsv file without names a quote is a quote.
+A folder stands for the tables in it; tables called train, val and test are the splits. Paths are relative to the table
+or to `--images`. A .csv file is quoted as RFC 4180 says. In a .tsv file with names, quotes around a whole field are
+removed; in one without names, quotes are part of the text.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ COLUMNS = {"id": ("id", "line_id"), "doc": ("doc", "document", "writer"), "page"
 COLUMNS |= {"lang": ("lang", "language"), "dataset": ("dataset",)}
 BAD_ROW = "row has other columns than the first one"
 BAD_SPLIT = "split is not train, val or test"
-MAX_FIELD = 1 << 20  # characters: csv's own limit depends on who set it last
+MAX_FIELD = 1 << 20  # characters: the limit of the csv module is global, and other code may have lowered it
 
 
 def read(source: Source) -> Iterator[Found]:
@@ -49,7 +49,7 @@ def read_tables(source: Source, delimiter: str) -> Iterator[Found]:
 
 
 def table_files(path: Path, delimiter: str) -> list[Path]:
-    """The file itself, or the tables right in a folder."""
+    """The file itself, or the tables in a folder."""
     if path.is_file():
         return [path]
     if not path.is_dir():
@@ -62,7 +62,7 @@ def table_files(path: Path, delimiter: str) -> list[Path]:
 
 
 def read_table(source: Source, table: Path, delimiter: str, split: str) -> Iterator[Found]:
-    """The lines of one table; `split` is what its name says."""
+    """The lines of one table; `split` is that of its name, or empty."""
     with table.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
         rows = fields(stream, delimiter)
         _, first = next(rows, (0, None))
@@ -108,7 +108,7 @@ def fields(stream: Iterator[str], delimiter: str) -> Iterator[tuple[int, list[st
 
 
 def columns_of(first: list[str], source: Source) -> dict[str, int] | None:
-    """Column → place, or None where the first row holds no names."""
+    """Column → index, or None where the first row holds no column names."""
     names = [unquoted(name).strip().lower() for name in first]
 
     def place(wanted: tuple[str, ...]) -> int | None:
@@ -116,9 +116,9 @@ def columns_of(first: list[str], source: Source) -> dict[str, int] | None:
 
     image = place((source.image_column.lower(),) if source.image_column else IMAGE_NAMES)
     text = place((source.text_column.lower(),) if source.text_column else TEXT_NAMES)
-    for asked, there in ((source.image_column, image), (source.text_column, text)):
-        if asked and there is None:
-            raise UsageError(f"{source.path}: no column {asked}; it has {', '.join(names)}")
+    for wanted, index in ((source.image_column, image), (source.text_column, text)):
+        if wanted and index is None:
+            raise UsageError(f"{source.path}: no column {wanted}; it has {', '.join(names)}")
     if image is None or text is None:
         return None
     others = {name: found for name, wanted in COLUMNS.items() if (found := place(wanted)) is not None}
@@ -126,7 +126,7 @@ def columns_of(first: list[str], source: Source) -> dict[str, int] | None:
 
 
 def unquoted(field: str) -> str:
-    """A field without the quotes round it, where it is quoted as a whole."""
+    """A field without the quotes around it, if it is quoted as a whole."""
     inner = field[1:-1]
     whole = len(field) > 1 and field[0] == field[-1] == '"' and '"' not in inner.replace('""', "")
     return inner.replace('""', '"') if whole else field

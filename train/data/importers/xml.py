@@ -1,6 +1,6 @@
-"""XML of other people's making: parsed without entities, document types or the network, and looked up by local names.
+"""Reads untrusted XML: no entities, no document types, no network access. Elements are found by their local names.
 
-PAGE and ALTO change their namespace with every edition and keep their elements' names: the namespace is not looked at.
+PAGE and ALTO change their namespace with every edition but keep the names of elements, so the namespace is ignored.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from defusedxml.ElementTree import parse
 
 from ....runtime.errors import HtrjandError
 
-MAX_BYTES = 64 << 20  # of one file: a page with a polygon for every letter has about 5 MB
+MAX_BYTES = 64 << 20  # of one file; a page with a polygon for every letter has about 5 MB
 
 
 class XmlError(HtrjandError):
-    """An XML file that cannot be used. The message is a fixed reason, to be counted."""
+    """An XML file that cannot be used. The message is one of few fixed reasons, so that they can be counted."""
 
 
 def parse_xml(path: Path) -> Element:
@@ -37,7 +37,7 @@ def parse_xml(path: Path) -> Element:
         raise XmlError("XML may not be read") from error
     except DefusedXmlException as error:
         raise XmlError("XML declares a document type or entities") from error
-    except (ParseError, ValueError, LookupError) as error:  # the last two: an encoding that nobody knows
+    except (ParseError, ValueError, LookupError) as error:  # the last two: an unknown encoding
         raise XmlError("XML is cut short or broken") from error
     if root is None:
         raise XmlError("XML is cut short or broken")

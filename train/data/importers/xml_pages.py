@@ -1,4 +1,4 @@
-"""What PAGE and ALTO have in common: files to go through, an image to find, outlines to cut, rows to make.
+"""Shared by PAGE and ALTO: finds files and their page images, cuts lines out, makes rows.
 
 A layout's own module turns a parsed file into a `Page`; `read_pages` does the rest.
 """
@@ -21,13 +21,13 @@ from .images import Images
 from .rows import IMAGE_MISSING, make_row, read_grey
 from .xml import XmlError, local, parse_xml
 
-SAME_SHAPE = 0.02  # how far the two scales of a page may differ: sizes are rounded, and scans cropped by a pixel or two
-LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")  # the form of BCP 47; PAGE writes "German", which is not
+SAME_SHAPE = 0.02  # how far log(scale across / scale down) of a page may be from 0: sizes are rounded, scans cropped
+LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")  # the form of BCP 47, which "German", as in PAGE, is not
 
 
 @dataclass(frozen=True)
 class PageLine:
-    """One line as the XML has it: places in the XML's own unit, None where there is nothing of that kind."""
+    """One line as in the XML: coordinates in its own unit, None where they are missing."""
 
     id: str
     text: str
@@ -38,13 +38,13 @@ class PageLine:
 
 @dataclass(frozen=True)
 class Page:
-    """One page as the XML has it: its image's name, the size its coordinates refer to (0: unknown), and its lines."""
+    """One page as in the XML: name of its image, size that the coordinates refer to (0: unknown), and lines."""
 
     image: str
     width: float
     height: float
     lines: list[PageLine]
-    pixels: bool = True  # the unit of the coordinates; any other needs the page's size
+    pixels: bool = True  # whether coordinates are in pixels; other units need the page's size
 
 
 def read_pages(source: Source, root_name: str, layout: str, read_page: Callable[[Element], Page]) -> Iterator[Found]:
@@ -55,7 +55,7 @@ def read_pages(source: Source, root_name: str, layout: str, read_page: Callable[
     """
     files = xml_files(source.path)
     images = Images(source)
-    pages, seen = 0, ""
+    pages, first_error = 0, ""
     for path in files:
         try:
             root = parse_xml(path)
@@ -64,12 +64,12 @@ def read_pages(source: Source, root_name: str, layout: str, read_page: Callable[
             pages += 1
             page = read_page(root)
         except XmlError as error:
-            seen = seen or f"{path.name}: {error}"
+            first_error = first_error or f"{path.name}: {error}"
             yield Skipped(str(path), str(error))
             continue
         yield from page_lines(source, path, page, images)
     if not pages:
-        raise HtrjandError(f"{source.path}: no {layout} here ({seen}); check the path and the format")
+        raise HtrjandError(f"{source.path}: no {layout} here ({first_error}); check the path and the format")
 
 
 def xml_files(path: Path) -> list[Path]:
@@ -85,7 +85,7 @@ def xml_files(path: Path) -> list[Path]:
 
 
 def page_lines(source: Source, path: Path, page: Page, images: Images) -> Iterator[Found]:
-    """The rows of one page, and what of it cannot be used."""
+    """The rows of one page, and its lines that cannot be used."""
     if not page.lines:
         yield Skipped(str(path), "page has no text lines")
         return
@@ -103,7 +103,7 @@ def page_lines(source: Source, path: Path, page: Page, images: Images) -> Iterat
         return
     within = path.relative_to(source.path) if source.path.is_dir() else Path(path.name)
     doc = within.stem if within.parent == Path() else within.parent.as_posix()
-    lines = [placed(line, scale) for line in page.lines]
+    lines = [in_pixels(line, scale) for line in page.lines]
     spacing = line_spacing([line.baseline for line in lines if line.baseline], pixels.shape[0])
     ids: set[str] = set()
     for line in lines:
@@ -127,13 +127,13 @@ def page_lines(source: Source, path: Path, page: Page, images: Images) -> Iterat
             id=f"{within.with_suffix('').as_posix()}/{line.id}",
             doc=doc,
             page=within.stem,
-            split=source.split or "train",  # where none is asked for, the caller deals them out by document
+            split=source.split or "train",  # replaced by `import_lines`, since these layouts have no splits
             lang=line.lang if LANGUAGE.fullmatch(line.lang) else "",
         )
 
 
 def scale_of(page: Page, pixels: Grey) -> tuple[float, float] | str:
-    """Pixels of the image a unit of the XML, across and down, or the reason why there is none."""
+    """Image pixels for each unit of the XML, across and down, or the reason why this is unknown."""
     if not (page.width > 0 and page.height > 0):
         return (1.0, 1.0) if page.pixels else "coordinates are not in pixels, and the page has no size"
     across, down = pixels.shape[1] / page.width, pixels.shape[0] / page.height
@@ -142,19 +142,19 @@ def scale_of(page: Page, pixels: Grey) -> tuple[float, float] | str:
     return across, down
 
 
-def placed(line: PageLine, scale: tuple[float, float]) -> PageLine:
-    """The line with its places in pixels of the image."""
+def in_pixels(line: PageLine, scale: tuple[float, float]) -> PageLine:
+    """The line with coordinates in pixels of the image."""
     if scale == (1.0, 1.0):
         return line
 
-    def scaled(places: list[Point] | None) -> list[Point] | None:
-        return places and [(x * scale[0], y * scale[1]) for x, y in places]
+    def scaled(points: list[Point] | None) -> list[Point] | None:
+        return points and [(x * scale[0], y * scale[1]) for x, y in points]
 
     return PageLine(line.id, line.text, scaled(line.polygon), scaled(line.baseline), line.lang)
 
 
 def outline_of(line: PageLine, spacing: float) -> Sequence[Point] | None:
-    """The line's own outline; a band round its baseline where it has none, or one that no line can stand in."""
+    """The line's own outline; without one, or with one too thin for a line, a band around its baseline."""
     if not line.baseline:
         return line.polygon
     outline = line.polygon or []
@@ -165,14 +165,14 @@ def outline_of(line: PageLine, spacing: float) -> Sequence[Point] | None:
 
 
 def lines_below(page: Element, *languages: str) -> Iterator[tuple[Element, str]]:
-    """The text lines in document order, each with the language that it or the nearest element round it is marked with.
+    """The text lines in document order, each with the language of itself or its nearest ancestor.
 
     Args:
-        page: the element to look in.
-        languages: attributes that hold a language.
+        page: the element that holds the lines.
+        languages: names of attributes that hold a language.
     """
     waiting = [(page, "")]
-    while waiting:  # a stack, not calls: how deep regions are nested is for the file to say
+    while waiting:  # not recursive: a file may nest regions deeper than Python's stack
         element, lang = waiting.pop()
         lang = next((element.attrib[name] for name in languages if element.get(name)), lang)
         if local(element) == "TextLine":
@@ -182,7 +182,7 @@ def lines_below(page: Element, *languages: str) -> Iterator[tuple[Element, str]]
 
 
 def number(text: str | None) -> float:
-    """A size, or 0 where there is none that makes sense."""
+    """A finite number, or 0 where the text is none."""
     try:
         value = float(text or 0)
     except ValueError:
@@ -191,7 +191,7 @@ def number(text: str | None) -> float:
 
 
 def coordinates(text: str | None) -> list[Point]:
-    """Points from "x,y x,y" or "x y x y". What cannot be read becomes a point that is nowhere, and is refused later."""
+    """Points from "x,y x,y" or "x y x y". Unreadable text becomes a point of NaN, which is refused later."""
     values = [value for value in re.split(r"[,\s]+", text or "") if value]
     try:
         numbers = [float(value) for value in values]

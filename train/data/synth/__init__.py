@@ -1,10 +1,11 @@
-"""Lines of handwriting, and of print, drawn from font files.
+"""Synthetic lines of handwriting and of print, drawn from font files.
 
-`render` draws the bundled sample and stays as it is, pixel for pixel. For training there is `draw_line`, six times as
-fast and with much more of what real pages do to a line, the more the higher its difficulty: `look` says how far, `hand`
-writes, `paper` is what it is written on. `press` sets print and typewriting. `fonts` lists the hands and
-faces, `text` makes up what they write, also from the files that `prose` reads, and `lines` draws thousands into a
-Parquet file.
+`render` draws the bundled sample, and must keep drawing it pixel for pixel. Training lines come from `hand.draw_line`,
+six times as fast and with many more defects of real pages, the more the higher the difficulty.
+
+`fonts` lists the fonts; `text` makes up texts, also from the files that `prose` reads; `look` holds the ranges of a
+line's appearance for each difficulty; `hand` draws handwriting, `press` print and typewriting; `paper` adds paper and
+scanner; `lines` writes thousands of lines into a Parquet file.
 """
 
 from .hand import draw_line as draw_line

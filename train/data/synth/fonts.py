@@ -1,9 +1,9 @@
-"""The hands: which font files are drawn from, and for which split. `fonts.tsv` lists those we know, with licences.
+"""The hands: font files to draw with, and the split of each. `fonts.tsv` lists the known ones with their licences.
 
-Faces of print and of typewriters stand in the same list and are treated as hands of another style.
+Fonts of print and of typewriters are in the same list, as hands of another style.
 
-`python -m htrjand.train.data.synth.fonts` prints the npm packages of the list for `make fonts`; with `debian`, those of
-Debian.
+`python -m htrjand.train.data.synth.fonts` prints the npm packages of the list for `make fonts`; with `debian`, the
+Debian packages.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ DEMO = "demo"  # the use of the bundled sample's test hands: training on them wo
 
 
 @dataclass(frozen=True)
-class Listed:
+class FontEntry:
     """A row of fonts.tsv.
 
-    `use` is train, val, test or demo; `languages` those whose letters are all there; `style` one of STYLES.
+    `use` is train, val, test or demo; `languages` are those whose letters the font has; `style` is one of STYLES.
     """
 
     hand: str
@@ -43,7 +43,7 @@ class Listed:
 
 @dataclass(frozen=True)
 class Hand:
-    """A font file to draw with, the split its lines go to, and its style."""
+    """A font file to draw with, the split of its lines, and its style."""
 
     name: str
     path: str
@@ -52,21 +52,21 @@ class Hand:
 
 
 @cache
-def listed() -> dict[str, Listed]:
+def listed() -> dict[str, FontEntry]:
     """The list of hands: file name -> row."""
     text = (files(__package__) / "fonts.tsv").read_text(encoding="utf-8")
     rows = csv.DictReader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE)
-    return {row["file"]: Listed(**row) for row in rows}
+    return {row["file"]: FontEntry(**row) for row in rows}
 
 
 def find_hands(folder: Path, styles: Sequence[str] = STYLES[:1]) -> tuple[list[Hand], dict[str, int]]:
-    """The hands of a folder of fonts, at any depth, by name; and how many files were left out for which reason.
+    """The hands in a folder of fonts, at any depth, by name; and reason -> number of files left out.
 
-    Fonts that are not in the list are taken too, by the name of their file: nine in ten of them for training. They
-    are of the first style asked for.
+    Fonts that are not in the list are used too, named after their files: nine in ten of them for training. They count
+    as the first of the styles.
 
     Raises:
-        HtrjandError: there is no such folder, or no font of a style in it.
+        HtrjandError: there is no such folder, or it has no font of one of the styles.
     """
     if not folder.is_dir():
         raise HtrjandError(f"{folder}: no such folder; `make fonts` fetches fonts into build/fonts")
@@ -78,16 +78,16 @@ def find_hands(folder: Path, styles: Sequence[str] = STYLES[:1]) -> tuple[list[H
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() not in SUFFIXES:
             continue
-        known = listed().get(path.name)
-        if known is None and "@fontsource" in path.parts and not path.name.endswith("-latin-400-normal.woff"):
+        entry = listed().get(path.name)
+        if entry is None and "@fontsource" in path.parts and not path.name.endswith("-latin-400-normal.woff"):
             skipped["another weight or script of a family"] += 1
-        elif known is not None and known.use == DEMO:
+        elif entry is not None and entry.use == DEMO:
             skipped["test hand of the bundled sample"] += 1
-        elif known is not None and known.style not in styles:
+        elif entry is not None and entry.style not in styles:
             skipped["other style"] += 1
         else:
-            name = known.hand if known else path.stem.removesuffix("-latin-400-normal")
-            use, style = (known.use, known.style) if known else (split_of(name), styles[0])
+            name = entry.hand if entry else path.stem.removesuffix("-latin-400-normal")
+            use, style = (entry.use, entry.style) if entry else (split_of(name), styles[0])
             hands.setdefault(name, Hand(name, str(path), use, style))
     for style in styles:
         if not any(hand.style == style for hand in hands.values()):
@@ -98,7 +98,7 @@ def find_hands(folder: Path, styles: Sequence[str] = STYLES[:1]) -> tuple[list[H
 
 
 def split_of(name: str) -> str:
-    """The split of a hand that is in no list: by its name alone, so that it is the same in every run."""
+    """The split of a hand that is not in the list: it depends on the name alone, so it is the same in every run."""
     place = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % 100
     return "train" if place < 90 else "val" if place < 95 else "test"
 

@@ -1,4 +1,4 @@
-"""A line written by hand: words, slant, drift and pen, cropped to 64 rows. The quick renderer, for training."""
+"""Draws a line of handwriting for training: letters, slant, drift and pen, cropped to 64 rows."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .look import Look
 from .paper import on_paper
 from .render import Floats, Style, clouds, missing_characters, open_font, penned, stroke_width
 
-TALL = 64  # pixels from ascender to descender as drawn: what it will be, so that little is drawn in vain
-WIDEST = 0.2  # of a stroke, of the height of an x: a wider pen would fill the letters
-STEP = 14  # pixels of a cell of the warp's mesh
-UNLIKE = "abdeghnqrt"  # letters whose capitals look otherwise
-EDGE = 48  # columns left free at the ends for what the slant moves
+TALL = 64  # pixels from ascender to descender when drawn: about the final height, so drawing costs little
+WIDEST = 0.2  # largest stroke width, as a share of the x-height: a wider pen would fill the letters
+STEP = 14  # pixels: size of a cell of the warp's mesh
+UNLIKE = "abdeghnqrt"  # letters whose capitals have another shape
+EDGE = 48  # free columns at both ends, for letters that the slant moves
 
 
 def draw_line(text: str, font_path: str | Path, rng: np.random.Generator, look: Look) -> NDArray[np.uint8]:
@@ -30,10 +30,10 @@ def draw_line(text: str, font_path: str | Path, rng: np.random.Generator, look: 
     """
     ink, baseline = written(text, font_path, rng, look)
     ink = warped(ink, baseline, rng, look)
-    widest = WIDEST * waist_of(str(font_path)) / TALL
+    widest = WIDEST * x_height(str(font_path)) / TALL
     pen = (min(look.pen[0], widest), min(look.pen[1], widest))
     ink = np.maximum(penned(ink, rng, Style(pen=pen, pressure=look.pressure)), ink)  # keeps hairlines and dots
-    if (thicker := round(rng.uniform(*look.nib) * stroke_width(ink))) > 0:  # a broad nib is wide where it goes down
+    if (thicker := round(rng.uniform(*look.nib) * stroke_width(ink))) > 0:  # a broad nib widens downstrokes
         ink[:, thicker:] = np.maximum(ink[:, thicker:], ink[:, :-thicker])
     ink, baseline = cropped(ink, baseline, rng, look)
     return on_paper(ink, baseline, rng, look)
@@ -41,13 +41,13 @@ def draw_line(text: str, font_path: str | Path, rng: np.random.Generator, look: 
 
 @cache
 def lacking(char: str, font_path: str) -> bool:
-    """Whether a font has no such character; asked once a character, as each line of a font asks anew."""
+    """Whether a font lacks a character; cached, since every line of a font asks for it."""
     return bool(missing_characters(char, font_path))
 
 
 @cache
 def draws_capitals(font_path: str) -> bool:
-    """Whether a font draws small letters as capitals, so that what it draws reads "ANNA" where "Anna" was asked for."""
+    """Whether a font draws small letters as capitals: an image of "Anna" in it reads "ANNA"."""
     font, alike = open_font(font_path, TALL), 0
     for char in UNLIKE:
         small, large = (font.getmask(form) for form in (char, char.upper()))
@@ -60,7 +60,7 @@ def draws_capitals(font_path: str) -> bool:
 
 @cache
 def size_of(font_path: str) -> float:
-    """The size at which a font's letters are TALL: fonts of one nominal size differ by a factor of three."""
+    """The font size at which letters are TALL: at one nominal size, fonts differ by a factor of three."""
     _, top, _, bottom = open_font(font_path, 100).getbbox("bdfhklpqgy", anchor="ls")
     if bottom <= top:
         raise HtrjandError(f"{font_path}: draws no Latin letters; choose another font")
@@ -68,18 +68,19 @@ def size_of(font_path: str) -> float:
 
 
 @cache
-def waist_of(font_path: str) -> float:
-    """The height of an x in pixels."""
+def x_height(font_path: str) -> float:
+    """The x-height in pixels."""
     return float(-open_font(font_path, size_of(font_path)).getbbox("x", anchor="ls")[1])
 
 
 @lru_cache(maxsize=256)
 def opened(font_path: str, size: float) -> ImageFont.FreeTypeFont:
+    """A font at a size, cached."""
     return open_font(font_path, size)
 
 
 def drawable(text: str, font_path: str) -> list[str]:
-    """The words of a text; HtrjandError where there are none, or the font lacks a character of them."""
+    """The words of a text; an HtrjandError where it has none, or the font lacks one of its characters."""
     words = text.split()
     if not words:
         raise HtrjandError(f"{font_path}: a line without text cannot be drawn; give it a word")
@@ -89,7 +90,7 @@ def drawable(text: str, font_path: str) -> list[str]:
 
 
 def written(text: str, font_path: str | Path, rng: np.random.Generator, look: Look) -> tuple[Floats, float]:
-    """The words one after the other: ink 0…1 [H, W], and the row of the baseline."""
+    """The words in a row: ink 0…1 [H, W], and the row of the baseline."""
     path, words = str(font_path), drawable(text, str(font_path))
     size = size_of(path)
     factors = np.clip(1 + rng.normal(0, look.word_size, len(words)), 0.75, 1.3)
@@ -134,15 +135,15 @@ def warped(ink: Floats, baseline: float, rng: np.random.Generator, look: Look) -
 
 
 def cropped(ink: Floats, baseline: float, rng: np.random.Generator, look: Look) -> tuple[Floats, float]:
-    """Cuts around the ink as an annotator would, loosely or too tight, and scales to 64 rows."""
+    """Crops to the ink as an annotator would, loosely or too tightly, and scales to 64 rows."""
     rows, columns = np.flatnonzero(ink.max(1) > 0.5), np.flatnonzero(ink.max(0) > 0.5)
-    top = min(float(rows[0]), baseline - 0.5 * TALL)  # a line without tall letters keeps some of their room
+    top = min(float(rows[0]), baseline - 0.5 * TALL)  # a line without tall letters keeps some space for them
     bottom = max(float(rows[-1]) + 1, baseline + 0.12 * TALL)
     reach = bottom - top
     top, bottom = top - rng.uniform(*look.above) * reach, bottom + rng.uniform(*look.below) * reach
     left, right = columns[0] - rng.uniform(0.02, 0.35) * TALL, columns[-1] + rng.uniform(0.02, 0.35) * TALL
     scale = HEIGHT / (bottom - top)
-    around = TALL  # so that the box lies inside
+    around = TALL  # padding, so that the box lies inside
     image = Image.fromarray((np.pad(ink, around) * 255).astype(np.uint8))
     box = (max(0.0, left + around), max(0.0, top + around), right + around, bottom + around)
     box = (box[0], box[1], min(box[2], image.width), min(box[3], image.height))

@@ -1,4 +1,4 @@
-"""Thousands of synthetic lines into one Parquet file: every line from its own seed, by as many processes as wanted."""
+"""Draws synthetic lines into one Parquet file: each line from a seed of its own, in one or several processes."""
 
 from __future__ import annotations
 
@@ -23,35 +23,35 @@ from .look import LEVELS, look_at
 from .press import draw_press
 from .text import CAPITALS, LANGUAGES, PRINTED_CAPITALS, PROSE, Writer, capitals
 
-TRIES = 8  # hands and texts tried for a line before it is left out
+TRIES = 8  # hands tried for a line, with two texts each, before it is left out
 QUALITY = 75  # of WebP
-DATASET, PRINTED = "synthetic", "synthetic-print"  # two, so that a recipe's mix can weigh them apart
+DATASET, PRINTED = "synthetic", "synthetic-print"  # two, so that a recipe can weigh them separately
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be drawn. `difficulty` is 0 to 1, or None for another of these for each line."""
+    """What to draw. `difficulty` is 0 to 1; None draws it anew for each line."""
 
     fonts: Path
-    lines: int = 20_000
-    languages: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(LANGUAGES, 1.0))  # and their shares
+    total_lines: int = 20_000
+    languages: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(LANGUAGES, 1.0))  # language -> share
     seed: int = 1
     difficulty: float | None = None
     texts: tuple[tuple[str, Path], ...] = ()  # language, file
     prose: float = PROSE
-    styles: Mapping[str, float] = field(default_factory=lambda: {"hand": 1.0})  # and their shares
+    styles: Mapping[str, float] = field(default_factory=lambda: {"hand": 1.0})  # style -> share
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """The outcome of one line: its row, or none; and why hands and texts were given up before."""
+    """The outcome of one line: its row, or None; and the reasons why hands and texts were rejected before."""
 
     row: LineRow | None
     refused: tuple[str, ...]
 
 
 class Drawer:
-    """Draws line after line of a plan; each depends on the plan and its number alone."""
+    """Draws the lines of a plan. A line depends only on the plan and on its number."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -68,10 +68,10 @@ class Drawer:
         }
 
     def draw(self, number: int) -> Drawn:
-        """The line of a number: its hand in turn, its style, text and look by chance."""
+        """Draws the line of a number: hands take turns; style, text and look are random."""
         rng = np.random.default_rng([self.plan.seed, 0, number])
-        language = drawn_from(self.plan.languages, rng)
-        style = drawn_from(self.plan.styles, rng) if len(self.hands) > 1 else next(iter(self.hands))
+        language = random_name(self.plan.languages, rng)
+        style = random_name(self.plan.styles, rng) if len(self.hands) > 1 else next(iter(self.hands))
         level = float(rng.uniform()) if self.plan.difficulty is None else self.plan.difficulty
         refused: list[str] = []
         for attempt in range(TRIES):
@@ -88,6 +88,7 @@ class Drawer:
         return Drawn(None, tuple(refused))
 
     def row(self, number: int, language: str, level: float, hand: Hand, text: str, rng: np.random.Generator) -> LineRow:
+        """Draws a text with a hand at a difficulty, as a row of the line contract."""
         if hand.style == "hand":
             dataset, pixels = DATASET, draw_line(text, hand.path, rng, look_at(level))
         else:
@@ -103,23 +104,23 @@ class Drawer:
 
 
 def synthesise(
-    plan: Plan, output: Path, workers: int = 1, seen: Callable[[int], None] = lambda count: None
+    plan: Plan, output: Path, workers: int = 1, step: Callable[[int], None] = lambda count: None
 ) -> tuple[int, dict[str, int]]:
-    """Draws a plan into a Parquet file of the line contract.
+    """Draws a plan into a Parquet file.
 
     Args:
         plan: what to draw; the same plan gives the same lines with any number of workers.
         output: the file.
-        workers: processes that draw.
-        seen: called with 1 after each line.
+        workers: number of processes that draw.
+        step: called with 1 after each line.
 
     Returns:
-        How many lines were written, and how many fonts and texts were passed over for which reason.
+        The number of lines written, and reason -> number of fonts and texts passed over.
 
     Raises:
-        HtrjandError: no fonts, no text, or not one line could be drawn.
+        HtrjandError: there are no fonts, a text file cannot be used, or no line could be drawn.
     """
-    drawer = Drawer(plan)  # here too, so that a wrong path is told at once
+    drawer = Drawer(plan)  # also with several workers, so that a wrong path fails at once
     reasons = Counter(drawer.left_out)
     written = 0
     with atomic_path(output) as part, pq.ParquetWriter(part, SCHEMA) as file:
@@ -134,7 +135,7 @@ def synthesise(
             if len(group) == ROW_GROUP:
                 file.write_table(to_table(group))
                 group = []
-            seen(1)
+            step(1)
         if group:
             file.write_table(to_table(group))
         if not written:
@@ -143,15 +144,15 @@ def synthesise(
 
 
 def outcomes(drawer: Drawer, workers: int) -> Iterator[Drawn]:
-    """Every line of the drawer's plan in order, drawn here or by processes of their own."""
+    """Every line of the drawer's plan in order, drawn in this process or, with several workers, in theirs."""
     if workers <= 1:
-        yield from map(drawer.draw, range(drawer.plan.lines))
+        yield from map(drawer.draw, range(drawer.plan.total_lines))
         return
     with multiprocessing.get_context("spawn").Pool(workers, start_worker, (drawer.plan,)) as pool:
-        yield from pool.imap(draw_in_worker, range(drawer.plan.lines), chunksize=16)
+        yield from pool.imap(draw_in_worker, range(drawer.plan.total_lines), chunksize=16)
 
 
-_drawer: Drawer | None = None  # of a worker process
+_drawer: Drawer | None = None  # in a worker process: what it draws with
 
 
 def start_worker(plan: Plan) -> None:
@@ -188,7 +189,7 @@ def parse_styles(text: str) -> dict[str, float]:
 
 
 def parse_shares(text: str, option: str, names: Sequence[str]) -> dict[str, float]:
-    """Names with shares, 1 where none is written."""
+    """Name -> share, 1 where none is written."""
     shares: dict[str, float] = {}
     for part in text.split(","):
         name, _, share = part.partition(":")
@@ -203,14 +204,14 @@ def parse_shares(text: str, option: str, names: Sequence[str]) -> dict[str, floa
     return shares
 
 
-def drawn_from(shares: Mapping[str, float], rng: np.random.Generator) -> str:
-    """A name, as often as its share says."""
+def random_name(shares: Mapping[str, float], rng: np.random.Generator) -> str:
+    """A random name, with probabilities by share."""
     weights = np.array(list(shares.values()), float)
     return list(shares)[int(rng.choice(len(weights), p=weights / weights.sum()))]
 
 
 def parse_text(text: str) -> tuple[str, Path]:
-    """`fr=FILE`."""
+    """A language and a path from `fr=FILE`."""
     language, sign, path = text.partition("=")
     if language not in LANGUAGES or not sign:
         raise UsageError(f"--text {text}: write the language before the file, as in fr=book.txt")

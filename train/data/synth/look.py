@@ -1,4 +1,4 @@
-"""What a drawn line's look is taken from: every range at difficulty 0 and at 1, and whatever lies between."""
+"""The ranges that a drawn line's appearance is drawn from, at difficulty 0, at 1 and in between."""
 
 from __future__ import annotations
 
@@ -17,48 +17,49 @@ LEVELS = {"easy": 0.1, "medium": 0.5, "hard": 0.9}
 
 @dataclass(frozen=True)
 class Look:
-    """Ranges are (least, most), drawn evenly; single numbers are chances or deviations. The defaults are difficulty 0.
+    """How a line of handwriting may look; the defaults are difficulty 0.
 
-    Lengths of the hand are shares of the height from ascender to descender; grey levels are of 255.
+    Ranges are (least, most), drawn uniformly; single numbers are probabilities or standard deviations. Lengths are
+    shares of the height from ascender to descender; grey levels are 0 to 255.
     """
 
     # the hand
-    slant: Range = (-0.05, 0.15)  # columns to the right for a row upward
-    width: Range = (0.95, 1.2)  # of the letters, as a factor: narrow letters touch
-    word_space: Range = (0.9, 1.4)  # of the space between words, as a factor
-    word_size: float = 0.02  # deviation of a word's size
-    word_shift: float = 0.01  # of a word's height above the baseline
-    climb: Range = (-0.003, 0.003)  # rows that the line rises for a column
-    drift: Range = (0.0, 0.02)  # of the baseline, up and down over some words
-    uneven: Range = (0.0, 0.02)  # of the letters' size and place
-    tremor: Range = (0.0, 0.008)  # of the strokes, over some letters
+    slant: Range = (-0.05, 0.15)  # columns to the right for each row upwards
+    width: Range = (0.95, 1.2)  # factor of the letters' width; narrow letters touch
+    word_space: Range = (0.9, 1.4)  # factor of the space between words
+    word_size: float = 0.02  # deviation of a word's relative size
+    word_shift: float = 0.01  # deviation of a word's distance from the baseline
+    climb: Range = (-0.003, 0.003)  # rows that the line rises for each column
+    drift: Range = (0.0, 0.02)  # of the baseline, up and down over a few words
+    uneven: Range = (0.0, 0.02)  # displacement of whole letters
+    tremor: Range = (0.0, 0.008)  # displacement within letters
     # the pen
     pen: Range = (0.035, 0.06)  # width of a stroke
-    pressure: Range = (0.0, 0.05)  # how far that wanders along the line, as a share
-    nib: Range = (0.0, 0.2)  # how much thicker downstrokes are, in strokes
+    pressure: Range = (0.0, 0.05)  # relative change of the stroke width along the line
+    nib: Range = (0.0, 0.2)  # extra width of downstrokes, in stroke widths
     contrast: Range = (150, 235)  # grey levels between a full stroke and the paper
     flow: Range = (0.0, 0.15)  # share of the ink that may be missing along a stroke
     pencil: float = 0.0  # chance of a pencil's grain
     # the paper
-    paper: Range = (225, 255)  # grey
+    paper: Range = (225, 255)  # grey level
     light: Range = (0.0, 3.0)  # grey levels from one end of the line to the other
-    stain: Range = (0.0, 1.5)  # deviation of the paper's grey over centimetres
-    grain: Range = (0.0, 1.5)  # from pixel to pixel, in clumps
+    stain: Range = (0.0, 1.5)  # deviation of the paper's grey in large patches
+    grain: Range = (0.0, 1.5)  # deviation of the paper's grey in patches of a few pixels
     ruled: float = 0.1  # chance of a ruled line under the text, or of squares
-    margin: float = 0.0  # chance of a vertical line at an end
+    margin: float = 0.0  # chance of a vertical rule at one end
     blots: float = 0.0  # chance of spots
-    bleed: float = 0.0  # chance that the other side shows through
+    bleed: float = 0.0  # chance that the writing on the back shows through
     # the crop
-    above: Range = (0.0, 0.12)  # room over the ink, of its height; less than nothing cuts it
-    below: Range = (0.0, 0.12)
-    neighbours: float = 0.0  # chance of strokes from the lines above and below
-    polygon: float = 0.0  # chance that what lies outside a polygon is painted over
+    above: Range = (0.0, 0.12)  # space above the ink, as a share of its height; a negative one cuts the ink
+    below: Range = (0.0, 0.12)  # the same below
+    neighbours: float = 0.0  # chance of strokes of the lines above and below
+    polygon: float = 0.0  # chance that pixels outside a polygon are painted over
     # the scanner
-    cleaned: float = 0.5  # chance of paper made white by the scanner's levels
-    blur: Range = (0.3, 0.6)  # pixels
-    coarse: Range = (1.0, 1.0)  # pixels of the line for one of the scanner
+    cleaned: float = 0.5  # chance that the scanner's levels make the paper white
+    blur: Range = (0.3, 0.6)  # standard deviation in pixels
+    coarse: Range = (1.0, 1.0)  # factor by which the scanner's pixels are larger
     noise: Range = (0.0, 1.5)  # grey levels
-    jpeg: float = 0.1  # chance of strong JPEG compression before all else
+    jpeg: float = 0.1  # chance of strong JPEG compression at the end
 
 
 HARD = Look(
@@ -98,12 +99,12 @@ HARD = Look(
 
 
 def look_at(difficulty: float) -> Look:
-    """The look at a difficulty of 0 (clean) to 1: every number lies between that of `Look()` and that of `HARD`."""
+    """The look at a difficulty of 0 (clean) to 1: each number is interpolated between `Look()` and `HARD`."""
     return between(Look(), HARD, difficulty)
 
 
 def between(clean: T, hard: T, difficulty: float) -> T:
-    """What lies so far from one dataclass of ranges and numbers to another of the same kind."""
+    """Interpolates the ranges and numbers of two dataclasses of one class linearly."""
     if not 0 <= difficulty <= 1:
         raise UsageError(f"difficulty {difficulty}: it is 0 to 1")
     mixed: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""What a line is written on and how it is scanned: paper, ruling, the lines around it, the polygon, the file."""
+"""Puts ink on paper and scans it: ruling, neighbouring lines, polygon crop, compression."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ....runtime.image import HEIGHT
 from .look import Look
 from .render import Floats, blurred, clouds
 
-FIELD = (160, 2048)  # rows and columns of a noise field that lines share: each takes a window of it, or two
-FAINTEST = 30  # grey levels between ink and paper that are always left: less can be read by nobody
+FIELD = (160, 2048)  # rows and columns of the noise fields that lines share; each line uses random windows of them
+FAINTEST = 30  # least grey levels between ink and paper: fainter ink is illegible
 
 
 def on_paper(ink: Floats, baseline: float, rng: np.random.Generator, look: Look) -> NDArray[np.uint8]:
-    """Ink 0…1 [64, W] on paper, as it comes from a scanner: uint8 [64, W]."""
+    """A scan of ink 0…1 [64, W] on paper: uint8 [64, W]."""
     shape = (ink.shape[0], ink.shape[1])
     paper = sheet(shape, baseline, rng, look)
     flat = float(paper.mean())
@@ -28,7 +28,7 @@ def on_paper(ink: Floats, baseline: float, rng: np.random.Generator, look: Look)
         paper -= other * contrast * rng.uniform(0.06, 0.35)
     covered = ink * strokes(shape, rng, look)
     if rng.uniform() < look.neighbours:
-        covered = np.maximum(covered, around(ink, baseline, rng))
+        covered = np.maximum(covered, neighbouring_ink(ink, baseline, rng))
     seen = blurred((paper - contrast * covered).astype(np.float32), rng.uniform(*look.blur))
     seen = coarser(seen, rng.uniform(*look.coarse)) + rng.uniform(*look.noise) * window(0, shape, rng)
     if rng.uniform() < look.cleaned:
@@ -63,7 +63,7 @@ def sheet(shape: tuple[int, int], baseline: float, rng: np.random.Generator, loo
 
 
 def strokes(shape: tuple[int, int], rng: np.random.Generator, look: Look) -> Floats:
-    """How much of the ink is there: it runs dry and comes again; a pencil leaves out the paper's hollows [64, W]."""
+    """Share of the ink that reaches the paper [64, W]: a pen runs dry, a pencil skips the paper's hollows."""
     missing = rng.uniform(*look.flow)
     flow = 1 - missing * (0.5 + 0.3 * window(32, shape, rng) + 0.35 * window(2, shape, rng)).clip(0, 1)
     if rng.uniform() < look.pencil:
@@ -72,7 +72,7 @@ def strokes(shape: tuple[int, int], rng: np.random.Generator, look: Look) -> Flo
 
 
 def ruling(shape: tuple[int, int], baseline: float, rng: np.random.Generator) -> Floats:
-    """Grey levels that print takes from the paper [64, W]: one line, squares, or a school's four lines."""
+    """Grey levels by which ruling darkens the paper [64, W]: one line, squares, or the four lines of school books."""
     y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
     row = y - baseline - rng.uniform(-1, 5) - rng.normal(0, 0.0015) * (x - shape[1] / 2)
     strength, thick = rng.uniform(12, 80), rng.uniform(0.8, 1.4)
@@ -90,8 +90,8 @@ def ruling(shape: tuple[int, int], baseline: float, rng: np.random.Generator) ->
     return np.asarray(lines * strength, np.float32)
 
 
-def around(ink: Floats, baseline: float, rng: np.random.Generator) -> Floats:
-    """Tails of the line above and heads of the line below [64, W]: parts of this line's own, elsewhere along it."""
+def neighbouring_ink(ink: Floats, baseline: float, rng: np.random.Generator) -> Floats:
+    """Descenders of the line above and ascenders of the line below [64, W]: shifted copies of parts of this line."""
     result = np.zeros_like(ink)
     width = ink.shape[1]
     middle = int(np.clip(baseline, 8, HEIGHT - 4))
@@ -102,14 +102,14 @@ def around(ink: Floats, baseline: float, rng: np.random.Generator) -> Floats:
         if peek and upper:
             result[:peek] = part[len(part) - peek :] if rng.uniform() < 0.3 else part[:peek]
         elif peek:
-            start = int(np.flatnonzero(part.max(1) > 0.3)[:1].sum())  # from the tallest letter on
+            start = int(np.flatnonzero(part.max(1) > 0.3)[:1].sum())  # the first row with ink
             piece = part[start : start + peek]
             result[HEIGHT - len(piece) :] = piece
     return result * np.float32(rng.uniform(0.5, 1))
 
 
 def polygon(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.bool_]:
-    """What lies inside a polygon drawn by hand around the line [64, W]: outside at most some rows at either edge."""
+    """Mask of a polygon drawn by hand around the line [64, W]: it leaves out at most a few rows at either edge."""
     edges = []
     for _ in range(2):
         corners = int(rng.integers(3, 5 + shape[1] // 60))
@@ -121,7 +121,7 @@ def polygon(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.bool
 
 
 def coarser(pixels: Floats, factor: float) -> Floats:
-    """As a scanner of fewer pixels sees it, scaled up again."""
+    """Pixels reduced by a factor, as by a coarser scanner, and scaled up again."""
     if factor < 1.15:
         return pixels
     image = Image.fromarray(pixels)
@@ -131,14 +131,14 @@ def coarser(pixels: Floats, factor: float) -> Floats:
 
 
 def compressed(pixels: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
-    """What JPEG at a quality leaves of it."""
+    """The pixels after JPEG compression at a quality."""
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "JPEG", quality=quality)
     return np.asarray(Image.open(stream))
 
 
 def window(cell: float, shape: tuple[int, int], rng: np.random.Generator) -> Floats:
-    """A random part of the shared noise of that patch size [H, W], turned or not: it is slow to draw anew."""
+    """A random window [H, W] of a shared noise field, perhaps mirrored: fresh noise would be slow to draw."""
     field = noise_field(cell)
     top = int(rng.integers(0, FIELD[0] - shape[0] + 1))
     left = int(rng.integers(0, FIELD[1]))
@@ -149,7 +149,7 @@ def window(cell: float, shape: tuple[int, int], rng: np.random.Generator) -> Flo
 
 @cache
 def noise_field(cell: float) -> Floats:
-    """Noise of mean 0 and deviation near 1, in patches of `cell` pixels; 0 for pixels on their own [160, 2048]."""
+    """Noise of mean 0 and deviation near 1 in patches of `cell` pixels (below 1.5: single pixels), [160, 2048]."""
     rng = np.random.default_rng([7, round(cell * 8)])
     if cell < 1.5:
         return rng.normal(0, 1, FIELD).astype(np.float32)

@@ -1,4 +1,4 @@
-"""A line of print or of a typewriter: letters set one by one, ink that spreads, wears off or comes through a carbon."""
+"""Draws a line of print or typewriting: letters placed one by one, ink that spreads, wears off or is a carbon copy."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from .render import Floats, blurred
 
 @dataclass(frozen=True)
 class Press:
-    """How letters get onto the paper; lengths are shares of the height from ascender to descender."""
+    """How printed letters may look: ranges and units are as in `Look`."""
 
-    place: float = 0.0  # deviation of a letter from where it belongs
-    strike: float = 0.0  # deviation of a letter's ink, of 1
-    tracking: Range = (0.0, 0.0)  # room between letters besides the font's own
-    words: Range = (0.9, 1.4)  # factor of the space between words: lines are justified
-    cut: Range = (0.4, 0.55)  # blurred ink darker than this stays: less spreads the strokes, more thins them
-    wear: Range = (0.0, 0.1)  # how far that wanders from spot to spot: broken edges, holes
-    uneven: Range = (0.0, 0.06)  # and how far over some letters
-    soft: Range = (0.8, 1.6)  # pixels of blur before it
-    crisp: Range = (2.5, 5.0)  # steepness of the edges: little is a carbon copy
-    fade: Range = (0.0, 0.0)  # ink that the upper or lower half lacks: a ribbon hit by its edge
-    double: float = 0.0  # chance of a second, fainter stroke beside the first
-    underline: float = 0.03  # chance
+    place: float = 0.0  # deviation of a letter from its place
+    strike: float = 0.0  # deviation of a letter's share of ink from 1
+    tracking: Range = (0.0, 0.0)  # space added between letters
+    words: Range = (0.9, 1.4)  # factor of the space between words, which differs in justified lines
+    cut: Range = (0.4, 0.55)  # threshold of the blurred ink: a low one spreads strokes, a high one thins them
+    wear: Range = (0.0, 0.1)  # deviation of that threshold in small spots: broken edges, holes
+    uneven: Range = (0.0, 0.06)  # deviation of that threshold over a few letters
+    soft: Range = (0.8, 1.6)  # pixels of blur before the threshold
+    crisp: Range = (2.5, 5.0)  # steepness of the edges; a carbon copy has little
+    fade: Range = (0.0, 0.0)  # ink missing in the upper or lower half: a ribbon hit by its edge
+    double: float = 0.0  # chance of a second, fainter impression beside the first
+    underline: float = 0.03  # chance of an underlined line
 
 
 SET = Press()
@@ -44,7 +44,7 @@ WORN_TYPED = Press(
     soft=(0.8, 3.0), crisp=(1.0, 3.5), fade=(0.0, 0.55), double=0.15, underline=0.12,
 )  # fmt: skip
 
-# What print shares with handwriting, paper, crop and scanner, has its ranges there; its letters stand straight.
+# Paper, crop and scanner are as for handwriting; the letters are upright.
 PAGE = replace(
     Look(),
     slant=(-0.01, 0.01),
@@ -80,14 +80,14 @@ def draw_press(
 
 
 def letters(text: str, path: str, rng: np.random.Generator, press: Press) -> tuple[Floats, Floats, float]:
-    """The letters in their places 0…1 [H, W], how strongly each was struck [H, W], and the row of the baseline."""
+    """Letters 0…1 [H, W], how strongly each was struck [H, W], and the row of the baseline."""
     words = drawable(text, path)
     font = opened(path, size_of(path))
     space = font.getlength(" ") * rng.uniform(*press.words)
     tracking = rng.uniform(*press.tracking) * TALL
     baseline, place, marks, left = round(1.5 * TALL), press.place * TALL, [], float(EDGE)
     for word in words:
-        for number, char in enumerate(word):  # kerning is what two letters lack of their widths together
+        for number, char in enumerate(word):  # the step to the next letter, with kerning
             step = font.getlength(word[number : number + 2]) - font.getlength(word[number + 1 : number + 2])
             marks.append((left, char, step + tracking))
             left += step + tracking
@@ -101,18 +101,20 @@ def letters(text: str, path: str, rng: np.random.Generator, press: Press) -> tup
         )
         strength[:, int(x) : int(x + step) + 1] = np.clip(1 - abs(rng.normal(0, press.strike)), 0.5, 1)
     if (fade := rng.uniform(*press.fade)) > 0.05:
-        height = (np.arange(image.height) - baseline + 0.35 * TALL) / TALL * rng.choice([-1, 1])  # H, 0 in mid-letter
+        height = (
+            (np.arange(image.height) - baseline + 0.35 * TALL) / TALL * rng.choice([-1, 1])
+        )  # H; 0 at the middle of the letters
         strength *= np.clip(1 - fade * (0.3 + 1.2 * height), 0.35, 1).astype(np.float32)[:, None]
     return np.asarray(image, np.float32) / np.float32(255), strength, float(baseline)
 
 
 def inked(ink: Floats, rng: np.random.Generator, press: Press) -> Floats:
-    """Strokes as the ink leaves them 0…1 [H, W]: spread or thinned, worn, struck twice."""
+    """Printed strokes 0…1 [H, W]: spread or thinned, worn, or struck twice."""
     shape = (ink.shape[0], ink.shape[1])
     limit = rng.uniform(*press.cut) + rng.uniform(*press.uneven) * window(32, shape, rng)
     limit = limit + rng.uniform(*press.wear) * window(2, shape, rng) * (window(32, shape, rng) > rng.uniform(-1, 1.5))
     seen = (blurred(ink, rng.uniform(*press.soft)) - np.clip(limit, 0.1, 0.8)) * rng.uniform(*press.crisp)
-    result: Floats = np.maximum(np.clip(seen + 0.5, 0, 1), 0.3 * ink).astype(np.float32)  # hairlines leave a trace
+    result: Floats = np.maximum(np.clip(seen + 0.5, 0, 1), 0.3 * ink).astype(np.float32)  # hairlines do not vanish
     if rng.uniform() < press.double:
         beside = np.roll(result, (int(rng.integers(-2, 3)), int(rng.integers(2, 6))), (0, 1))
         np.maximum(result, beside * np.float32(rng.uniform(0.25, 0.6)), out=result)

@@ -1,8 +1,8 @@
-"""Makes the bundled sample of handwriting out of font files: `python -m htrjand.train.data.synth.sample FONTS FOLDER`.
+"""Draws the bundled sample of handwriting from font files: `python -m htrjand.train.data.synth.sample FONTS FOLDER`.
 
 FOLDER holds `texts.tsv` (split, language, text); FONTS is a folder in which the WOFF files of `HANDS` are found at any
-depth. Written: `sample.parquet`, `lines/` with some test lines and what they say, and `page.png`. Without folders it
-prints the npm packages that bring the fonts.
+depth. It writes `sample.parquet`, `lines/` with some test lines and their texts, and `page.png`. Without folders it
+prints the npm packages that hold the fonts.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from . import clouds, render_line
 
 SEED = 1924
 FONTSOURCE = "5.3.0"  # version of the @fontsource packages that the sample was drawn from
-LINES = 12  # of the test split, which also lie as files in lines/, and make the page
+LINES = 12  # test lines that are also written as files in lines/, and make up the page
 
-# The hands of each split, in turn by blocks of lines: a writer, like a document, is never in two splits.
+# The hands of each split, each for a block of lines. A hand counts as a document, and is never in two splits.
 HANDS = {
     "train": ("bad-script", "caveat", "kalam", "marck-script", "over-the-rainbow", "patrick-hand"),
     "test": (
@@ -52,7 +52,7 @@ def make_sample(fonts: Path, folder: Path) -> None:
     with atomic_path(folder / "sample.parquet") as part:
         write_lines(part, rows)
     test = [row for row in rows if row.split == "test"]
-    shown = [test[number * len(test) // LINES] for number in range(LINES)]  # every hand among them
+    shown = [test[number * len(test) // LINES] for number in range(LINES)]  # every hand is among them
     for number, row in enumerate(shown, 1):
         with atomic_path(folder / "lines" / f"{number:02}.png") as part:
             Image.fromarray(row.pixels()).save(part, optimize=True)
@@ -63,15 +63,15 @@ def make_sample(fonts: Path, folder: Path) -> None:
 
 
 def sample_rows(fonts: Path, texts: Path) -> list[LineRow]:
-    """The drawn lines by the line contract; their images are lossy WebP, as scans are."""
+    """The drawn lines as rows of the line contract; their images are lossy WebP, as scans are."""
     try:
         with texts.open(encoding="utf-8", newline="") as stream:
-            lines = list(csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
+            entries = list(csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
     except OSError as error:
         raise HtrjandError(f"{texts}: cannot be read ({error.strerror}); give the folder that holds it") from error
     rows: list[LineRow] = []
     for split, hands in HANDS.items():
-        chosen = [(language, normalize(text)) for name, language, text in lines if name == split]
+        chosen = [(language, normalize(text)) for name, language, text in entries if name == split]
         for number, (language, text) in enumerate(chosen):
             hand = hands[number * len(hands) // len(chosen)]
             pixels = render_line(text, find_font(fonts, hand), np.random.default_rng([SEED, len(rows)]))
@@ -92,7 +92,7 @@ def find_font(fonts: Path, hand: str) -> Path:
 
 
 def page(lines: Sequence[np.ndarray]) -> Image.Image:
-    """Lines [64, W] one under the other on one sheet, without the paper of their own."""
+    """A page image: lines [64, W] below each other on one sheet, without their own paper."""
     step, margin = 92, 48
     height, width = step * len(lines) + 2 * margin - 28, max(line.shape[1] for line in lines) + 2 * margin
     sheet = 240 + 2.0 * clouds(np.random.default_rng(SEED), (height, width), 200)  # H, W

@@ -1,4 +1,4 @@
-"""What the synthetic lines say: own sentences and records with names and dates, words of a list, prose of a file."""
+"""Texts of synthetic lines: own sentences, records with names and dates, words of a list, prose of a file."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from ....runtime.errors import UsageError
 from .prose import Prose, read_text
 
 LANGUAGES = ("fr", "en", "de")
-SHORTEST, LONGEST = 5, 70  # characters of a line
-LENGTH = (46.0, 15.0)  # mean and deviation of a line's length, as real lines have it
+SHORTEST, LONGEST = 5, 70  # characters in a line
+LENGTH = (46.0, 15.0)  # mean and deviation of a line's length, as of real lines
 FORMS = ("record", "chain", "sentence", "prose")
 SHARES = (0.20, 0.35, 0.45)  # of records, chains and sentences where there is no prose
-BESIDE = (0.50, 0.20, 0.30)  # of the same in what prose leaves: it has hardly any digits
-PROSE = 0.7  # of the lines, where there is prose
-CAPITALS, PRINTED_CAPITALS = 0.03, 0.12  # of the lines are all capitals: print has headings
-SWAP = 0.3  # of a sentence's longer words, exchanged for any of the list: grammar is to be learnt less than letters
+BESIDE = (0.50, 0.20, 0.30)  # of the same where there is prose, which has hardly any digits
+PROSE = 0.7  # share of prose, where there is any
+CAPITALS, PRINTED_CAPITALS = 0.03, 0.12  # shares of lines in capitals, written and printed: print has headings
+SWAP = 0.3  # share of a sentence's longer words replaced by random ones, so that letters are learnt, not phrases
 SLOT = re.compile(r"\{(\w+)\}")
-BETWEEN = re.compile(r"(?<=\w)'(?=\w)")  # an apostrophe: elsewhere it may be a quote
+BETWEEN = re.compile(r"(?<=\w)'(?=\w)")  # an apostrophe; elsewhere it may be a quotation mark
 
 
 class Writer:
-    """Makes up lines of a language: the same state of a generator gives the same line.
+    """Makes up lines in a language; the same state of the generator gives the same line.
 
     Args:
         language: fr, en or de.
@@ -36,7 +36,7 @@ class Writer:
         prose: the share of lines that are prose, where there is any.
 
     Raises:
-        HtrjandError: a file cannot be read or holds neither.
+        HtrjandError: a file cannot be read, or holds neither words nor prose.
     """
 
     def __init__(self, language: str, sources: Iterable[Path] = (), prose: float = PROSE) -> None:
@@ -53,7 +53,7 @@ class Writer:
         self.shares = np.array([*((1 - share) * np.array(others)), share])
 
     def line(self, rng: np.random.Generator, share: float = CAPITALS) -> str:
-        """One line, of 5 to 70 characters; a share of them in capitals alone."""
+        """One line of 5 to 70 characters; a share of all lines is in capitals."""
         form = FORMS[int(rng.choice(len(FORMS), p=self.shares))]
         length = float(np.clip(rng.normal(*LENGTH), 8, LONGEST))
         if form == "record":
@@ -69,12 +69,12 @@ class Writer:
         return text if len(text) >= SHORTEST else self.line(rng, share)
 
     def running(self, rng: np.random.Generator) -> str:
-        """Some sentences one after the other, long enough to cut a line out of their middle."""
+        """Three sentences in a row, long enough to cut a line out of their middle."""
         sentences = (self.filled(pick(self.parts["sentences"], rng), rng) for _ in range(3))
         return " ".join(self.swapped(sentence, rng) for sentence in sentences)
 
     def chain(self, rng: np.random.Generator) -> str:
-        """Words of the list with small ones between, punctuation and a number here and there."""
+        """Random words of the list mixed with small words, punctuation and some numbers."""
         small, result = self.parts["words"][0].split(), []
         for _ in range(14):
             word = pick(self.words, rng) if rng.uniform() < 0.6 else pick(small, rng)
@@ -92,7 +92,7 @@ class Writer:
         return " ".join(result)
 
     def swapped(self, sentence: str, rng: np.random.Generator) -> str:
-        """A sentence with some of its longer words exchanged for others of the same case."""
+        """A sentence with some of its longer words replaced by others, capitalised alike."""
 
         def other(match: re.Match[str]) -> str:
             word = match.group()
@@ -116,7 +116,7 @@ class Writer:
                 return self.filled(pick(self.parts[slot], rng), rng)
             if slot in self.parts:
                 return pick(" ".join(self.parts[slot]).split(), rng).replace("_", " ")
-            if slot in ("two", "three"):  # so many digits, with zeros before them
+            if slot in ("two", "three"):  # random digits with leading zeros
                 return "".join(map(str, rng.integers(0, 10, 2 if slot == "two" else 3)))
             if slot == "minute":
                 return f"{rng.integers(60):02}"
@@ -127,7 +127,7 @@ class Writer:
 
 
 def capitals(text: str) -> str:
-    """All of it in capitals."""
+    """A text in capitals."""
     return unicodedata.normalize("NFC", text.upper())
 
 
@@ -138,11 +138,12 @@ def number(rng: np.random.Generator) -> str:
 
 
 def pick(choices: Sequence[str], rng: np.random.Generator) -> str:
+    """A random choice."""
     return choices[int(rng.integers(len(choices)))]
 
 
 def cut(words: list[str], length: float, rng: np.random.Generator | None) -> str:
-    """So many characters of running words, from a random word on (from the first without a generator)."""
+    """At most `length` characters of the words, from a random word on (without a generator: from the first)."""
     total = sum(len(word) + 1 for word in words) - 1
     start, left = 0, 0
     if rng is not None and total > length:
@@ -160,7 +161,7 @@ def cut(words: list[str], length: float, rng: np.random.Generator | None) -> str
 
 @cache
 def own_text(language: str) -> dict[str, list[str]]:
-    """The sections of the language's file in `texts`: name -> lines."""
+    """The sections of the language's file in `texts`: name -> entries."""
     if language not in LANGUAGES:
         raise UsageError(f"language {language!r}: it is one of {', '.join(LANGUAGES)}")
     sections: dict[str, list[str]] = {}

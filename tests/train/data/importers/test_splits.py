@@ -1,4 +1,4 @@
-"""Documents dealt out: whole, as nearly to the shares as they allow, and the same way each time."""
+"""Documents are assigned to splits whole, as near to the shares as possible, and always in the same way."""
 
 from __future__ import annotations
 
