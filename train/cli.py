@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 @click.argument("recipe", type=PATH, required=False)
 @files_option("In place of the recipe's.")
 @OUTPUT_FOLDER
-@click.option("--from", "begin", metavar="WEIGHTS", help="Begin from a .safetensors file, or from student, released.")
+@click.option(
+    "--from", "begin", metavar="WEIGHTS", help="Begin from these: a .safetensors file, or student, the released one."
+)
 @click.option(
     "--total-lines",
     type=click.IntRange(1),
