@@ -105,7 +105,7 @@ def is_command_line(path: Path) -> bool:
 ALL = sorted([*ROOT.glob("*.py"), *(path for part in PARTS for path in SOURCES[part])])
 
 
-@pytest.mark.parametrize("path", filter(is_command_line, ALL), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", list(filter(is_command_line, ALL)), ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_command_line_imports_a_part_only_when_its_verb_runs(path: Path) -> None:
     names = [name for name in imports(path, at_load_only=True) if name.startswith("htrjand.")]
     other = {name for name in names if not re.search(r"\.(cli|options)(\.\w+)?$|^htrjand\.__version__$", name)}
