@@ -28,7 +28,6 @@ from .options import (
     format_option,
     log,
     machine_options,
-    print_result,
     warn,
 )  # fmt: skip
 from .train.cli import train
@@ -112,7 +111,8 @@ def run(recipe: Path, files: tuple[Path, ...], output: Path, machine: Machine) -
     if files:
         names = tuple(str(path.resolve()) for path in files)
         loaded = replace(loaded, data=replace(loaded.data, files=names, val_files=()))
-    print_result("\n".join(map(str, Pipeline(loaded, recipe, output, machine, log).run())))
+    for path in Pipeline(loaded, recipe, output, machine, log).run():
+        click.echo(path)
 
 
 @main.command()
