@@ -29,7 +29,7 @@ from .options import (
     log,
     machine_options,
     warn,
-)  # fmt: skip
+)
 from .train.cli import train
 from .train.data.cli import data
 

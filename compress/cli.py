@@ -26,7 +26,7 @@ from ..options import (
     machine_options,
     print_outcome,
     write_text,
-)  # fmt: skip
+)
 
 if TYPE_CHECKING:
     from ..train.data.lines import LineRow
@@ -75,9 +75,7 @@ def distill(recipe: Path, output: Path, max_time: float | None, machine: Machine
     from ..train.recipe_loader import load_recipe
     from .distill import DistillRecipe, distil
 
-    outcomes = distil(
-        load_recipe(DistillRecipe, recipe), recipe, output, max_time=max_time, machine=machine, say=log
-    )  # fmt: skip
+    outcomes = distil(load_recipe(DistillRecipe, recipe), recipe, output, max_time=max_time, machine=machine, say=log)
     for name, outcome in outcomes.items():
         print_outcome(name, outcome)
 
