@@ -36,9 +36,9 @@ demo: $(VENV)/demo.stamp
 	$(BIN)/htrjand read $(SAMPLE)/lines/*.png
 	@echo "== The student's weights become ONNX files: float, proven; int8, within its budget =="
 	$(BIN)/htrjand export train/weights/student.safetensors -o $(OUT)/student-fp32.onnx
-	$(BIN)/htrjand quantize $(OUT)/student-fp32.onnx -o $(OUT)/student-int8.onnx -i $(SAMPLE)/sample.parquet --prove-on test --max-cer-increase $(BUDGET)
+	$(BIN)/htrjand quantize $(OUT)/student-fp32.onnx -o $(OUT)/student-int8.onnx -i $(SAMPLE)/sample.parquet --split test --max-cer-increase $(BUDGET)
 	@echo "== What that costs and what it gains, on this machine =="
-	$(BIN)/htrjand bench --quick --data $(SAMPLE)/sample.parquet -m $(OUT)/student-fp32.onnx -m $(OUT)/student-int8.onnx
+	$(BIN)/htrjand bench --quick -i $(SAMPLE)/sample.parquet -m $(OUT)/student-fp32.onnx -m $(OUT)/student-int8.onnx
 
 # In two processes: what writes and reads the formats loads four engines and TensorFlow; training has no need of these.
 test: lint

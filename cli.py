@@ -1,51 +1,57 @@
-"""The `htrjand` command: one verb a function, which imports its part of the package only when it runs."""
+"""The `htrjand` command: a verb a function. Loading it loads click alone; a verb imports its part when it runs."""
 
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import click
 
 from . import __version__
+from .benchmarks.cli import bench
+from .benchmarks.studies.cli import ablate
+from .compress.cli import distill, prune, qat, quantize, search, sensitivity
+from .export.cli import export, prove
+from .options import (
+    FILE,
+    OUTPUT_FOLDER,
+    PATH,
+    RECIPE,
+    files_option,
+    format_option,
+    log,
+    machine_options,
+    warn,
+)
+from .train.cli import train
+from .train.data.cli import data
 
 if TYPE_CHECKING:
-    from .runtime import Line, ModelInfo, Recognizer
+    from .runtime import ModelInfo, Recognizer
+    from .train.fit import Machine
 
-# Verbs whose options stand in their own part: verb -> (module with a click command of that name, one line of help).
-PARTS = {
-    "train": ("train.cli", "Train a network as a recipe says."),
-    "data": ("train.data.cli", "Import, audit, show and synthesise lines of handwriting."),
-    "run": ("pipeline", "Do all that a recipe says, from lines to proven files and their figures."),
-    "distill": ("compress.cli", "Train a small student with a teacher, and a control without."),
-    "prune": ("compress.cli", "Take channels out of a network, and let its teacher teach what is left."),
-    "qat": ("compress.quantize_cli", "Fine-tune a network to bear eight bits."),
-    "search": ("compress.quantize_cli", "Find what has to stay in float, or whether to fine-tune."),
-    "sensitivity": ("compress.quantize_cli", "Tell what each layer loses in eight bits."),
-    "quantize": ("compress.cli", "Write an int8 edition of a float file, proven within its budget."),
-    "export": ("export.cli", "Write weights as ONNX, OpenVINO or TFLite, proven equal to them."),
-    "prove": ("export.cli", "Hold a model file against the weights it was made from."),
-    "ablate": ("benchmarks.studies.cli", "Train variants without one part each, and compare them."),
-    "bench": ("benchmarks.cli", "Measure error, speed, size and memory of models and peers."),
+# The extras of pyproject.toml -> what is imported of each. A verb's own extra comes first, then the first that has it.
+EXTRAS = {
+    "train": ("defusedxml", "lightning", "pyarrow", "rapidfuzz", "safetensors", "tensorboard", "torch", "yaml"),
+    "export": ("onnx", "onnxscript"),
+    "litert": ("ai_edge_litert",),
+    "openvino": ("openvino",),
+    "tensorflow": ("ai_edge_quantizer", "flatbuffers", "tensorflow"),
+    "compress": ("neural_compressor", "nncf", "torch_pruning", "torchao"),
+    "bench": ("pyarrow", "rapidfuzz", "rapidocr"),
+    "hub": ("datasets",),
 }
 
 
 class Verbs(click.Group):
-    """Imports a part when its verb is called; makes one line on stderr and an exit status of an `HtrjandError`."""
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        name, command, rest = super().resolve_command(ctx, args)
-        if name in PARTS:
-            command = getattr(import_module(f".{PARTS[name][0]}", __package__), name)
-        return name, command, rest
+    """Makes one line on stderr and an exit status of what a user can meet: bad input, files, a missing library."""
 
     def invoke(self, ctx: click.Context) -> Any:
         from .runtime.errors import HtrjandError  # here, so that --help and --version need no numpy
@@ -53,20 +59,26 @@ class Verbs(click.Group):
         try:
             return super().invoke(ctx)
         except HtrjandError as error:
-            complain(error)
+            warn(error)
             ctx.exit(error.exit_status)
         except OSError as error:
             if isinstance(error, BrokenPipeError):
                 raise
-            complain(
-                f"{error.filename or 'a file'}: {error.strerror or error}; check the path, its permissions and space"
-            )
+            warn(f"{error.filename or 'a file'}: {error.strerror or error}; check the path, its permissions and space")
             ctx.exit(1)
         except ModuleNotFoundError as error:
             if error.name is None or error.name.startswith("htrjand"):
                 raise
-            complain(f"{error.name} is not installed, and this verb needs it: pip install 'htrjand[all]'")
+            extra = extra_of(error.name.partition(".")[0], ctx.invoked_subcommand or "")
+            warn(f"{error.name} is not installed, and this verb needs it: pip install 'htrjand[{extra}]'")
             ctx.exit(1)
+
+
+def extra_of(module: str, verb: str) -> str:
+    """The extra that brings a module to a verb."""
+    if module in EXTRAS.get(verb, ()):
+        return verb
+    return next((extra for extra, modules in EXTRAS.items() if module in modules), "all")
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
@@ -75,51 +87,102 @@ def main() -> None:
     """Handwritten text recognition for small machines: train, compress, export, read, measure."""
 
 
-for verb, (_, line_of_help) in PARTS.items():
-    main.add_command(click.Command(verb, help=line_of_help))  # `resolve_command` puts the real one in its place
+for verb in (train, data, distill, prune, qat, search, sensitivity, quantize, export, prove, ablate, bench):
+    main.add_command(verb)
 
 
 @main.command()
-@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-m", "--model", type=click.Path(path_type=Path), help="A model file. Default: the bundled student.")
-@click.option("-f", "--format", "form", type=click.Choice(["txt", "json"]), default="txt", show_default=True)
-@click.option("-o", "--output", type=click.Path(dir_okay=False), default="-", help="A file. Default: -, stdout.")
+@RECIPE
+@files_option("In place of the recipe's.")
+@OUTPUT_FOLDER
+@machine_options
+def run(recipe: Path, files: tuple[Path, ...], output: Path, machine: Machine) -> None:
+    """Run all of a recipe, from lines to proven, measured files.
+
+    Trains, distils, prunes, quantises, exports, proves and measures as RECIPE (YAML) says, into OUTPUT. What is done is
+    not done again. A stage that breaks its budget stops the run.
+    """
+    from dataclasses import replace
+
+    from .pipeline import Pipeline, PipelineRecipe
+    from .train.recipe_loader import load_recipe
+
+    loaded = load_recipe(PipelineRecipe, recipe)
+    if files:
+        names = tuple(str(path.resolve()) for path in files)
+        loaded = replace(loaded, data=replace(loaded.data, files=names, val_files=()))
+    for path in Pipeline(loaded, recipe, output, machine, log).run():
+        click.echo(path)
+
+
+@main.command()
+@click.argument("images", nargs=-1, required=True, type=PATH)
+@click.option("-m", "--model", type=PATH, help="A model file. Default: the bundled student.")
+@format_option("txt", "json")
+@click.option("-o", "--output", type=FILE, default="-", help="A file. Default: -, stdout.")
+@click.option("--resume", is_flag=True, help="Go on with OUTPUT.part, which an interrupted run left.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads to compute with. Default: one for each core.")
 @click.pass_context
 def read(
-    ctx: click.Context, images: tuple[Path, ...], model: Path | None, form: str, output: str, threads: int | None
-) -> None:
-    """Read text lines: IMAGES are files of one line each, or folders of such files.
+    ctx: click.Context, images: tuple[Path, ...], model: Path | None, form: str, output: Path, resume: bool,
+    threads: int | None,
+) -> None:  # fmt: skip
+    """Read the text of line images.
 
-    Prints a line of text for an image, after its path and a tab where there are several. An image that cannot be read
-    is named on stderr; the others are read all the same, and the exit status is 1.
+    IMAGES are files of one line each, or folders of such files. Prints a line of text for an image, after its path and
+    a tab where there are several. An image that cannot be read is named on stderr; the others are read all the same,
+    and the exit status is 1.
+
+    OUTPUT is written when all is read. Until then OUTPUT.part holds what is read so far, an image a line; --resume
+    keeps that and reads the rest.
     """
     from .runtime import Recognizer
 
     warnings.filterwarnings("ignore", module="PIL")  # of a file that is half broken: it is read, or an error tells why
+    part = None if str(output) == "-" else part_of(output)
+    done = earlier(part, form, resume)
     recognizer = Recognizer(model, threads)
     failed: list[Path] = []
     paths = expand(images, failed)
     total = len(paths) + len(failed)
-    with output_stream(output) as stream, progress(paths, output) as shown:
-        readings = read_each(recognizer, shown, failed)
-        if form == "json":
-            write_json(stream, readings)
-        else:
-            write_text(stream, readings, several=total > 1)
+    with whole_file(None if part is None else output) as whole, terminable():
+        try:
+            with progress([path for path in paths if str(path) not in done], part is None) as shown:
+                rows = read_each(recognizer, shown, form, done, failed)
+                if part is None:
+                    write_rows(sys.stdout, rows, form, several=total > 1)
+                else:
+                    append_rows(part, rows)
+        except BaseException as error:
+            if isinstance(error, BrokenPipeError):
+                raise
+            kept = f" and kept in {part}: the same command with --resume reads the rest" if part and done else ""
+            if done or isinstance(error, KeyboardInterrupt):
+                warn(f"stopped: {len(done)} of {total} images are read{kept}")
+            if isinstance(error, KeyboardInterrupt):
+                ctx.exit(128 + (error.args or (signal.SIGINT,))[0])
+            raise
+        finally:
+            if part is not None and not done:
+                part.unlink(missing_ok=True)
         if failed and total > 1:
-            complain(f"{len(failed)} of {total} could not be read: {', '.join(map(str, failed))}")
-        if len(failed) == total:
+            warn(f"{len(failed)} of {total} could not be read: {', '.join(map(str, failed))}")
+        if not done:
             ctx.exit(1)  # inside the block: a file with nothing in it is not written
+        if part is not None and whole is not None:
+            with part.open(encoding="utf-8", newline="\n") as rows_read, whole.open("w", encoding="utf-8") as stream:
+                write_rows(stream, (row.removesuffix("\n") for row in rows_read), form, several=total > 1)
+    if part is not None:
+        part.unlink()
     ctx.exit(1 if failed else 0)
 
 
 @main.command()
-@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
-@click.option("-f", "--format", "form", type=click.Choice(["txt", "json"]), default="txt", show_default=True)
+@click.argument("files", nargs=-1, type=PATH)
+@format_option("txt", "json")
 @click.pass_context
 def models(ctx: click.Context, files: tuple[Path, ...], form: str) -> None:
-    """List the bundled model files, or print what model FILES say of themselves."""
+    """List the bundled models, or print what FILES say of themselves."""
     from .runtime import HtrjandError, Recognizer, bundled_models
     from .runtime.formats import format_of
     from .runtime.info import size_of
@@ -131,12 +194,12 @@ def models(ctx: click.Context, files: tuple[Path, ...], form: str) -> None:
     failed = False
     for path in paths:
         if not files and not format_of(path).is_installed():
-            complain(f"{path}: to read it, install {' or '.join(format_of(path).libraries)}")
+            warn(f"{path}: to read it, install {' or '.join(format_of(path).libraries)}")
             continue
         try:
             found.append((path, Recognizer(path, threads=1).info))
         except HtrjandError as error:
-            complain(error)
+            warn(error)
             failed = True
     if form == "json":
         click.echo(json.dumps([describe(path, info) for path, info in found], ensure_ascii=False, indent=1))
@@ -177,72 +240,131 @@ def expand(images: Iterable[Path], failed: list[Path]) -> list[Path]:
         try:
             inside = sorted(path for path in image.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
         except OSError as error:
-            complain(f"{image}: the folder may not be listed ({error.strerror}); change its permissions")
+            warn(f"{image}: the folder may not be listed ({error.strerror}); change its permissions")
             failed.append(image)
             continue
         if not inside:
-            complain(f"{image}: no image file in this folder; name one with {', '.join(sorted(SUFFIXES))} files")
+            warn(f"{image}: no image file in this folder; name one with {', '.join(sorted(SUFFIXES))} files")
             failed.append(image)
         paths += inside
     return paths
 
 
-def read_each(recognizer: Recognizer, paths: Iterable[Path], failed: list[Path]) -> Iterator[tuple[Path, Line]]:
-    """Yields what could be read; complains of the others and adds them to `failed`."""
+def read_each(
+    recognizer: Recognizer, paths: Iterable[Path], form: str, done: set[str], failed: list[Path]
+) -> Iterator[str]:
+    """Yields a row of each image that could be read, and adds it to `done`; warns of the others: these are `failed`."""
     from .runtime import HtrjandError
 
     for path in paths:
         try:
             line = recognizer.read_line(path)
         except HtrjandError as error:
-            complain(error)
+            warn(error)
             failed.append(path)
         else:
-            yield path, line
+            values = {"path": str(path)} | line.to_dict()
+            yield json.dumps(values, ensure_ascii=False) if form == "json" else f"{path}\t{line.text}"
+            done.add(str(path))  # when its row is written
 
 
-def write_text(stream: TextIO, readings: Iterable[tuple[Path, Line]], several: bool) -> None:
-    """One line of text an image; of several images each after its path and a tab."""
-    for path, line in readings:
-        stream.write(f"{path}\t{line.text}\n" if several else f"{line.text}\n")
+def write_rows(stream: TextIO, rows: Iterable[str], form: str, several: bool) -> None:
+    """Rows as they are printed: one JSON list, or a line of text an image, of several images after path and tab."""
+    before, end = ("[\n", "[]\n") if form == "json" else ("", "")
+    for row in rows:
+        if form == "json":
+            stream.write(before + row)
+            before, end = ",\n", "\n]\n"
+        else:
+            stream.write(f"{row if several else row.rpartition(chr(9))[2]}\n")
         stream.flush()  # what is read is not lost with what follows
-
-
-def write_json(stream: TextIO, readings: Iterable[tuple[Path, Line]]) -> None:
-    """A list of objects, one image a line."""
-    before, end = "[\n", "[]\n"
-    for path, line in readings:
-        stream.write(before + json.dumps({"path": str(path)} | line.to_dict(), ensure_ascii=False))
-        before, end = ",\n", "\n]\n"
     stream.write(end)
 
 
+def append_rows(part: Path, rows: Iterable[str]) -> None:
+    """Rows as a part file keeps them: one a line, out of this process before the next image is read."""
+    with part.open("a", encoding="utf-8", newline="\n") as stream:
+        for row in rows:
+            stream.write(f"{row}\n")
+            stream.flush()
+
+
+def part_of(output: Path) -> Path:
+    """Where rows are kept until all are read: beside the file, under a name that stays the same."""
+    final = Path(os.path.realpath(output))
+    return final.with_name(f"{final.name}.part")
+
+
+def earlier(part: Path | None, form: str, resume: bool) -> set[str]:
+    """The images whose rows an interrupted run has left.
+
+    Raises:
+        UsageError: it left some and is not to be gone on with, its rows are of another format, or there is no file.
+    """
+    from .runtime.errors import UsageError
+
+    if part is None:
+        if resume:
+            raise UsageError("--resume goes on with a file; name it by -o")
+        return set()
+    if not part.is_file():
+        return set()
+    if not resume:
+        raise UsageError(f"{part}: holds what an interrupted run has read; go on with --resume, or remove it")
+    text = part.read_bytes()
+    whole = text.rfind(b"\n") + 1
+    os.truncate(part, whole)  # a kill or a full disk may have cut off the last row
+    try:
+        return {path_of(row, form) for row in text[:whole].decode().split("\n")[:-1]}
+    except ValueError as error:
+        raise UsageError(f"{part}: its rows are not of -f {form}; give the -f that it was begun with") from error
+
+
+def path_of(row: str, form: str) -> str:
+    """The path of a row; a ValueError where it has none."""
+    if form == "json":
+        return str(json.loads(row)["path"])
+    path, tab, _ = row.rpartition("\t")
+    if not tab:
+        raise ValueError("no tab")
+    return path
+
+
 @contextmanager
-def output_stream(output: str) -> Iterator[TextIO]:
-    """Standard output for `-`; else a file, which is there only when it is whole."""
+def whole_file(output: Path | None) -> Iterator[Path | None]:
+    """A path to write to, which becomes `output` when the block ends without an error; None for none."""
     from .runtime.errors import HtrjandError
     from .runtime.files import atomic_path
 
-    if output == "-":
-        yield sys.stdout
+    if output is None:
+        yield None
         return
     try:
-        with atomic_path(output) as part, part.open("w", encoding="utf-8") as stream:
-            yield stream
+        with atomic_path(output) as whole:
+            yield whole
     except OSError as error:
         raise HtrjandError(f"{output}: cannot be written ({error.strerror or error}); choose another file") from error
 
 
 @contextmanager
-def progress(paths: list[Path], output: str) -> Iterator[Iterable[Path]]:
+def terminable() -> Iterator[None]:
+    """SIGTERM ends the block as Ctrl-C does: by a KeyboardInterrupt, with the signal's number."""
+
+    def stop(number: int, _: object) -> NoReturn:
+        raise KeyboardInterrupt(number)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def progress(paths: list[Path], to_stdout: bool) -> Iterator[Iterable[Path]]:
     """The paths behind a bar on stderr, where that is a terminal and the results do not go there too."""
-    if not sys.stderr.isatty() or (output == "-" and sys.stdout.isatty()):
+    if not sys.stderr.isatty() or (to_stdout and sys.stdout.isatty()):
         yield paths
         return
     with click.progressbar(paths, label="reading", file=sys.stderr) as bar:
         yield bar
-
-
-def complain(problem: object) -> None:
-    """One line on stderr."""
-    click.echo(f"htrjand: {' '.join(str(problem).split())}", err=True)

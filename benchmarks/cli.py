@@ -4,35 +4,25 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ..runtime.errors import HtrjandError, UsageError
-from ..runtime.files import atomic_path
-from ..runtime.image import MAX_WIDTH
-from .engines import BUNDLED, PEERS, check_engine
-from .machine import usable_cores
-from .report import load_result, markdown
-from .run import Settings, choose_lines, run
+from ..options import DATASETS, FILE, PATH, files_option, format_option, write_text
+
+ENGINES = ("bundled", "tesseract", "rapidocr")  # as benchmarks/engines.py has them, and the width runtime/image.py:
+MAX_WIDTH = 4096  # tests hold them equal, for --help loads neither
 
 
 @click.group("bench", invoke_without_command=True)
-@click.option(
-    "--data", "-i", multiple=True, type=click.Path(path_type=Path), help="Parquet file, or folder of them. Repeatable."
-)
+@files_option()
 @click.option("--split", default="test", show_default=True, type=click.Choice(["train", "val", "test", "all"]))
-@click.option("--dataset", "datasets", multiple=True, help="Only lines of this dataset. Repeatable.")
-@click.option("--limit", type=click.IntRange(1), help="At most so many lines a dataset, drawn at random (seeded).")
-@click.option("--model", "-m", "models", multiple=True, help="A model file. Repeatable.")
+@DATASETS
+@click.option("--limit", type=click.IntRange(1), help="At most so many lines a data set, drawn at random (seeded).")
+@click.option("-m", "--model", "models", multiple=True, help="A model file. Repeatable.")
 @click.option(
-    "--engine",
-    "named",
-    multiple=True,
-    type=click.Choice([BUNDLED, *PEERS]),
-    help="The bundled model, or a peer. Repeatable.",
+    "--engine", "named", multiple=True, type=click.Choice(ENGINES), help="The bundled model, or a peer. Repeatable."
 )
 @click.option("--threads", multiple=True, type=click.IntRange(1), help="Repeatable. Default: 1, and all cores.")
 @click.option("--only", type=click.Choice(["accuracy", "latency"]), help="One of the two runs.")
@@ -40,45 +30,33 @@ from .run import Settings, choose_lines, run
 @click.option("--queries", type=click.IntRange(1), help="Readings an engine, at least (100).")
 @click.option("--seconds", type=click.FloatRange(0), help="Seconds an engine, at least (10).")
 @click.option("--quick", is_flag=True, help="20 readings, 1 s, 3 cold starts, one thread: a look, marked as not valid.")
-@click.option("--output", "-o", type=click.Path(path_type=Path), help="Write the whole result here, as JSON.")
-@click.option(
-    "--format",
-    "-f",
-    "form",
-    default="md",
-    show_default=True,
-    type=click.Choice(["md", "json"]),
-    help="On standard output.",
-)
+@click.option("-o", "--output", type=PATH, help="Write the whole result here, as JSON.")
+@format_option("md", "json")
 @click.pass_context
 def bench(
-    context: click.Context,
-    data: tuple[Path, ...],
-    split: str,
-    datasets: tuple[str, ...],
-    limit: int | None,
-    models: tuple[str, ...],
-    named: tuple[str, ...],
-    threads: tuple[int, ...],
-    only: str | None,
-    width: int | None,
-    queries: int | None,
-    seconds: float | None,
-    quick: bool,
-    output: Path | None,
-    form: str,
-) -> None:
-    """Measure error, speed, size and memory of models and peers on the same lines.
+    context: click.Context, files: tuple[Path, ...], split: str, datasets: tuple[str, ...], limit: int | None,
+    models: tuple[str, ...], named: tuple[str, ...], threads: tuple[int, ...], only: str | None, width: int | None,
+    queries: int | None, seconds: float | None, quick: bool, output: Path | None, form: str,
+) -> None:  # fmt: skip
+    """Measure error, speed, size and memory of models and peers.
 
-    Without -m and --engine: the bundled model and the peers that are installed. A row asked for by name that fails
-    makes the exit status 1; the other rows are measured all the same.
+    All read the same lines. Without -m and --engine: the bundled model and the peers that are installed. A row asked
+    for by name that fails makes the exit status 1; the other rows are measured all the same.
     """
     if context.invoked_subcommand:
         return
-    if not data:
-        raise UsageError("no lines to measure on; name a Parquet file or a folder of them with --data")
+    from dataclasses import replace
+
+    from ..runtime.errors import HtrjandError, UsageError
+    from .engines import check_engine
+    from .machine import usable_cores
+    from .report import markdown
+    from .run import Settings, choose_lines, run
+
+    if not files:
+        raise UsageError("no lines to measure on; name a Parquet file or a folder of them by -i")
     asked = [*models, *named]
-    engines = [check_engine(engine) for engine in dict.fromkeys(asked or [BUNDLED, *PEERS])]
+    engines = [check_engine(engine) for engine in dict.fromkeys(asked or ENGINES)]
     if width is not None and only == "accuracy":
         raise UsageError("--width cuts lines, so errors cannot be counted; leave out --only accuracy")
     output = check_output(output)
@@ -94,11 +72,10 @@ def bench(
         settings = replace(settings, queries=queries)
     if seconds is not None:
         settings = replace(settings, seconds=seconds)
-    rows = choose_lines(data, None if split == "all" else split, datasets, limit)
+    rows = choose_lines(files, None if split == "all" else split, datasets, limit)
     result = run(engines, rows, settings)
     if output:
-        with atomic_path(output) as part:
-            part.write_text(as_json(result), encoding="utf-8")
+        write_text(output, as_json(result))
     click.echo(as_json(result) if form == "json" else markdown([result]), nl=False)
     failed = [row["name"] for row in result["engines"] if "error" in row]
     if asked and failed:
@@ -106,14 +83,18 @@ def bench(
 
 
 @bench.command("report")
-@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("results", nargs=-1, required=True, type=FILE)
 def report(results: tuple[Path, ...]) -> None:
     """Print a Markdown table for each result that `htrjand bench -o` wrote."""
+    from .report import load_result, markdown
+
     click.echo(markdown([load_result(path) for path in results]), nl=False)
 
 
 def check_output(output: Path | None) -> Path | None:
     """The file to write, None for `-`; one that cannot be written is an error before the long run, not after it."""
+    from ..runtime.errors import HtrjandError
+
     if output is None or str(output) == "-":
         return None
     try:

@@ -66,7 +66,7 @@ def choose_lines(
     if empty or not groups:
         raise HtrjandError(
             f"{', '.join(map(str, paths))}: no {split or ''} lines of {', '.join(empty) or 'any dataset'}; "
-            "check --data, --dataset and --split"
+            "check -i, --dataset and --split"
         )
     return [row for rows in groups.values() for row in sampled(rows, limit)]
 

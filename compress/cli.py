@@ -1,84 +1,202 @@
-"""`htrjand distill`, `prune` and `quantize`."""
+"""`htrjand distill`, `prune`, `sensitivity`, `search`, `qat` and `quantize`: from a teacher to a small int8 student."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import functools
+import json
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ..export.cli import Rows, proof_options, told
-from ..export.proof import Reference
-from ..train.cli import log, run_options, tell
-from ..train.data.lines import spread
-from ..train.fit import Machine
-from ..train.recipe_loader import load_recipe
-from .distill import DistillRecipe, distil
-from .prune import PruneRecipe
-from .prune import prune as run_pruning
-from .quantize import QuantizeRecipe, quantize_proven
+from ..options import (
+    FILE,
+    MAX_CER_INCREASE,
+    MAX_TIME,
+    OUTPUT_FOLDER,
+    PATH,
+    PROOF_SPLIT,
+    RECIPE,
+    WORKERS,
+    LineChoice,
+    line_options,
+    log,
+    machine_options,
+    print_outcome,
+    write_text,
+)
+
+if TYPE_CHECKING:
+    from ..train.data.lines import LineRow
+    from ..train.fit import Machine
+    from .quantize import Lines
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+# The defaults of QuantizeRecipe, which a test holds equal: --help loads none of it.
+CALIBRATE = click.option(
+    "--calibrate", type=click.IntRange(1), default=128, show_default=True, help="Training lines to see ranges on."
+)
+KEEP = ("convs.0",)
+JSON_FILE = click.option("-o", "--output", type=FILE, help="A JSON file of the same.")
+
+
+def trial_options(command: Command) -> Command:
+    """The options of a verb that tries int8: it takes `lines` (pixels to calibrate on) and `rows` (to read)."""
+
+    @functools.wraps(command)
+    def with_lines(*args: Any, lines: LineChoice, calibrate: int, limit: int, **others: Any) -> Any:
+        from ..train.data.lines import spread
+
+        pixels = [row.pixels() for row in spread(lines.rows("train"), calibrate)]
+        by_dataset: dict[str, list[LineRow]] = {}
+        for row in lines.rows("val"):
+            by_dataset.setdefault(row.dataset, []).append(row)
+        rows = [row for name in sorted(by_dataset) for row in spread(by_dataset[name], limit)]
+        return command(*args, lines=pixels, rows=rows, **others)
+
+    limit = click.option(
+        "--limit", type=click.IntRange(1), default=60, show_default=True, help="Validation lines a data set, at most."
+    )  # more take longer, and change little
+    return line_options(CALIBRATE(limit(with_lines)))  # type: ignore[return-value]
 
 
 @click.command("distill")
-@click.argument("recipe", type=click.Path(path_type=Path))
-@run_options
+@RECIPE
+@OUTPUT_FOLDER
+@MAX_TIME
+@machine_options
 def distill(recipe: Path, output: Path, max_time: float | None, machine: Machine) -> None:
-    """Train a student with a teacher as RECIPE (YAML) says, and the same student as long without, into OUTPUT.
+    """Train a small student with a teacher, and the same without.
 
-    --max-time is for each of the two.
+    RECIPE (YAML) says how; both go into OUTPUT. --max-time is for each of the two.
     """
-    loaded = load_recipe(DistillRecipe, recipe)
-    outcomes = distil(loaded, recipe, output, max_time=max_time, machine=machine, say=log)
+    from ..train.recipe_loader import load_recipe
+    from .distill import DistillRecipe, distil
+
+    outcomes = distil(load_recipe(DistillRecipe, recipe), recipe, output, max_time=max_time, machine=machine, say=log)
     for name, outcome in outcomes.items():
-        tell(name, outcome)
+        print_outcome(name, outcome)
 
 
 @click.command("prune")
-@click.argument("recipe", type=click.Path(path_type=Path))
+@RECIPE
+@OUTPUT_FOLDER
 @click.option("--ratio", type=click.FloatRange(0, 1, max_open=True), help="Share that goes, in place of the recipe's.")
 @click.option("--steps", type=click.IntRange(1), help="In how many parts, in place of the recipe's.")
-@run_options
+@MAX_TIME
+@machine_options
 def prune(
-    recipe: Path, ratio: float | None, steps: int | None, output: Path, max_time: float | None, machine: Machine
+    recipe: Path, output: Path, ratio: float | None, steps: int | None, max_time: float | None, machine: Machine
 ) -> None:
-    """Take channels and hidden units out of weights as RECIPE (YAML) says, and distil what is left, into OUTPUT."""
+    """Take channels out of a network, and distil what is left.
+
+    RECIPE (YAML) says which weights and how; the result goes into OUTPUT.
+    """
+    from dataclasses import replace
+
+    from ..train.recipe_loader import load_recipe
+    from .prune import PruneRecipe
+    from .prune import prune as run_pruning
+
     loaded = load_recipe(PruneRecipe, recipe)
     if ratio is not None:
         loaded = replace(loaded, ratio=ratio)
     if steps is not None:
         loaded = replace(loaded, steps=steps)
-    outcome = run_pruning(loaded, recipe, output, max_time=max_time, machine=machine, say=log)
-    tell("pruned", outcome)
+    print_outcome("pruned", run_pruning(loaded, recipe, output, max_time=max_time, machine=machine, say=log))
+
+
+@click.command("sensitivity")
+@click.argument("model", type=PATH)
+@trial_options
+@JSON_FILE
+def sensitivity(model: Path, output: Path | None, lines: Lines, rows: list[LineRow]) -> None:
+    """Print what each layer costs when it alone is in int8.
+
+    MODEL is an fp32 .onnx file. The most harmful layer comes first.
+    """
+    from .sensitivity import sensitivity as measure
+
+    found = measure(model, lines, rows, say=log)
+    write_json(output, found.to_dict())
+    click.echo(found.markdown())
+
+
+@click.command("search")
+@click.argument("weights", type=PATH)
+@trial_options
+@JSON_FILE
+@MAX_CER_INCREASE
+def search(weights: Path, output: Path | None, budget: float, lines: Lines, rows: list[LineRow]) -> None:
+    """Find what has to stay in float, or that it takes fine-tuning.
+
+    Tries int8 editions of WEIGHTS (.safetensors) until one is within the budget; where none is, `htrjand qat` is left.
+    """
+    from .search import search as find
+
+    found = find(weights, lines, rows, budget, say=log)
+    write_json(output, found.to_dict())
+    click.echo(found.markdown())
+    end = f"; no trial is within {budget:g} points: fine-tune with `htrjand qat`" if found.qat else ""
+    click.echo(f"\nto keep in float: {', '.join(found.keep) or 'nothing'}{end}")
+
+
+@click.command("qat")
+@RECIPE
+@OUTPUT_FOLDER
+@MAX_TIME
+@WORKERS
+def qat(recipe: Path, output: Path, max_time: float | None, workers: int) -> None:
+    """Fine-tune a network until it bears eight bits.
+
+    RECIPE (YAML) says which weights and how; the result goes into OUTPUT. It runs in one process, on the CPU.
+    """
+    from ..train.fit import Machine
+    from ..train.recipe_loader import load_recipe
+    from .qat import QatRecipe
+    from .qat import qat as run_qat
+
+    machine = Machine("cpu", workers=workers, progress=sys.stderr.isatty())
+    outcome = run_qat(load_recipe(QatRecipe, recipe), recipe, output, max_time=max_time, machine=machine, say=log)
+    print_outcome("weights", outcome)
 
 
 @click.command("quantize")
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", type=PATH)
+@line_options
 @click.option(
-    "-o",
-    "--output",
-    "out",
-    type=click.Path(dir_okay=False, path_type=Path),
-    required=True,
-    help="A file of the float file's format: .onnx, .xml (OpenVINO) or .tflite.",
+    "-o", "--output", type=FILE, required=True, help="A file of MODEL's format: .onnx, .xml (OpenVINO) or .tflite."
 )
-@click.option(
-    "--calibrate",
-    type=click.IntRange(1),
-    default=QuantizeRecipe.calibrate,
-    show_default=True,
-    help="Training lines to see ranges on.",
-)
+@CALIBRATE
 @click.option(
     "--keep",
     multiple=True,
-    help="A module to leave in float, by its name in the file. Repeatable. Default: " + ", ".join(QuantizeRecipe.keep),
+    help=f"A module to leave in float, by its name in the file. Repeatable. Default: {', '.join(KEEP)}",
 )
-@proof_options
+@PROOF_SPLIT
+@MAX_CER_INCREASE
 def quantize(
-    model: Path, out: Path, calibrate: int, keep: tuple[str, ...], split: str, budget: float, rows: Rows, given: bool
+    model: Path, lines: LineChoice, output: Path, calibrate: int, keep: tuple[str, ...], split: str, budget: float
 ) -> None:
-    """Write an int8 edition of MODEL (a float file) if it reads as well; else write nothing, with exit status 1."""
-    recipe = QuantizeRecipe(calibrate, keep or QuantizeRecipe.keep)
-    lines = [row.pixels() for row in spread(rows("train"), calibrate)]
-    proof = quantize_proven(model, lines, out, recipe, Reference(model, list(rows(split))), budget)
-    click.echo(f"{out}: {proof['bytes']:,} bytes, {told(proof)}")
+    """Write an int8 edition of a float file, if it reads as well.
+
+    It is calibrated on training lines, and proven on those of --split; where it reads worse than --max-cer-increase
+    allows, nothing is written and the exit status is 1.
+    """
+    from ..export.cli import summary_line
+    from ..export.proof import Reference
+    from ..train.data.lines import spread
+    from .quantize import QuantizeRecipe, quantize_proven
+
+    pixels = [row.pixels() for row in spread(lines.rows("train"), calibrate)]
+    reference = Reference(model, list(lines.rows(split)))
+    proof = quantize_proven(model, pixels, output, QuantizeRecipe(calibrate, keep or KEEP), reference, budget)
+    click.echo(f"{output}: {proof['bytes']:,} bytes, {summary_line(proof)}")
+
+
+def write_json(output: Path | None, values: dict[str, Any]) -> None:
+    """A JSON file, where one is asked for."""
+    if output is not None:
+        write_text(output, json.dumps(values, ensure_ascii=False, indent=1) + "\n")

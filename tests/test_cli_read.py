@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 import json
+import resource
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -10,6 +14,9 @@ from PIL import Image
 
 from htrjand import __version__
 from htrjand.cli import main
+
+SAMPLE = Path(__file__).resolve().parents[1] / "benchmarks" / "sample"
+IMAGES = 2000
 
 
 @pytest.fixture
@@ -136,9 +143,110 @@ def test_version_and_help(htrjand):
     assert __version__ in htrjand("--version").stdout
 
 
-def test_a_verb_whose_extra_is_not_installed_says_so():
-    code = "import sys; sys.modules['pyarrow'] = None\nfrom htrjand.cli import main\nmain(['bench', '--data', 'lines'])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+@pytest.mark.parametrize(
+    ("missing", "words", "extra"),
+    [
+        ("pyarrow", ["bench", "-i", "lines"], "bench"),
+        ("pyarrow", ["data", "audit", "lines"], "train"),
+        ("torch", ["train", "recipe.yaml", "-o", "run"], "train"),
+        ("onnx", ["sensitivity", "m.onnx", "-i", str(SAMPLE / "sample.parquet")], "export"),
+    ],
+)
+def test_a_verb_whose_library_is_not_installed_names_the_extra(missing, words, extra):
+    code = f"import sys\nsys.modules[{missing!r}] = None\nfrom htrjand.cli import main\nmain(sys.argv[1:])"
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
     assert done.returncode == 1 and done.stderr == (
-        "htrjand: pyarrow is not installed, and this verb needs it: pip install 'htrjand[all]'\n"
+        f"htrjand: {missing} is not installed, and this verb needs it: pip install 'htrjand[{extra}]'\n"
     )
+
+
+@pytest.fixture
+def many(scans, tmp_path):
+    """A folder of so many images that a run can be stopped amid them."""
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(IMAGES):
+        (folder / f"{number:04}.png").symlink_to(scans / "2.png")
+    return folder
+
+
+def started(words, **options):
+    """A process that reads; Ctrl-C reaches it even where this one runs in the background."""
+    command = [sys.executable, "-m", "htrjand", "read", *map(str, words)]
+    default = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **default | options)
+
+
+def stopped(process, part, number):
+    """Sends a signal once some rows are there; the last line of stderr."""
+    while not (part.is_file() and part.read_bytes().count(b"\n") > 2):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.005)
+    process.send_signal(number)
+    return process.communicate(timeout=60)[1].splitlines()[-1:]
+
+
+@pytest.mark.parametrize("form", ["txt", "json"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_keeps_what_it_has_read(htrjand, many, tiny_model, tmp_path, form, number):
+    out, part = tmp_path / "out", tmp_path / "out.part"
+    out.write_text("earlier")
+    words = [many, "-m", tiny_model, "-f", form, "-o", out]
+    process = started(words)
+    last = stopped(process, part, number)
+    assert process.returncode == 128 + number
+    rows = part.read_text("utf-8").splitlines(keepends=True)
+    assert 2 < len(rows) < IMAGES and all(row.endswith("\n") and "b a" in row for row in rows)
+    assert last == [
+        f"htrjand: stopped: {len(rows)} of {IMAGES} images are read and kept in {part}: "
+        "the same command with --resume reads the rest"
+    ]
+    assert out.read_text() == "earlier" and {path.name for path in tmp_path.glob("*out*")} == {"out", "out.part"}
+
+    refused = htrjand("read", *words)
+    assert refused.exit_code == 2 and "go on with --resume, or remove it" in refused.stderr
+    assert part.read_text("utf-8") == "".join(rows), "what was read is not thrown away by another run"
+
+    part.write_text("".join([rows[0].replace("b a", "as it was"), *rows[1:]]), "utf-8")
+    done = htrjand("read", *words, "--resume")
+    assert (done.exit_code, done.stderr) == (0, "") and not part.exists()
+    text = out.read_text("utf-8")
+    assert htrjand("read", many, "-m", tiny_model, "-f", form).stdout == text.replace("as it was", "b a")
+    assert text.count("as it was") == 1, "an image that was read is not read again"
+
+
+def test_what_a_kill_cut_off_is_read_again(htrjand, many, tiny_model, tmp_path):
+    out, part = tmp_path / "out", tmp_path / "out.part"
+    words = [many, "-m", tiny_model, "-o", out]
+    assert stopped(started(words), part, signal.SIGKILL) == []
+    with part.open("a") as stream:
+        stream.write(str(many / "09"))  # half a row
+    assert htrjand("read", *words, "--resume").exit_code == 0
+    assert out.read_text() == "".join(f"{many / f'{number:04}.png'}\tb a\n" for number in range(IMAGES))
+
+
+def test_a_disk_that_is_full_loses_nothing(htrjand, many, tiny_model, tmp_path):
+    out, part = tmp_path / "out", tmp_path / "out.part"
+    words = [many, "-m", tiny_model, "-o", out]
+    full = started(words, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (9999, 9999)))
+    first, last = full.communicate(timeout=60)[1].splitlines()
+    assert full.returncode == 1 and part.stat().st_size == 9999 and not out.exists()
+    assert f"of {IMAGES} images are read and kept in {part}" in first and "out: cannot be written" in last
+    assert htrjand("read", *words, "--resume").exit_code == 0
+    assert len(out.read_text().splitlines()) == IMAGES
+
+
+def test_what_cannot_be_resumed(htrjand, scans, tiny_model, tmp_path):
+    def refusal(*words):
+        done = htrjand("read", scans, "-m", tiny_model, "--resume", *words)
+        assert done.exit_code == 2
+        return done.stderr
+
+    assert "--resume goes on with a file" in refusal()
+    (tmp_path / "out.part").write_text(f"{scans / '1.PNG'}\tabc\n")
+    assert "not of -f json" in refusal("-f", "json", "-o", tmp_path / "out")
+    (tmp_path / "out.part").write_text('{"path": "1.png"}\n')
+    assert "not of -f txt" in refusal("-o", tmp_path / "out")
+    (tmp_path / "out.part").unlink()
+    done = htrjand("read", scans / "2.png", "-m", tiny_model, "--resume", "-o", tmp_path / "out")
+    assert done.exit_code == 0 and (tmp_path / "out").read_text() == "b a\n", "nothing to go on with: from the start"

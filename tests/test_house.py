@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import ast
+import re
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
 import htrjand
+from htrjand.benchmarks.engines import BUNDLED, PEERS
+from htrjand.cli import EXTRAS, main
+from htrjand.compress.cli import KEEP
+from htrjand.compress.quantize import QuantizeRecipe
+from htrjand.export.files import FLOATS
+from htrjand.export.proof import BUDGET
+from htrjand.runtime.image import MAX_WIDTH
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -87,8 +98,73 @@ def test_runtime_never_imports_a_training_library() -> None:
         assert not {name.split(".")[0] for name in imports(path)} & HEAVY - own, path
 
 
-def test_the_command_line_imports_a_part_only_when_its_verb_runs() -> None:
-    assert not parts_of(imports(ROOT / "cli.py", at_load_only=True))
+def is_command_line(path: Path) -> bool:
+    return path.name in ("cli.py", "__main__.py") or path == ROOT / "options.py"
+
+
+ALL = sorted([*ROOT.glob("*.py"), *(path for part in PARTS for path in SOURCES[part])])
+
+
+@pytest.mark.parametrize("path", list(filter(is_command_line, ALL)), ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_command_line_imports_a_part_only_when_its_verb_runs(path: Path) -> None:
+    names = [name for name in imports(path, at_load_only=True) if name.startswith("htrjand.")]
+    other = {name for name in names if not re.search(r"\.(cli|options)(\.\w+)?$|^htrjand\.__version__$", name)}
+    assert not other, f"{path.relative_to(ROOT)} loads {other}, which --help does not need"
+
+
+def test_help_needs_click_alone() -> None:
+    code = "import sys, htrjand.cli; print(*{name.partition('.')[0] for name in sys.modules} - sys.stdlib_module_names)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    bare = subprocess.run([sys.executable, "-c", "import sys; print(*sys.modules)"], capture_output=True, text=True)
+    assert set(loaded) - {name.partition(".")[0] for name in bare.stdout.split()} == {"click", "htrjand"}
+
+
+def test_no_library_imports_the_command_line() -> None:
+    for path in ALL:
+        found = {name for name in imports(path) if re.search(r"^htrjand\.(.*\.)?(cli|options)(\.|$)", name)}
+        assert is_command_line(path) or not found, f"{path.relative_to(ROOT)} imports {found}"
+
+
+def test_defaults_that_help_shows_are_those_of_the_parts() -> None:
+    """The command line writes them down again, since --help loads no part."""
+    params = {(verb, param.name): param for verb, command in main.commands.items() for param in command.params}
+
+    def choices(verb: str, name: str) -> list[str]:
+        return list(params[verb, name].type.choices)  # type: ignore[attr-defined]
+
+    for verb in ("export", "prove", "quantize", "search"):
+        assert params[verb, "budget"].default == BUDGET
+    for verb in ("quantize", "search", "sensitivity"):
+        assert params[verb, "calibrate"].default == QuantizeRecipe.calibrate
+    assert QuantizeRecipe.keep == KEEP
+    assert choices("export", "precision") == list(FLOATS)
+    assert choices("bench", "named") == [BUNDLED, *PEERS]
+    assert params["bench", "width"].type.max == MAX_WIDTH  # type: ignore[attr-defined]
+
+
+def test_every_library_is_a_dependency_or_has_an_extra_to_name_when_it_is_missing() -> None:
+    """Of each extra that `EXTRAS` names for a module, pyproject.toml lists the distribution that brings it."""
+    brought = {"cv2": "rapidocr"}  # by a distribution that another one depends on
+    distributions = packages_distributions()
+
+    def listed(lines: list[str]) -> set[str]:
+        return {re.split(r"[^\w.-]", line)[0].lower().replace("_", "-") for line in lines}
+
+    def distribution(module: str) -> str:
+        module = brought.get(module, module)
+        return distributions.get(module, [module])[0].lower().replace("_", "-")
+
+    base, extras = listed(PROJECT["project"]["dependencies"]), PROJECT["project"]["optional-dependencies"]
+    for extra, modules in EXTRAS.items():
+        for module in modules:
+            assert distribution(module) in listed(extras[extra]), f"pyproject.toml: {extra} has no {module}"
+    named = {module for modules in EXTRAS.values() for module in modules} | set(brought)
+    for path in ALL:
+        for name in imports(path):
+            module = name.partition(".")[0]
+            if module in (*sys.stdlib_module_names, "", "htrjand", "_typeshed"):
+                continue
+            assert module in named or distribution(module) in base, f"{path.relative_to(ROOT)}: {module} has no extra"
 
 
 def test_parts_speak_of_each_other_by_relative_imports() -> None:
@@ -133,7 +209,7 @@ def test_every_folder_of_python_files_ships() -> None:
 
 def test_nothing_else_lies_in_the_root_to_ship_with_the_package() -> None:
     assert {path.name for path in ROOT.glob("*.py")} == {
-        "__init__.py", "__main__.py", "cli.py", "ledger.py", "pipeline.py",
+        "__init__.py", "__main__.py", "cli.py", "ledger.py", "options.py", "pipeline.py",
     }  # fmt: skip
 
 

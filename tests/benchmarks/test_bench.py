@@ -26,7 +26,7 @@ def invoke(*arguments: object) -> Result:
 
 def test_two_models_measured_in_one_run(make_model: Callable[..., Path], line_folder: Path, tmp_path: Path) -> None:
     fp32, int8, output = make_model("fp32.onnx"), make_model("int8.onnx", precision="int8"), tmp_path / "result.json"
-    done = invoke("--data", line_folder, "-m", fp32, "-m", int8, "--quick", "-o", output)
+    done = invoke("-i", line_folder, "-m", fp32, "-m", int8, "--quick", "-o", output)
     assert done.exit_code == 0, done.output
     result = load_result(output)
     assert [row["precision"] for row in result["engines"]] == ["fp32", "int8"]
@@ -50,24 +50,24 @@ def test_two_models_measured_in_one_run(make_model: Callable[..., Path], line_fo
 
 def test_json_on_standard_output_and_one_run_alone(make_model: Callable[..., Path], line_folder: Path) -> None:
     model = make_model()
-    done = invoke("--data", line_folder, "-m", model, "--dataset", "wrong", "--only", "accuracy", "-f", "json")
+    done = invoke("-i", line_folder, "-m", model, "--dataset", "wrong", "--only", "accuracy", "-f", "json")
     result = json.loads(done.stdout)
     assert "latency" not in result["engines"][0] and result["invalid"] == []
-    done = invoke("--data", line_folder, "-m", model, "--only", "latency", *FAST)
+    done = invoke("-i", line_folder, "-m", model, "--only", "latency", *FAST)
     assert done.exit_code == 0 and "CER" not in done.stdout
 
 
 def test_an_engine_that_fails_leaves_the_others(make_model: Callable[..., Path], line_folder: Path) -> None:
     cut = make_model("cut.onnx")
     cut.write_bytes(cut.read_bytes()[:99])
-    done = invoke("--data", line_folder, "-m", cut, "-m", make_model(precision="int8"), *FAST)
+    done = invoke("-i", line_folder, "-m", cut, "-m", make_model(precision="int8"), *FAST)
     assert isinstance(done.exception, HtrjandError) and "cut.onnx: could not be measured" in str(done.exception)
     assert "**cut.onnx** failed" in done.output and "| tiny.onnx | int8 |" in done.output
 
 
 def test_a_missing_peer_names_the_remedy(line_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    done = invoke("--data", line_folder, "--engine", "tesseract", "--only", "accuracy")
+    done = invoke("-i", line_folder, "--engine", "tesseract", "--only", "accuracy")
     assert isinstance(done.exception, HtrjandError) and done.exception.exit_status == 1
     assert "apt-get install tesseract-ocr tesseract-ocr-fra" in done.output
 
@@ -75,13 +75,13 @@ def test_a_missing_peer_names_the_remedy(line_folder: Path, monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("arguments", "kind", "message"),
     [
-        (["--engine", "tesseract"], UsageError, "--data"),
-        (["--data", "{lines}", "-m", "model.xyz"], UsageError, "model.xyz: no such engine"),
-        (["--data", "{lines}", "-m", "model.onnx"], HtrjandError, "model.onnx: no such file"),
-        (["--data", "{lines}", "--dataset", "nowhere", "--engine", "tesseract"], HtrjandError, "nowhere"),
-        (["--data", "{lines}/none.parquet", "--engine", "tesseract"], HtrjandError, "none.parquet"),
-        (["--data", "{lines}", "--engine", "tesseract", "-o", "{lines}"], HtrjandError, "cannot be written"),
-        (["--data", "{lines}", "--engine", "tesseract", "-o", "{lines}/plain.parquet/r.json"], HtrjandError, "r.json"),
+        (["--engine", "tesseract"], UsageError, "-i"),
+        (["-i", "{lines}", "-m", "model.xyz"], UsageError, "model.xyz: no such engine"),
+        (["-i", "{lines}", "-m", "model.onnx"], HtrjandError, "model.onnx: no such file"),
+        (["-i", "{lines}", "--dataset", "nowhere", "--engine", "tesseract"], HtrjandError, "nowhere"),
+        (["-i", "{lines}/none.parquet", "--engine", "tesseract"], HtrjandError, "none.parquet"),
+        (["-i", "{lines}", "--engine", "tesseract", "-o", "{lines}"], HtrjandError, "cannot be written"),
+        (["-i", "{lines}", "--engine", "tesseract", "-o", "{lines}/plain.parquet/r.json"], HtrjandError, "r.json"),
         (["report", "{lines}/plain.parquet"], HtrjandError, "plain.parquet"),
         (["report", "{lines}/none.json"], HtrjandError, "none.json: no such file"),
     ],
@@ -112,7 +112,7 @@ def test_torch_weights_are_a_row_like_any_other(line_folder: Path, tmp_path: Pat
     weights = tmp_path / "untrained.safetensors"
     network = Network(NetworkRecipe(channels=(4, 4, 4, 4), dim=16, heads=2, feed=16, blocks=1), classes=3)
     save_network(weights, network.state_dict(), Card(network=network.recipe, charset=("", "a", "b")))
-    done = invoke("--data", line_folder, "-m", weights, "--limit", 2, "--only", "accuracy", "-f", "json")
+    done = invoke("-i", line_folder, "-m", weights, "--limit", 2, "--only", "accuracy", "-f", "json")
     assert done.exit_code == 0, done.output
     (row,) = json.loads(done.stdout)["engines"]
     assert row["engine"] == "torch" and row["accuracy"]["all"]["lines"] == 4

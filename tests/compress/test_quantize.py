@@ -109,7 +109,7 @@ def test_the_verb_writes_file_and_proof_or_nothing(files: tuple[Path, Path], tin
     assert "CER 0.00 %" in done.output
     assert sorted(path.name for path in tmp_path.iterdir()) == ["small.onnx", "small.onnx.proof.json"]
 
-    lacking = CliRunner().invoke(main, [*command, "--prove-on", "test", "-o", str(tmp_path / "other.onnx")])
+    lacking = CliRunner().invoke(main, [*command, "--split", "test", "-o", str(tmp_path / "other.onnx")])
     assert lacking.exit_code == 1
     assert "no line to compare" in lacking.output
     assert not (tmp_path / "other.onnx").exists()

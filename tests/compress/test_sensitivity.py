@@ -13,9 +13,9 @@ from click.testing import CliRunner
 from hurting import widen
 from torch.utils.flop_counter import FlopCounterMode
 
+from htrjand.compress.cli import sensitivity as verb
 from htrjand.compress.modules import products
 from htrjand.compress.quantize import QuantizeRecipe, quantize_file
-from htrjand.compress.quantize_cli import sensitivity as verb
 from htrjand.compress.sensitivity import EVERYTHING, Sensitivity, divergence, multiply_adds, sensitivity
 from htrjand.export.onnx import export
 from htrjand.runtime.errors import HtrjandError

@@ -209,7 +209,7 @@ def test_options_are_read_or_refused() -> None:
 
 def test_the_command_says_what_it_wrote_and_what_it_passed_over(fonts: Path, tmp_path: Path) -> None:
     output = tmp_path / "lines.parquet"
-    command = ["data", "synth", "-o", str(output), "--fonts", str(fonts), "--lang", "en", "--lines", "3"]
+    command = ["data", "synth", "-o", str(output), "--fonts", str(fonts), "--lang", "en", "--count", "3"]
     result = CliRunner().invoke(main, [*command, "--difficulty", "easy"])
     assert result.exit_code == 0 and "3 lines" in result.stdout
     assert "passed over 1: test hand of the bundled sample" in result.stderr

@@ -111,7 +111,7 @@ def test_the_command_takes_a_style_and_a_share_of_prose(fonts: Path, tmp_path: P
     for name in (FACE, "caveat-latin-400-normal.woff"):  # a hand of the list
         shutil.copy(fonts / FACE, tmp_path / name)
     command = ["data", "synth", "-o", str(tmp_path / "p.parquet"), "--fonts", str(tmp_path), "--lang", "en"]
-    command += ["--text", f"en={book}", "--lines", "6", "--prose", "1"]
+    command += ["--text", f"en={book}", "--count", "6", "--prose", "1"]
     result = CliRunner().invoke(main, [*command, "--style", "typewriter"])
     assert result.exit_code == 0 and "passed over 1: other style" in result.stderr
     rows = list(read_lines(tmp_path / "p.parquet"))
