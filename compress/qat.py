@@ -19,9 +19,10 @@ from ..runtime.errors import UsageError
 from ..train.augment import AugmentRecipe
 from ..train.batches import Batch, LineBatches
 from ..train.checkpoint import Card, load_network, load_state, save_state, sha256
+from ..train.data.error_rates import percent
 from ..train.dataset import Data, load_data
 from ..train.fit import Machine, Outcome, Say, describe, fit
-from ..train.losses import count_errors, ctc_loss, percent
+from ..train.losses import count_errors, ctc_loss
 from ..train.network import Network
 from ..train.recipe import DataRecipe, TrainRecipe
 from ..train.recipe_loader import at_least_one, to_json
@@ -175,7 +176,8 @@ def tuned(recipe: QatRecipe) -> str:
 def cer(network: Network, data: Data, recipe: QatRecipe) -> float:
     """CER of a network on the validation lines, in percent."""
     batches = LineBatches(data.val, recipe.batch_columns, 0.0, once=True)
-    return percent(np.concatenate([count_errors(network(batch.image, batch.targets), batch) for batch in batches]))
+    counts = [count_errors(network(batch.image, batch.targets), batch, data.charset) for batch in batches]
+    return percent(*np.concatenate(counts).T)
 
 
 def cpu(machine: Machine, say: Say) -> Machine:

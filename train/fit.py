@@ -24,8 +24,8 @@ from ..runtime.files import atomic_path
 from .adapt import begin_from, fits
 from .batches import Example, LineBatches, Turn
 from .checkpoint import Card, load_network, sha256
+from .data.error_rates import percent
 from .dataset import Data, load_data, stage_batches
-from .losses import percent
 from .network import Network
 from .recipe import TrainRecipe
 from .trainee import Trainee
@@ -143,7 +143,7 @@ def fit(module: Trainee, data: Data, machine: Machine, say: Say = print) -> Outc
         except HtrjandError as error:  # from a worker it comes wrapped in its traceback
             raise HtrjandError(str(error).rstrip().rpartition("HtrjandError: ")[2]) from error
     if module.counts.any():
-        last = (f"{name} {percent(row[None]):.2f}" for name, row in zip(module.val_names, module.counts, strict=True))
+        last = (f"{name} {percent(*row):.2f}" for name, row in zip(module.val_names, module.counts, strict=True))
         skipped = f"; {module.skipped} steps left out, their gradients not finite" if module.skipped else ""
         rank_zero_only(say)(f"last validation, % CER: {', '.join(last)}{skipped}")
     return Outcome(out / "weights.safetensors", module.best, module.seen, module.seen / max(module.spent, 1e-9))

@@ -23,7 +23,8 @@ from ..runtime.errors import HtrjandError, UsageError
 from .augment import AugmentRecipe, augment
 from .batches import Batch
 from .checkpoint import Card, load_state, read_rest, save_network, save_state
-from .losses import count_errors, ctc_loss, percent
+from .data.error_rates import percent
+from .losses import count_errors, ctc_loss
 from .network import Network, pooled
 from .optimizers import make_optimizer, set_rate
 from .recipe import StageRecipe, TrainRecipe
@@ -179,7 +180,7 @@ class Trainee(lightning.LightningModule):
         self.counts = np.zeros((len(self.val_names), 2))
 
     def validation_step(self, batch: Batch, _: int) -> None:
-        counts = count_errors(self.average(batch.image, batch.targets), batch)  # N, 2
+        counts = count_errors(self.average(batch.image, batch.targets), batch, self.card.charset)  # N, 2
         np.add.at(self.counts, batch.origins.cpu().numpy(), counts)
 
     def on_validation_epoch_end(self) -> None:
@@ -187,8 +188,8 @@ class Trainee(lightning.LightningModule):
         *counts, spent = self.over_all(*self.counts.ravel(), now - self.clock)
         self.counts = np.reshape(counts, (-1, 2))
         self.spent, self.clock = self.spent + spent / self.trainer.world_size, now
-        cer = percent(self.counts)
-        by_name = {f"val_cer/{name}": percent(row[None]) for name, row in zip(self.val_names, self.counts, strict=True)}
+        cer = percent(*self.counts.T)
+        by_name = {f"val_cer/{name}": percent(*row) for name, row in zip(self.val_names, self.counts, strict=True)}
         self.log("val_cer", cer, prog_bar=True, rank_zero_only=True)
         self.log_dict({"seen": float(self.seen)} | by_name, rank_zero_only=True)
         better = cer <= self.best
@@ -203,8 +204,9 @@ class Trainee(lightning.LightningModule):
 
     def measure(self, batches: Iterable[Batch]) -> float:
         """The CER, in percent, of the weights that the run begins from: they are kept until others are better."""
-        counts = [count_errors(self.average(batch.image, batch.targets), batch) for batch in batches]
-        self.best = percent(np.concatenate(counts))
+        charset = self.card.charset
+        counts = [count_errors(self.average(batch.image, batch.targets), batch, charset) for batch in batches]
+        self.best = percent(*np.concatenate(counts).T)
         if self.global_rank == 0:
             save_network(self.out / "weights.safetensors", weights_of(self.average), self.earned(self.best))
         return self.best

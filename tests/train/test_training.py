@@ -24,12 +24,13 @@ from htrjand.cli import main
 from htrjand.compress.distill import DistillRecipe
 from htrjand.runtime.errors import HtrjandError, UsageError
 from htrjand.train.augment import AugmentRecipe, augment
-from htrjand.train.batches import BUCKET, Example, LineBatches
-from htrjand.train.checkpoint import Card, load_card, load_network, load_tensors, read_rest
-from htrjand.train.data.lines import read_lines, write_lines
+from htrjand.train.batches import BUCKET, Example, LineBatches, examples
+from htrjand.train.checkpoint import Card, load_card, load_network, load_tensors, read_rest, save_network
+from htrjand.train.data.lines import Place, read_lines, write_lines
 from htrjand.train.fit import train
+from htrjand.train.losses import count_errors
 from htrjand.train.network import STUDENT, TEACHER, Network, NetworkRecipe
-from htrjand.train.reader import TorchRecognizer
+from htrjand.train.reader import TorchRecognizer, read_rows
 from htrjand.train.recipe import TrainRecipe
 from htrjand.train.recipe_loader import load_recipe
 from htrjand.train.trainee import STATE, Trainee
@@ -295,6 +296,41 @@ def test_validation_shows_each_line_once() -> None:
     lines = some_lines(37)
     shown = sum(len(batch.lengths) for batch in LineBatches(lines, 2048, 0.0, once=True))
     assert shown == 37
+
+
+def frames(path: str, charset: tuple[str, ...], count: int) -> torch.Tensor:
+    """Logits [T, V] whose best classes spell a path; `-` is the blank, and fills the frames that are left."""
+    classes = [0 if char == "-" else charset.index(char) for char in path.ljust(count, "-")]
+    return 9.0 * torch.nn.functional.one_hot(torch.tensor(classes), len(charset))
+
+
+def test_validation_counts_errors_over_normalised_texts() -> None:
+    charset = ("", " ", "a", "b", "’", "'")
+    lines = [Example(printed_row(text, text), np.array([charset.index(c) for c in text])) for text in ("a b", "a'b")]
+    batch = next(iter(LineBatches(lines, 2048, 0.0, once=True)))
+    count = batch.image.shape[3] // 4
+    same = torch.stack([frames(path, charset, count) for path in (" -aa- - -b- ", "a-’-b")])
+    assert count_errors(same, batch, charset).tolist() == [[0, 3], [0, 3]], "spaces and quotes are normalised"
+    worse = torch.stack([frames(path, charset, count) for path in ("a-b", "a-a-'bb")])
+    assert count_errors(worse, batch, charset).tolist() == [[1, 3], [1, 3]]
+
+
+def test_the_validation_cer_is_that_of_the_recogniser(tiny_run: Path, weights: Path) -> None:
+    network, card = load_network(weights)
+    torch.manual_seed(1)
+    with torch.no_grad():
+        network.head.weight += torch.randn_like(network.head.weight)  # so that it makes mistakes, spaces among them
+    save_network(weights, network.state_dict(), card)
+    rows = list(read_lines(tiny_run / "lines.parquet", "val"))
+    reading = read_rows(TorchRecognizer(weights), rows)
+    assert 20 < reading.cer() < 120
+    lines, skipped = examples(((row, Place(weights, 0, 0)) for row in rows), card.charset, "error")
+    assert len(lines) == len(rows) and not any(skipped.values())
+    counts = []
+    for batch in LineBatches(lines, 2048, 0.0, once=True):
+        with torch.no_grad():
+            counts.append(count_errors(network(batch.image, batch.targets), batch, card.charset))
+    assert tuple(np.concatenate(counts).sum(0)) == reading.errors["printed"]
 
 
 def test_augmentation_is_fixed_by_its_seed_and_off_at_zero() -> None:
