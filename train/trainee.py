@@ -32,6 +32,7 @@ from .recipe_loader import to_json
 
 STATE = "state.safetensors"
 PROGRESS = ("step", "seen", "spent", "best", "stage", "began", "stale", "skipped")
+DROPOUT, AUGMENT = 1, 2  # streams of random numbers, the third part of a seed beside a recipe's and a batch's
 MOST_SKIPPED = 25  # steps in a row without a finite gradient after which a run is given up
 
 
@@ -97,8 +98,8 @@ class Trainee(lightning.LightningModule):
         return terms, logits
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        torch.manual_seed(self.recipe.seed * 1_000_003 + batch.step)  # dropout: a resumed run draws the same
-        seed = self.recipe.seed + batch.number
+        torch.manual_seed(hashed_seed(self.recipe.seed, DROPOUT, batch.step))  # so that a resumed run draws the same
+        seed = hashed_seed(self.recipe.seed, AUGMENT, batch.number)
         image = augment(batch.image, batch.sources, batch.fills, batch.width, self.distortions(), seed, batch.targets)
         terms = self.losses(image, batch)
         self.log_dict({name: term.detach() for name, term in terms.items()}, prog_bar=True)
@@ -250,6 +251,11 @@ class Trainee(lightning.LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         recipe = self.recipe
         return make_optimizer(self.network, recipe.optimizer, recipe.peak_rate, recipe.weight_decay, recipe.bf16)
+
+
+def hashed_seed(*parts: int) -> int:
+    """One seed of 64 bits from several numbers: neighbouring runs and batches share none, as sums of them would."""
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0])
 
 
 def signature(recipe: Any) -> str:

@@ -23,8 +23,9 @@ from htrjand.benchmarks.studies.ablate import AblateRecipe
 from htrjand.cli import main
 from htrjand.compress.distill import DistillRecipe
 from htrjand.runtime.errors import HtrjandError, UsageError
+from htrjand.train import fit
 from htrjand.train.augment import AugmentRecipe, augment
-from htrjand.train.batches import BUCKET, Example, LineBatches, examples
+from htrjand.train.batches import BUCKET, Batch, Example, LineBatches, examples
 from htrjand.train.checkpoint import Card, load_card, load_network, load_tensors, read_rest, save_network
 from htrjand.train.data.lines import Place, read_lines, write_lines
 from htrjand.train.fit import train
@@ -343,6 +344,29 @@ def test_augmentation_is_fixed_by_its_seed_and_off_at_zero() -> None:
     assert not torch.equal(distorted(AugmentRecipe(), 1), distorted(AugmentRecipe(), 2))
     plain = batch.image[..., : batch.width].float()
     torch.testing.assert_close(distorted(OFF, 1), plain, atol=0.05, rtol=0)
+
+
+def test_neighbouring_seeds_give_other_distortions_and_other_dropout(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds: list[tuple[int, int]] = []
+
+    class Watched(Trainee):
+        def losses(self, image: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
+            seeds.append((torch.initial_seed(), hash(image.numpy().tobytes())))
+            return super().losses(image, batch)
+
+    monkeypatch.setattr(fit, "Trainee", Watched)
+    rows = [printed_row("ab", f"{split}-{i}", split) for split in ("train", "val") for i in range(8)]  # one image only
+    write_lines(tmp_path / "lines.parquet", rows)
+    path = tmp_path / "tiny.yaml"
+    path.write_text(TINY.replace("noise: 0", "noise: 10"), encoding="utf-8")
+    recipe = replace(load_recipe(TrainRecipe, path), total_lines=160, val_every=1000)
+    for seed in (1, 2):
+        train(replace(recipe, seed=seed), path, tmp_path / str(seed), machine=CPU)
+    assert len(seeds) >= 20
+    for of_one_kind in zip(*seeds, strict=True):
+        assert len(set(of_one_kind)) == len(seeds), "no batch of either run has the seed of another"
 
 
 @pytest.mark.parametrize("name", [f for f in AugmentRecipe.__dataclass_fields__ if f != "scale"])
