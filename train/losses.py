@@ -17,8 +17,8 @@ Counts = npt.NDArray[np.float64]  # errors and characters, a row a line or a dat
 
 
 def ctc_loss(logits: Tensor, batch: Batch) -> Tensor:
-    """CTC a character, so that long lines do not outweigh short ones; logits float [N, T, V]."""
-    frames = batch.targets // FRAME_STRIDE
+    """CTC loss a character, averaged over lines, so that long ones weigh no more; logits float [N, T, V]."""
+    frames = batch.padded_widths // FRAME_STRIDE
     log_probs = logits.log_softmax(-1).transpose(0, 1)  # T, N, V
     return F.ctc_loss(log_probs, batch.classes, frames, batch.lengths, zero_infinity=True)
 
@@ -32,7 +32,7 @@ def count_errors(logits: Tensor, batch: Batch, charset: Sequence[str]) -> Counts
     paths = logits.argmax(-1).cpu().numpy()  # N, T
     classes = batch.classes.tolist()
     for line, (path, width, length) in enumerate(
-        zip(paths, batch.targets.tolist(), batch.lengths.tolist(), strict=True)
+        zip(paths, batch.padded_widths.tolist(), batch.lengths.tolist(), strict=True)
     ):
         text = "".join(charset[number] for number in classes[start : start + length])
         counts[line] = character_errors(text, greedy_text(path[: width // FRAME_STRIDE], charset))

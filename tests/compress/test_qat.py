@@ -21,13 +21,12 @@ from htrjand.export.onnx import write_onnx
 from htrjand.runtime import Recognizer
 from htrjand.runtime.errors import HtrjandError, UsageError
 from htrjand.runtime.image import pad_line
-from htrjand.train.checkpoint import load_card, load_network, load_tensors, save_network
+from htrjand.train.checkpoint import load_card, load_network, load_tensors, save_network, weights_of
 from htrjand.train.data.lines import read_lines
 from htrjand.train.fit import Outcome
 from htrjand.train.network import Network, NetworkRecipe
 from htrjand.train.reader import TorchRecognizer, model_info, read_rows
 from htrjand.train.recipe_loader import from_dict, load_recipe
-from htrjand.train.trainee import weights_of
 
 SMALL = NetworkRecipe(channels=(12, 16, 16, 24), dim=32, heads=2, feed=64, blocks=1)
 KEEP = QuantizeRecipe.keep
@@ -102,8 +101,8 @@ def quantise(weights: Path, lines: list[np.ndarray], out: Path) -> None:
 def qat_recipe(folder: Path, **changes: object) -> Path:
     values = yaml.safe_load(TINY)
     recipe = {key: values[key] for key in ("augment", "batch_columns")}
-    recipe |= {"data": {"lines": ["lines.parquet"]}, "begin": "hurt.safetensors", "teacher": "hurt.safetensors"}
-    recipe |= {"lines": 1200, "peak_rate": 2e-3, "warm_up": 2, "ema": 0.8, "val_every": 5, "save_every": 4}
+    recipe |= {"data": {"files": ["lines.parquet"]}, "begin": "hurt.safetensors", "teacher": "hurt.safetensors"}
+    recipe |= {"total_lines": 1200, "peak_rate": 2e-3, "warm_up": 2, "ema": 0.8, "val_every": 5, "save_every": 4}
     path = folder / "qat.yaml"
     path.write_text(json.dumps(recipe | changes), encoding="utf-8")  # JSON is YAML
     return path
