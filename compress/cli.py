@@ -28,7 +28,7 @@ def distill(recipe: Path, output: Path, max_time: float | None, machine: Machine
     --max-time is for each of the two.
     """
     loaded = load_recipe(DistillRecipe, recipe)
-    outcomes = distil(loaded, recipe, output, max_time=max_time, machine=machine, say=log)
+    outcomes = distil(loaded, recipe, output, max_time=max_time, machine=machine, log=log)
     for name, outcome in outcomes.items():
         tell(name, outcome)
 
@@ -47,7 +47,7 @@ def prune(
         loaded = replace(loaded, ratio=ratio)
     if steps is not None:
         loaded = replace(loaded, steps=steps)
-    outcome = run_pruning(loaded, recipe, output, max_time=max_time, machine=machine, say=log)
+    outcome = run_pruning(loaded, recipe, output, max_time=max_time, machine=machine, log=log)
     tell("pruned", outcome)
 
 

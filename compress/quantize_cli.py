@@ -88,7 +88,7 @@ def search(weights: Path, output: Path | None, budget: float, lines: Lines, rows
 def qat(recipe: Path, output: Path, max_time: float | None, machine: Machine) -> None:
     """Fine-tune weights as RECIPE (YAML) says until they bear eight bits, into OUTPUT. It runs on the CPU."""
     loaded = load_recipe(QatRecipe, recipe)
-    tell("weights", run_qat(loaded, recipe, output, max_time=max_time, machine=machine, say=log))
+    tell("weights", run_qat(loaded, recipe, output, max_time=max_time, machine=machine, log=log))
 
 
 @rank_zero_only

@@ -56,7 +56,7 @@ def run_options(command: Command) -> Command:
         click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True),
         click.option("--devices", type=click.IntRange(1), default=1, show_default=True, help="GPUs, or CPU processes."),
         click.option("--nodes", type=click.IntRange(1), default=1, show_default=True, help="Machines of the run."),
-        click.option("--workers", type=click.IntRange(0), default=1, show_default=True, help="Processes that decode."),
+        click.option("--workers", type=click.IntRange(0), default=1, show_default=True, help="Threads that decode."),
     ):  # fmt: skip
         with_machine = option(with_machine)
     return with_machine  # type: ignore[return-value]
@@ -85,7 +85,7 @@ def log(text: str) -> None:
     "-i", "--input", "files", multiple=True, type=click.Path(path_type=Path), help="In place of its lines."
 )  # fmt: skip
 @click.option(
-    "--total-lines", "total", type=click.IntRange(1), help="In place of the recipe's; may change where `hold` is set"
+    "--total-lines", "total", type=click.IntRange(1), help="In place of the recipe's; may change under `decay_start`."
 )  # fmt: skip
 @run_options
 def train(
@@ -109,4 +109,4 @@ def train(
         loaded = replace(loaded, begin=str(weights), network=loaded.network if recipe else load_card(weights).network)
     if total:
         loaded = replace(loaded, total_lines=total)
-    tell("weights", fit.train(loaded, path, output, max_time=max_time, machine=machine, say=log))
+    tell("weights", fit.train(loaded, path, output, max_time=max_time, machine=machine, log=log))

@@ -22,5 +22,5 @@ def ablate(recipe: Path, output: Path, max_time: float | None, machine: Machine)
 
     --max-time is for each run. Runs that are done are not done again.
     """
-    rows = run_ablation(load_recipe(AblateRecipe, recipe), recipe, output, max_time=max_time, machine=machine, say=log)
+    rows = run_ablation(load_recipe(AblateRecipe, recipe), recipe, output, max_time=max_time, machine=machine, log=log)
     rank_zero_only(click.echo)(table(rows))
