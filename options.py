@@ -56,7 +56,7 @@ MAX_TIME = click.option(
     "--max-time", type=Duration(), help="End within: 90s, 45m, 2h. The learning rate falls with it."
 )
 WORKERS = click.option(
-    "--workers", type=click.IntRange(0), default=1, show_default=True, help="Processes that decode images."
+    "--workers", type=click.IntRange(0), default=1, show_default=True, help="Threads that decode images."
 )
 DATASETS = click.option("--dataset", "datasets", multiple=True, help="Only this data set. Repeatable.")
 CORE = click.option("--core", is_flag=True, help="Only lines that their files mark as core.")

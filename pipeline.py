@@ -317,7 +317,7 @@ class Pipeline:
     @property
     def how(self) -> dict[str, Any]:
         """How a training runs."""
-        return {"machine": self.machine, "say": self.say}
+        return {"machine": self.machine, "log": self.say}
 
     def rows(self, split: str, core: bool, datasets: Sequence[str]) -> Iterator[LineRow]:
         """Lines of the run's data."""

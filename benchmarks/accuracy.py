@@ -29,7 +29,7 @@ def measure_accuracy(
     Args:
         folder: holds the pixels of `rows` as a worker wants them.
         result: gets what the engine is, and `accuracy`: `{"all": summary, "datasets": {dataset: summary}}`, see
-            `metrics.summary`.
+            `error_rates.summary`.
         progress: is told the number of lines just read.
     """
     errors: dict[str, list[LineErrors]] = defaultdict(list)

@@ -75,7 +75,7 @@ def distill(recipe: Path, output: Path, max_time: float | None, machine: Machine
     from ..train.recipe_loader import load_recipe
     from .distill import DistillRecipe, distil
 
-    outcomes = distil(load_recipe(DistillRecipe, recipe), recipe, output, max_time=max_time, machine=machine, say=log)
+    outcomes = distil(load_recipe(DistillRecipe, recipe), recipe, output, max_time=max_time, machine=machine, log=log)
     for name, outcome in outcomes.items():
         print_outcome(name, outcome)
 
@@ -105,7 +105,7 @@ def prune(
         loaded = replace(loaded, ratio=ratio)
     if steps is not None:
         loaded = replace(loaded, steps=steps)
-    print_outcome("pruned", run_pruning(loaded, recipe, output, max_time=max_time, machine=machine, say=log))
+    print_outcome("pruned", run_pruning(loaded, recipe, output, max_time=max_time, machine=machine, log=log))
 
 
 @click.command("sensitivity")
@@ -119,7 +119,7 @@ def sensitivity(model: Path, output: Path | None, lines: Lines, rows: list[LineR
     """
     from .sensitivity import sensitivity as measure
 
-    found = measure(model, lines, rows, say=log)
+    found = measure(model, lines, rows, log=log)
     write_json(output, found.to_dict())
     click.echo(found.markdown())
 
@@ -136,7 +136,7 @@ def search(weights: Path, output: Path | None, budget: float, lines: Lines, rows
     """
     from .search import search as find
 
-    found = find(weights, lines, rows, budget, say=log)
+    found = find(weights, lines, rows, budget, log=log)
     write_json(output, found.to_dict())
     click.echo(found.markdown())
     end = f"; no trial is within {budget:g} points: fine-tune with `htrjand qat`" if found.qat else ""
@@ -159,7 +159,7 @@ def qat(recipe: Path, output: Path, max_time: float | None, workers: int) -> Non
     from .qat import qat as run_qat
 
     machine = Machine("cpu", workers=workers, progress=sys.stderr.isatty())
-    outcome = run_qat(load_recipe(QatRecipe, recipe), recipe, output, max_time=max_time, machine=machine, say=log)
+    outcome = run_qat(load_recipe(QatRecipe, recipe), recipe, output, max_time=max_time, machine=machine, log=log)
     print_outcome("weights", outcome)
 
 

@@ -1,4 +1,4 @@
-"""Distillation: a student learns from the lines and from what a teacher thinks of every frame."""
+"""Distillation: a student learns from the texts of lines and from a teacher's logits of every frame."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from ..train.adapt import begin_from
 from ..train.batches import Batch
 from ..train.checkpoint import Card, load_network, sha256
 from ..train.dataset import Data, load_data
-from ..train.fit import Machine, Outcome, Say, describe, fit
+from ..train.fit import Log, Machine, Outcome, describe, fit
+from ..train.module import TrainingModule
 from ..train.network import FRAME_STRIDE, Network
-from ..train.recipe import TrainRecipe
-from ..train.trainee import Trainee, signature
+from ..train.recipe import TrainRecipe, signature
 
 
 @dataclass(frozen=True)
 class DistillRecipe:
-    """`alpha · CTC + gamma · τ² · KL(teacher ‖ student)`, the second over real frames; the shortcut's CTC as ever."""
+    """Minimises `alpha · CTC + gamma · τ² · KL(teacher ‖ student)`, the KL over real frames, and the shortcut's CTC."""
 
     teacher: str = "teacher.safetensors"  # relative to the recipe
     train: TrainRecipe = field(default_factory=TrainRecipe)
     alpha: float = 1.0
     gamma: float = 1.0
     ramp: float = 0.2  # share of the run in which gamma rises from a tenth to its full value
-    temperature: float = 2.0
-    blank: float = 0.1  # weight of a frame the teacher is sure to be blank; others weigh 1
-    inherit: bool = True  # begin from the teacher's weights where the shapes agree, else from nothing
-    control: bool = True  # then train the same student as long without the teacher's frames, and report both
+    temperature: float = 2.0  # τ
+    blank: float = 0.1  # weight of a frame of which the teacher is sure that it is blank; others weigh up to 1
+    inherit: bool = True  # begin from the teacher's weights where the shapes agree; else from random ones
+    control: bool = True  # also train the same student as long without the teacher's frames, and report both
 
     def __post_init__(self) -> None:
         if self.temperature <= 0:
@@ -44,8 +44,8 @@ class DistillRecipe:
             raise ValueError("inherit: false, where the student begins from weights of its own (train.begin)")
 
 
-class Distillation(Trainee):
-    """A student in training beside its teacher, who sees the same distorted lines."""
+class Distillation(TrainingModule):
+    """A student in training; its teacher reads the same distorted lines."""
 
     def __init__(
         self,
@@ -64,10 +64,10 @@ class Distillation(Trainee):
     def losses(self, image: Tensor, batch: Batch) -> dict[str, Tensor]:
         terms, logits = self.ctc_terms(image, batch)
         with torch.no_grad():
-            target = self.teacher(image, batch.targets)  # N, T, V
+            target = self.teacher(image, batch.padded_widths)  # N, T, V
         gamma = self.distil.gamma * min(1.0, 0.1 + 0.9 * self.progress() / max(self.distil.ramp, 1e-9))
         terms["ctc"] = self.distil.alpha * terms["ctc"]
-        terms["kl"] = gamma * frame_kl(logits, target, batch.targets, self.distil.temperature, self.distil.blank)
+        terms["kl"] = gamma * frame_kl(logits, target, batch.padded_widths, self.distil.temperature, self.distil.blank)
         return terms
 
     def train(self, mode: bool = True) -> Distillation:
@@ -79,36 +79,36 @@ class Distillation(Trainee):
 def frame_kl(student: Tensor, teacher: Tensor, widths: Tensor, temperature: float, blank: float) -> Tensor:
     """`τ² · KL(teacher ‖ student)` a frame (Hinton 2015), averaged over the real frames of a batch.
 
-    A frame weighs `1 − (1 − blank) · p(blank)`, p the teacher's: most frames are blank, and agreeing on those is easy.
+    A frame weighs `1 − (1 − blank) · p(blank)` with the teacher's p: most frames are blank, and easy to agree on.
 
     Args:
         student: logits [N, T, V].
         teacher: logits [N, T, V].
         widths: int [N], real columns of each line.
         temperature: τ.
-        blank: weight of a frame that is surely blank.
+        blank: weight of a frame with p(blank) = 1.
     """
     real = torch.arange(teacher.shape[1], device=teacher.device) < widths[:, None] // FRAME_STRIDE  # N, T
     weight = (1 - (1 - blank) * teacher.softmax(-1)[..., 0]) * real  # N, T
-    there = (teacher / temperature).log_softmax(-1)
-    here = (student / temperature).log_softmax(-1)
-    frames = F.kl_div(here, there, reduction="none", log_target=True).sum(-1)  # N, T
+    target = (teacher / temperature).log_softmax(-1)
+    log_probs = (student / temperature).log_softmax(-1)
+    frames = F.kl_div(log_probs, target, reduction="none", log_target=True).sum(-1)  # N, T
     return temperature**2 * (frames * weight).sum() / weight.sum().clamp(min=1)
 
 
 def inherit(student: Network, teacher: Network) -> int:
     """Copies the teacher's weights into the student where names and shapes agree; returns how many tensors.
 
-    The student's attention blocks take the teacher's at even distances, its first and (of two or more) its last.
+    The student's attention blocks get evenly spaced ones of the teacher: the first, and with two or more the last.
     """
     source = teacher.state_dict()
-    here, there = len(student.attention), len(teacher.attention)
+    student_blocks, teacher_blocks = len(student.attention), len(teacher.attention)
     copied = 0
     with torch.no_grad():
         for name, tensor in student.state_dict().items():
             parts = name.split(".")
             if parts[0] == "attention":
-                parts[1] = str(round(int(parts[1]) * (there - 1) / max(1, here - 1)))
+                parts[1] = str(round(int(parts[1]) * (teacher_blocks - 1) / max(1, student_blocks - 1)))
             found = source.get(".".join(parts))
             if found is not None and found.shape == tensor.shape:
                 tensor.copy_(found)
@@ -118,9 +118,9 @@ def inherit(student: Network, teacher: Network) -> int:
 
 def distil(
     recipe: DistillRecipe, recipe_path: Path, out: Path, *, max_time: float | None = None,
-    machine: Machine | None = None, say: Say = print,
+    machine: Machine | None = None, log: Log = print,
 ) -> dict[str, Outcome]:  # fmt: skip
-    """Trains the student with its teacher, then, where the recipe wants it, the control without; each into its folder.
+    """Trains the student with its teacher and, where the recipe wants it, the control without; each in its folder.
 
     Returns:
         `{"student": …, "control": …}`.
@@ -130,44 +130,54 @@ def distil(
         HtrjandError: the teacher or the lines cannot be read.
     """
     machine = machine or Machine()
-    machine.accelerator  # noqa: B018  # an error of it before the lines are read
+    machine.accelerator  # noqa: B018  # raises, before the lines are read
+    log = rank_zero_only(log)
     path = recipe_path.resolve().parent / recipe.teacher
     teacher, card = load_network(path)
     data = load_data(recipe.train.data, recipe_path, card.charset)
-    rank_zero_only(say)(data.notes)
+    log(data.notes)
     outcomes = {}
     for name in ["student", "control"] if recipe.control else ["student"]:
-        outcomes[name] = run(name, recipe, recipe_path, path, teacher, card, data, out / name, max_time, machine, say)
-        rank_zero_only(say)(f"{name}: {outcomes[name].val_cer:.2f} % CER on the validation lines")
+        outcomes[name] = run(name, recipe, recipe_path, path, teacher, card, data, out / name, max_time, machine, log)
+        log(f"{name}: {outcomes[name].val_cer:.2f} % CER on the validation lines")
     return outcomes
 
 
 def run(
     name: str, recipe: DistillRecipe, recipe_path: Path, path: Path, teacher: Network, teacher_card: Card, data: Data,
-    out: Path, max_time: float | None, machine: Machine, say: Say,
+    out: Path, max_time: float | None, machine: Machine, log: Log,
 ) -> Outcome:  # fmt: skip
-    """One of the two runs; both begin from the same weights and see the same lines in the same order."""
+    """Trains `student` or `control`; both begin from the same weights and see the same lines in the same order.
+
+    Args:
+        name: student or control.
+        path: of the teacher.
+        data: the lines of the recipe.
+        out: folder of this one.
+    """
     torch.manual_seed(recipe.train.seed)
     student = Network(recipe.train.network, len(teacher_card.charset), len(data.origins) if recipe.train.origin else 0)
     begin = recipe_path.resolve().parent / recipe.train.begin if recipe.train.begin else None
-    earlier = teacher_card if recipe.inherit or name == "student" else Card(recipe.train.network, data.charset)
+    earlier = [teacher_card] if recipe.inherit or name == "student" else []  # whose training data reach the student
+    history: dict[str, str] = {}
     if begin:
-        own, earlier = load_network(begin)
-        if own.recipe != recipe.train.network or earlier.charset != teacher_card.charset:
+        own, own_card = load_network(begin)
+        if own.recipe != recipe.train.network or own_card.charset != teacher_card.charset:
             raise UsageError(
                 f"{begin}: its network or its charset is not that of the recipe and of {path}; take others"
             )
         begin_from(student, own)
+        earlier.append(own_card)
+        history = dict(own_card.history)
     if recipe.inherit and not inherit(student, teacher):
         raise UsageError(f"{path}: no weight of this teacher fits the student; set inherit: false")
-    history = dict(earlier.history) if begin else {}
     history["teacher"] = sha256(path) if name == "student" else "none: control of a distillation"
     if begin or recipe.inherit:
         history["begins from"] = sha256(begin or path)
-    card = Card(recipe.train.network, data.charset, training_data=describe(data.train, earlier), history=history)
+    card = Card(recipe.train.network, data.charset, training_data=describe(data.train, *earlier), history=history)
     module = (
         Distillation(recipe, student, teacher, card, out, max_time)
         if name == "student"
-        else Trainee(recipe.train, student, card, out, max_time)
+        else TrainingModule(recipe.train, student, card, out, max_time)
     )
-    return fit(module, data, machine, say)
+    return fit(module, data, machine, log)

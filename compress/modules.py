@@ -1,4 +1,4 @@
-"""Which modules of a network int8 files quantise, in any format; and the network as torchao's PT2E is to meet it."""
+"""Which modules of a network int8 files quantise, in any format; and a form of it that torchao's PT2E can trace."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def weighted(network: Network) -> Iterator[str]:
 
 
 def products(network: Network) -> list[str]:
-    """The paths of those that a recipe can name, in the network's order: not squeeze-and-excitation, nor training's."""
+    """The paths of those that a recipe can name, in order: not squeeze-and-excitation, nor heads for training only."""
     return [name for name in weighted(network) if ".se." not in name and name not in ("shortcut", "origin")]
 
 
@@ -38,9 +38,9 @@ def frozen(network: Network) -> Network:
 
 
 class FrozenNorm(nn.Module):
-    """A batch norm that keeps its statistics, in plain arithmetic.
+    """A batch norm in plain arithmetic, with fixed statistics.
 
-    PT2E sets one behind a convolution to learning, and traces a hundred patterns a trial in search of such pairs.
+    PT2E would put a batch norm behind a convolution into training mode, and trace a hundred patterns to find it.
     """
 
     running_mean: Tensor

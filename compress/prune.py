@@ -13,13 +13,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..runtime.image import HEIGHT
-from ..train.checkpoint import load_card, load_network, save_network, sha256
-from ..train.fit import Machine, Outcome, Say
+from ..train.checkpoint import load_card, load_network, save_network, sha256, weights_of
+from ..train.fit import Log, Machine, Outcome
 from ..train.network import FRAME_STRIDE, Network, NetworkRecipe
 from ..train.network.attention import AttentionBlock
 from ..train.network.blocks import ConvBlock, squeezed
 from ..train.network.model import normalise
-from ..train.trainee import weights_of
 from .distill import DistillRecipe, distil
 
 ROUND = 4  # channels come in multiples of this: kernels read several at a time
@@ -138,7 +137,7 @@ def attention_blocks(network: Network) -> list[AttentionBlock]:
 
 def prune(
     recipe: PruneRecipe, recipe_path: Path, out: Path, *, max_time: float | None = None,
-    machine: Machine | None = None, say: Say = print,
+    machine: Machine | None = None, log: Log = print,
 ) -> Outcome:  # fmt: skip
     """Prunes weights as a recipe says, in steps, and lets a teacher teach what is left after each.
 
@@ -167,6 +166,6 @@ def prune(
         )  # fmt: skip
         distilled = dataclasses.replace(recipe.distill, train=share, control=False)
         time = max_time / recipe.steps if max_time else None
-        outcome = distil(distilled, recipe_path, folder, max_time=time, machine=machine, say=say)["student"]
+        outcome = distil(distilled, recipe_path, folder, max_time=time, machine=machine, log=log)["student"]
         path = outcome.weights
     return outcome

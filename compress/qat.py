@@ -1,6 +1,6 @@
-"""Quantisation-aware fine-tuning: a network learns to read with the rounding that int8 will do to it.
+"""Quantisation-aware training: fine-tunes a network under the rounding that int8 files will bring.
 
-What comes out is again a `.safetensors` of the same network: float weights, which every format then quantises as usual.
+The result is a `.safetensors` of the same network: float weights, which every format then quantises as usual.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,14 +18,15 @@ from torch import Tensor, nn
 from ..runtime.errors import UsageError
 from ..train.augment import AugmentRecipe
 from ..train.batches import Batch, LineBatches
-from ..train.checkpoint import Card, load_network, load_state, save_state, sha256
+from ..train.checkpoint import Card, load_network, sha256
+from ..train.data.error_rates import percent
 from ..train.dataset import Data, load_data
-from ..train.fit import Machine, Outcome, Say, describe, fit
-from ..train.losses import count_errors, ctc_loss, percent
+from ..train.fit import Log, Machine, Outcome, describe, fit
+from ..train.losses import count_errors, ctc_loss
+from ..train.module import TrainingModule
 from ..train.network import Network
 from ..train.recipe import DataRecipe, TrainRecipe
 from ..train.recipe_loader import at_least_one, to_json
-from ..train.trainee import PROGRESS, STATE, Trainee
 from .distill import frame_kl
 from .modules import products
 from .quantize.recipe import QuantizeRecipe, check_kept
@@ -33,19 +34,19 @@ from .quantize.recipe import QuantizeRecipe, check_kept
 if TYPE_CHECKING:
     from .rounding import Rounded
 
-CALIBRATION = 16  # batches of undistorted training lines that the ranges are seen on before the first step
+CALIBRATION = 16  # batches of undistorted training lines from which ranges are estimated before the first step
 
 
 @dataclass(frozen=True)
 class QatRecipe:
-    """A short run at a small rate, from weights that int8 hurts; in fp32, since rounding needs it."""
+    """A short run at a small learning rate, from weights that read worse in int8; in fp32, which rounding needs."""
 
     begin: str = "weights.safetensors"  # relative to the recipe
-    keep: tuple[str, ...] = QuantizeRecipe.keep  # modules that will stay in float, as in `QuantizeRecipe`
-    teacher: str | None = None  # weights, relative to the recipe; those of `begin`, unrounded, will do
+    keep: tuple[str, ...] = QuantizeRecipe.keep  # modules that stay in float, as in `QuantizeRecipe`
+    teacher: str | None = None  # weights, relative to the recipe; those of `begin` will do, since they are not rounded
     gamma: float = 1.0  # weight of `τ² · KL(teacher ‖ network)`, beside the CTC losses
-    temperature: float = 2.0
-    blank: float = 0.1  # weight of a frame the teacher is sure to be blank; others weigh 1
+    temperature: float = 2.0  # τ
+    blank: float = 0.1  # weight of a frame of which the teacher is sure that it is blank; others weigh up to 1
     data: DataRecipe = field(default_factory=DataRecipe)
     augment: AugmentRecipe = field(default_factory=AugmentRecipe)
     total_lines: int = 20_000
@@ -64,7 +65,7 @@ class QatRecipe:
             raise ValueError(f"temperature: more than 0, got {self.temperature}")
 
     def run(self, network: Network) -> TrainRecipe:
-        """The same as a training run of that network."""
+        """The same as the recipe of a training run of that network."""
         return TrainRecipe(
             data=self.data, network=network.recipe, augment=self.augment, begin=self.begin,
             total_lines=self.total_lines, batch_columns=self.batch_columns, optimizer=self.optimizer,
@@ -73,8 +74,8 @@ class QatRecipe:
         )  # fmt: skip
 
 
-class Qat(Trainee):
-    """A network in training under int8 arithmetic. Validation, and so the choice of weights, is under it too."""
+class Qat(TrainingModule):
+    """A network in training under int8 arithmetic, and validated under it, so that weights are chosen for int8."""
 
     network: Rounded
 
@@ -89,7 +90,7 @@ class Qat(Trainee):
 
     def ctc_terms(self, image: Tensor, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
         self.network.observe(True)
-        logits, shortcut = self.network.heads(image, batch.targets)  # each N, T, V
+        logits, shortcut = self.network.heads(image, batch.padded_widths)  # each N, T, V
         self.network.observe(False)
         terms = {"ctc": ctc_loss(logits, batch), "shortcut": self.recipe.shortcut * ctc_loss(shortcut, batch)}
         return terms, logits
@@ -98,8 +99,8 @@ class Qat(Trainee):
         terms, logits = self.ctc_terms(image, batch)
         if self.teacher is not None:
             with torch.no_grad():
-                target = self.teacher(image, batch.targets)  # N, T, V
-            kl = frame_kl(logits, target, batch.targets, self.qat.temperature, self.qat.blank)
+                target = self.teacher(image, batch.padded_widths)  # N, T, V
+            kl = frame_kl(logits, target, batch.padded_widths, self.qat.temperature, self.qat.blank)
             terms["kl"] = self.qat.gamma * kl
         return terms
 
@@ -109,31 +110,19 @@ class Qat(Trainee):
             self.teacher.eval()
         return self
 
-    def whole(self) -> nn.ModuleDict:
-        """What a run needs to go on: the network and the ranges."""
+    def saved_module(self) -> nn.ModuleDict:
+        """The network, and the ranges of its activations."""
         return nn.ModuleDict({"network": self.network, "ranges": self.ranges})
-
-    def save(self) -> None:
-        rest: dict[str, Any] = {key: getattr(self, key) for key in ("signature", *PROGRESS)}
-        rest["card"] = self.fingerprint()
-        save_state(self.out / STATE, self.whole(), self.trainer.optimizers[0], self.average.state_dict(), rest)
-
-    def on_train_start(self) -> None:
-        step, self.step = self.step, 0  # or a network without ranges would be looked for
-        super().on_train_start()
-        self.step = step
-        if step:
-            load_state(self.out / STATE, self.whole(), self.trainer.optimizers[0], self.average.state_dict())
-            self.trainer.fit_loop.epoch_loop.batch_progress.total.ready = step
 
 
 def qat(
     recipe: QatRecipe, recipe_path: Path, out: Path, *, max_time: float | None = None,
-    machine: Machine | None = None, say: Say = print,
+    machine: Machine | None = None, log: Log = print,
 ) -> Outcome:  # fmt: skip
     """Fine-tunes weights under the rounding of int8; writes weights, state and logs into `out`, as a training does.
 
-    Weights are kept that read the validation lines best in int8: those the run began from until others are better.
+    The weights that read the validation lines best in int8 are kept: those that the run began from, until others are
+    better.
 
     Raises:
         UsageError: a module to keep is not in the network, or the teacher has another charset.
@@ -141,32 +130,32 @@ def qat(
     """
     from .rounding import rounded
 
-    tell = rank_zero_only(say)
-    machine = cpu(machine or Machine(), tell)
+    log = rank_zero_only(log)
+    machine = cpu(machine or Machine(), log)
     folder = recipe_path.resolve().parent
     network, card = load_network(folder / recipe.begin)
     check_kept(QuantizeRecipe(keep=recipe.keep), products(network), folder / recipe.begin)
     teacher = None
-    history = dict(card.history) | {"begins from": sha256(folder / recipe.begin), "int8": tuned(recipe)}
+    history = dict(card.history) | {"begins from": sha256(folder / recipe.begin), "int8": summary(recipe)}
     if recipe.teacher:
-        teacher, its = load_network(folder / recipe.teacher)
+        teacher, teacher_card = load_network(folder / recipe.teacher)
         history["teacher"] = sha256(folder / recipe.teacher)
-        if its.charset != card.charset:
+        if teacher_card.charset != card.charset:
             raise UsageError(
-                f"{recipe_path}: teacher has another charset than {recipe.begin}; name one that has its own"
+                f"{recipe_path}: teacher has another charset than {recipe.begin}; name one that has the same"
             )
     data = load_data(recipe.data, recipe_path, card.charset)
-    tell(data.notes)
-    tell(f"before, in float: {cer(network, data, recipe):.2f} % CER on the validation lines; from here on in int8")
+    log(data.notes)
+    log(f"before, in float: {cer(network, data, recipe):.2f} % CER on the validation lines; from here on in int8")
     quantized = rounded(network, QuantizeRecipe(keep=recipe.keep))
     batches = islice(LineBatches(data.train, recipe.batch_columns, 0.0, recipe.seed), CALIBRATION)
-    quantized.calibrate((batch.image, batch.targets) for batch in batches)
+    quantized.calibrate((batch.image, batch.padded_widths) for batch in batches)
     card = replace(card, training_data=describe(data.train, card), history=history, cer={})
-    return fit(Qat(recipe, quantized, card, out, max_time, teacher), data, machine, say)
+    return fit(Qat(recipe, quantized, card, out, max_time, teacher), data, machine, log)
 
 
-def tuned(recipe: QatRecipe) -> str:
-    """What the card tells of a run."""
+def summary(recipe: QatRecipe) -> str:
+    """The note on a run in the history of the weights' card."""
     kept = ", ".join(recipe.keep) or "nothing"
     return f"tuned for int8 with {kept} in float; val_cer is that of int8 arithmetic"
 
@@ -174,12 +163,13 @@ def tuned(recipe: QatRecipe) -> str:
 @torch.no_grad()
 def cer(network: Network, data: Data, recipe: QatRecipe) -> float:
     """CER of a network on the validation lines, in percent."""
-    batches = LineBatches(data.val, recipe.batch_columns, 0.0, once=True)
-    return percent(np.concatenate([count_errors(network(batch.image, batch.targets), batch) for batch in batches]))
+    batches = LineBatches(data.val, recipe.batch_columns, 0.0, single_pass=True)
+    counts = [count_errors(network(batch.image, batch.padded_widths), batch, data.charset) for batch in batches]
+    return percent(*np.concatenate(counts).T)
 
 
-def cpu(machine: Machine, say: Say) -> Machine:
-    """One process on the CPU, which the graph is traced for."""
+def cpu(machine: Machine, log: Log) -> Machine:
+    """The same with one process on the CPU, for which the graph is traced."""
     if machine.device == "gpu" or machine.devices * machine.nodes > 1:
-        say("tuning for int8 runs in one process on the CPU")
+        log("tuning for int8 runs in one process on the CPU")
     return replace(machine, device="cpu", devices=1, nodes=1)

@@ -1,4 +1,4 @@
-"""A network that computes as its int8 edition will: torchao's fake quantisation (PT2E) where int8 files quantise."""
+"""A network that computes as its int8 file will: torchao's fake quantisation (PT2E) where int8 files quantise."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..train.network import Network
 from .modules import frozen, quantised
 from .quantize.recipe import QuantizeRecipe
 
-for name in ("torchao", "torch.utils._pytree"):  # they tell of kernels that no CPU has, and of their own future
+for name in ("torchao", "torch.utils._pytree"):  # they warn of kernels that no CPU has, and of deprecations
     logging.getLogger(name).setLevel(logging.ERROR)
 try:
     from torchao.quantization.pt2e import (
@@ -54,10 +54,11 @@ WEIGHT = QuantizationSpec(
 
 
 class Rounded(Network):
-    """A network that computes as its int8 edition will, while its weights are the float ones.
+    """A network with float weights that computes as its int8 file will.
 
-    `simulation` holds the graph with the fake quantisation, in a tuple, so that its copies of the weights are no part
-    of the network: it runs with the network's own. `features` and `scores` are still those of the float network.
+    `simulation` holds the traced graph with fake quantisation, which runs with the network's own weights. It is in a
+    tuple so that its copies of the weights are not registered as the network's. `features` and `scores` are those of
+    the float network.
     """
 
     simulation: tuple[GraphModule]
@@ -75,7 +76,7 @@ class Rounded(Network):
         return self.heads(image, widths)[0]
 
     def calibrate(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
-        """Sees the ranges of activations, rounding none, on images [N, 1, 64, W] with the widths of their lines."""
+        """Estimates the ranges of activations, in float, from images [N, 1, 64, W] with the widths of their lines."""
         parts = list(self.ranges().values())
         for part in parts:
             part.disable_fake_quant()  # type: ignore[operator]
@@ -91,13 +92,13 @@ class Rounded(Network):
             part.zero_point.resize_(zero.shape).copy_(zero)  # type: ignore[operator]
 
     def observe(self, on: bool) -> None:
-        """Whether the ranges of activations follow what comes; those of weights are always the weights' own."""
+        """Switches updates of the activations' ranges on or off; those of weights always follow the weights."""
         for part in self.ranges().values():
             if not part.is_per_channel:
                 part.observer_enabled.fill_(int(on))  # type: ignore[operator]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Rounded:
-        """With weights of its own, and the same simulation, and so the same ranges."""
+        """A copy with its own weights and the same simulation, and so the same ranges."""
         other = Rounded(self.recipe, self.head.out_features)
         other.load_state_dict(self.state_dict())
         other.simulation = self.simulation
@@ -110,7 +111,7 @@ class Rounded(Network):
 
 
 class Heads(nn.Module):
-    """What is traced: image float [N, 1, 64, W] and widths int [N] to the logits of both heads."""
+    """The function to trace: image float [N, 1, 64, W] and widths int [N] to the logits of both heads."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
@@ -122,7 +123,7 @@ class Heads(nn.Module):
 
 
 class ProductsQuantizer(Quantizer):  # type: ignore[misc]
-    """Marks the products with weights, input, weights and output each: what int8 files quantise, and nothing else."""
+    """Marks input, weights and output of the products in some modules, as int8 files quantise them; nothing else."""
 
     def __init__(self, modules: list[str]) -> None:
         self.modules = modules
@@ -137,7 +138,7 @@ class ProductsQuantizer(Quantizer):  # type: ignore[misc]
         return model
 
     def validate(self, model: GraphModule) -> None:
-        """Nothing to refuse: `annotate` marks only what every backend has."""
+        """Accepts every graph: `annotate` marks only what every backend has."""
 
 
 def module_of(node: Node) -> str:
@@ -147,10 +148,10 @@ def module_of(node: Node) -> str:
 
 
 def rounded(network: Network, recipe: QuantizeRecipe) -> Rounded:
-    """The network with fake quantisation where int8 files have it; the ranges are still to be seen.
+    """The network with fake quantisation where int8 files quantise; its ranges are still to be calibrated.
 
-    Traced are both heads, with the mask of padded columns, of dynamic batch and width, in eval mode: batch norms keep
-    their statistics, and no dropout stands between the weights and their rounding.
+    Both heads are traced, with the mask of padded columns and dynamic batch and width, in eval mode: batch norms keep
+    their statistics, and there is no dropout.
     """
     example = (torch.rand(3, 1, HEIGHT, 384) * 255, torch.tensor([384, 368, 160]))
     with warnings.catch_warnings():

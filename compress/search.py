@@ -119,7 +119,7 @@ def is_int8(node: Node) -> bool:
 
 def search(
     weights: Path, lines: Lines, rows: Sequence[LineRow], budget: float = BUDGET,
-    candidates: Sequence[tuple[str, ...]] = CANDIDATES, *, say: Callable[[str], None] = lambda _: None,
+    candidates: Sequence[tuple[str, ...]] = CANDIDATES, *, log: Callable[[str], None] = lambda _: None,
 ) -> Decision:  # fmt: skip
     """Quantises weights in torch after each candidate until one reads as well as the float network, within the budget.
 
@@ -129,7 +129,7 @@ def search(
         rows: validation lines.
         budget: points of CER more, on every dataset.
         candidates: modules to keep in float, in the order they are to be tried.
-        say: is told each trial.
+        log: is told each trial.
 
     Returns:
         The first candidate within the budget, or, where there is none, the least harmful.
@@ -158,7 +158,7 @@ def search(
         names = [None, *reading.errors] if len(reading.errors) > 1 else [None]
         more = {name or "all": reading.cer(name) - base[0].cer(name) for name in names}
         trials.append(Trial(tuple(candidates[len(trials)]), reading.cer(), more))
-        say(f"in float: {', '.join(trials[-1].keep) or 'nothing'}: {max(more.values()):+.2f} points of CER at worst")
+        log(f"in float: {', '.join(trials[-1].keep) or 'nothing'}: {max(more.values()):+.2f} points of CER at worst")
         return 100 - max(more.values())
 
     @torch.no_grad()

@@ -71,7 +71,7 @@ class Sensitivity:
 
 
 def sensitivity(
-    model: Path, lines: Lines, rows: Sequence[LineRow], *, say: Callable[[str], None] = lambda _: None
+    model: Path, lines: Lines, rows: Sequence[LineRow], *, log: Callable[[str], None] = lambda _: None
 ) -> Sensitivity:
     """Quantises each layer of a float ONNX file alone, and reads the rows with each of the files that come of it.
 
@@ -81,7 +81,7 @@ def sensitivity(
         model: the fp32 `.onnx`.
         lines: training lines to calibrate on, uint8 [64, W].
         rows: validation lines.
-        say: is told each layer as it is done.
+        log: is told each layer as it is done.
 
     Raises:
         HtrjandError: the model is no fp32 file, or there are too few lines.
@@ -114,7 +114,7 @@ def sensitivity(
                 sum(3 * size - 5 * channels for module, (size, channels) in sizes.items() if module in chosen),
                 round(sum(work[module] for module in chosen) / sum(work.values()), 5),
             )
-            say(f"{name}: KL {layer.kl:.5f}, CER {layer.cer:+.2f}")
+            log(f"{name}: KL {layer.kl:.5f}, CER {layer.cer:+.2f}")
             return layer
 
         layers = sorted((measure(module, [module]) for module in modules.values()), key=lambda layer: -layer.kl)

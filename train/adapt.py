@@ -1,4 +1,4 @@
-"""What a run begins from: released weights, with new characters for somebody's own lines, or deeper for a teacher."""
+"""Weights that a run begins from: with more classes for new characters, or more attention blocks for a teacher."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RELEASED = Path(__file__).parent / "weights"
 
 
 def find_weights(name: str) -> Path:
-    """A weights file, or one of the released by its name."""
+    """The path of a weights file, or of released weights by their name; UsageError where there is neither."""
     released = {path.stem: path for path in sorted(RELEASED.glob("*.safetensors"))}
     if name in released:
         return released[name]
@@ -29,38 +29,37 @@ def find_weights(name: str) -> Path:
 
 def fits(network: NetworkRecipe, earlier: NetworkRecipe) -> bool:
     """Whether weights of `earlier` can begin a network: the same shape, or more attention blocks."""
-    free = {"blocks": 1, "dropout": 0.0, "layer_drop": 0.0}
-    return network.blocks >= earlier.blocks and replace(network, **free) == replace(earlier, **free)  # type: ignore[arg-type]
+    ignored = {"blocks": 1, "dropout": 0.0, "layer_drop": 0.0}
+    return network.blocks >= earlier.blocks and replace(network, **ignored) == replace(earlier, **ignored)  # type: ignore[arg-type]
 
 
 @torch.no_grad()
 def begin_from(network: Network, earlier: Network) -> None:
-    """Puts the weights of an earlier network into one of more classes or more attention blocks, which reads as it did.
+    """Copies weights into a network with more classes or more attention blocks, which then reads as the earlier one.
 
-    A new class begins as the mean of the earlier characters (without the blank): a character like any other, not a
-    silence. The earlier blocks keep their order, the first and the last their place; those between them add nothing
-    until they have learnt something (net2deeper, Chen 2016), so that a student can become a teacher.
+    A new class begins as the mean of the earlier characters, the blank left out, so that it is not taken for a blank.
+    The earlier blocks keep their order, and the first and the last stay first and last; new ones between them add
+    nothing until they are trained (net2deeper, Chen 2016). So a student can become a teacher.
     """
-    state = network.state_dict()  # the parameters themselves
-    taken = grown(earlier.state_dict(), network.head.out_features)
-    here, there = len(network.attention), len(earlier.attention)
-    places = {round(block * (here - 1) / max(1, there - 1)): block for block in range(there)}
+    state = network.state_dict()  # shares memory with the parameters
+    weights = with_classes(earlier.state_dict(), network.head.out_features)
+    new, old = len(network.attention), len(earlier.attention)
+    source = {round(block * (new - 1) / max(1, old - 1)): block for block in range(old)}  # new block: old block
     for name in state:
         part, _, rest = name.partition(".")
         if part == "attention":
             block, _, rest = rest.partition(".")
-            if int(block) not in places:
-                if rest.startswith(("out.", "feed.2.")):  # what a block adds
+            if int(block) not in source:
+                if rest.startswith(("out.", "feed.2.")):  # the layers whose outputs a block adds
                     state[name].zero_()
                 continue
-            rest = f"attention.{places[int(block)]}.{rest}"
-            state[name].copy_(taken[rest])
-        elif part != "origin":  # the head that names datasets is every run's own
-            state[name].copy_(taken[name])
+            state[name].copy_(weights[f"attention.{source[int(block)]}.{rest}"])
+        elif part != "origin":  # the head that names datasets is new in every run
+            state[name].copy_(weights[name])
 
 
-def grown(weights: dict[str, Tensor], classes: int) -> dict[str, Tensor]:
-    """Weights whose heads have rows for `classes` classes, the old ones first and as they were."""
+def with_classes(weights: dict[str, Tensor], classes: int) -> dict[str, Tensor]:
+    """Weights whose heads have a row for each of `classes` classes, the earlier ones first and unchanged."""
     result = dict(weights)
     for name in ("head.weight", "head.bias", "shortcut.weight", "shortcut.bias"):
         old = weights[name]

@@ -9,46 +9,47 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .pixels import blurred, other_grey, padded_otherwise, resampled
+from .pixels import Uniform, blurred, other_grey, padded_otherwise, resampled
 
 
 @dataclass(frozen=True)
 class AugmentRecipe:
     """How far each distortion may go; 0 switches it off."""
 
-    scale: float = 0.2  # of the width: the batch is planned with it, so the sampler draws it
+    scale: float = 0.2  # share of the width; drawn when batches are planned (`LineBatches`), since buckets depend on it
     slant: float = 0.35  # columns a row
-    height: float = 0.15  # of the height
+    height: float = 0.15  # share of the height
     shift: float = 4.0  # rows
-    wave: float = 2.5  # rows, over the length of a few words
+    wave: float = 2.5  # rows; a wave is a few words long
     elastic: float = 1.5  # pixels
-    thickness: float = 0.6  # share of the stroke's eroded or dilated form
-    blur: float = 0.6  # share of a 3×3 mean
-    contrast: float = 0.35  # exponent around 1
+    thickness: float = 0.6  # weight of the eroded or dilated strokes, mixed with the line
+    blur: float = 0.6  # weight of a 3×3 mean, mixed with the line
+    contrast: float = 0.35  # logarithm of the exponent
     shade: float = 30.0  # grey levels of uneven light
     noise: float = 10.0  # grey levels
     cutout: float = 0.3  # share of lines that lose a patch
-    cutoff: float = 4.0  # rows that the crop may take from above and below
+    cutoff: float = 4.0  # rows that the crop may cut off above and below
     neighbours: float = 0.3  # share of lines with ink of other lines in their outermost rows
     resample: float = 0.3  # share of lines resized without antialiasing
-    grey: float = 20.0  # grey levels that another formula of grey moves ink and paper by
-    padding: float = 0.3  # share of lines padded by other columns than the paper's: the batch is planned with it too
+    grey: float = 20.0  # grey levels by which another conversion to grey may move ink and paper
+    padding: float = 0.3  # share of lines with padding in another grey than the paper's; planned like `scale`
 
 
 def augment(
-    image: Tensor, sources: Tensor, fills: Tensor, width: int, recipe: AugmentRecipe, seed: int,
-    seen: Tensor | None = None,
+    image: Tensor, source_widths: Tensor, scaled_widths: Tensor, width: int, recipe: AugmentRecipe, seed: int,
+    padded_widths: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     """Distorts a batch of lines.
 
     Args:
         image: uint8 [N, 1, 64, W], each padded at the right with its paper's grey.
-        sources: int [N], the columns of each line that are real.
-        fills: int [N], the columns each line shall fill in the result.
+        source_widths: int [N], the columns of each line that are real.
+        scaled_widths: int [N], the columns that each line is to fill in the result.
         width: columns of the result.
         recipe: how far it may go.
         seed: the same seed gives the same batch on one machine.
-        seen: int [N], the columns that the network will take for the line: what it does not fill of them is padding.
+        padded_widths: int [N], the columns that the network takes for the line, padding included; None: the padding
+            keeps the paper's grey.
 
     Returns:
         float [N, 1, 64, width] in 0…255.
@@ -59,9 +60,9 @@ def augment(
         """Numbers in −1…1."""
         return torch.rand(*shape, generator=generator, device=image.device) * 2 - 1
 
-    x = warp(image.float(), sources, fills, width, recipe, uniform)
+    x = warp(image.float(), source_widths, scaled_widths, width, recipe, uniform)
     n = x.shape[0]
-    each = (n, 1, 1, 1)
+    each = (n, 1, 1, 1)  # one number for each line
     thick = uniform(*each) * recipe.thickness
     side = torch.where(thick > 0, -1.0, 1.0)  # the darkest of 3×3 makes strokes thicker, the brightest thinner
     x = torch.lerp(x, side * brightest(side * x), thick.abs())
@@ -70,17 +71,19 @@ def augment(
     light = F.interpolate(uniform(n, 1, 2, max(2, width // 128)), size=x.shape[2:], mode="bilinear", align_corners=True)
     x = x + light * recipe.shade
     x = x + uniform(1, *x.shape[1:]) * (uniform(*each).clamp(min=0) * recipe.noise)  # one grain, in many strengths
-    x = crop(cut(x, fills, recipe, uniform), recipe, uniform)
+    x = crop(cut(x, scaled_widths, recipe, uniform), recipe, uniform)
     if recipe.grey:
         x = other_grey(x, recipe.grey, uniform)
     if recipe.resample:
         x = resampled(x, recipe.resample, uniform)
     x = x.clamp(0, 255)
-    return padded_otherwise(x, fills, seen, recipe.padding, uniform) if recipe.padding and seen is not None else x
+    if recipe.padding and padded_widths is not None:
+        x = padded_otherwise(x, scaled_widths, padded_widths, recipe.padding, uniform)
+    return x
 
 
 def brightest(x: Tensor) -> Tensor:
-    """The greatest of each 3×3 neighbourhood [N, 1, H, W]; by halves, which is several times faster than max_pool2d."""
+    """The maximum of each 3×3 neighbourhood [N, 1, H, W], by rows and columns: several times faster than max_pool2d."""
     for dim in (2, 3):
         size = x.shape[dim]
         inner = torch.maximum(x.narrow(dim, 0, size - 2), x.narrow(dim, 2, size - 2))
@@ -90,13 +93,15 @@ def brightest(x: Tensor) -> Tensor:
     return x
 
 
-def warp(image: Tensor, sources: Tensor, fills: Tensor, width: int, recipe: AugmentRecipe, uniform) -> Tensor:  # type: ignore[no-untyped-def]
+def warp(
+    image: Tensor, source_widths: Tensor, scaled_widths: Tensor, width: int, recipe: AugmentRecipe, uniform: Uniform
+) -> Tensor:
     """Scale, slant, height, shift, wave and elastic pull in one bilinear sampling."""
     n, _, rows, columns = image.shape
     each = (n, 1, 1)
     row = torch.arange(rows, device=image.device).float()[None, :, None] - rows / 2  # 1, 64, 1
     column = torch.arange(width, device=image.device).float()[None, None, :]  # 1, 1, W'
-    ratio = (sources.float() / fills.float()).reshape(each)
+    ratio = (source_widths.float() / scaled_widths.float()).reshape(each)
     phase = uniform(*each) * torch.pi + column * (0.004 + 0.004 * uniform(*each).abs()) * 2 * torch.pi
     y = row * (1 + uniform(*each) * recipe.height) + uniform(*each) * recipe.shift
     y = y + uniform(*each) * recipe.wave * torch.sin(phase) + rows / 2  # N, 64, W'
@@ -107,10 +112,10 @@ def warp(image: Tensor, sources: Tensor, fills: Tensor, width: int, recipe: Augm
     return F.grid_sample(image, grid, padding_mode="border", align_corners=False)
 
 
-def cut(image: Tensor, fills: Tensor, recipe: AugmentRecipe, uniform) -> Tensor:  # type: ignore[no-untyped-def]
+def cut(image: Tensor, scaled_widths: Tensor, recipe: AugmentRecipe, uniform: Uniform) -> Tensor:
     """Covers a patch of up to 12 columns with the line's brightness in some lines."""
     n, _, rows, width = image.shape
-    middle = (uniform(n, 1, 1, 1) * 0.5 + 0.5) * fills.reshape(n, 1, 1, 1)
+    middle = (uniform(n, 1, 1, 1) * 0.5 + 0.5) * scaled_widths.reshape(n, 1, 1, 1)
     half = 2 + 4 * uniform(n, 1, 1, 1).abs()
     top = uniform(n, 1, 1, 1) * rows
     column = torch.arange(width, device=image.device).reshape(1, 1, 1, -1)
@@ -120,20 +125,20 @@ def cut(image: Tensor, fills: Tensor, recipe: AugmentRecipe, uniform) -> Tensor:
     return torch.where(inside & chosen, image.mean((2, 3), keepdim=True), image)
 
 
-def crop(image: Tensor, recipe: AugmentRecipe, uniform) -> Tensor:  # type: ignore[no-untyped-def]
-    """What a line's crop does at its upper and lower edge: it cuts ink off, and lets in some of the next lines'."""
+def crop(image: Tensor, recipe: AugmentRecipe, uniform: Uniform) -> Tensor:
+    """Imitates a line's crop at its upper and lower edge: it cuts ink off, and shows some of the neighbouring lines."""
     n = len(image)
     size = max(8, math.ceil(recipe.cutoff))  # rows that may change at an edge
-    place = torch.arange(size, device=image.device).reshape(1, 1, -1, 1)
+    row = torch.arange(size, device=image.device).reshape(1, 1, -1, 1)
     paper = image.mean((2, 3), keepdim=True)  # N, 1, 1, 1
     paper = torch.maximum(paper, image.amax((2, 3), keepdim=True) * 0.9)  # a line full of ink has a dark mean
     upper, inner, lower = (image[:, :, at] for at in (slice(size), slice(size, -size), slice(-size, None)))
     edges = []
-    for edge, far, away in ((upper, lower, place), (lower, upper, size - 1 - place)):  # away: rows from the border
+    for edge, opposite, away in ((upper, lower, row), (lower, upper, size - 1 - row)):  # away: rows from the border
         lost = (uniform(n, 1, 1, 1) * 2 - 1).clamp(min=0) * recipe.cutoff  # in one line of four
         kept = torch.where(away < lost, paper, edge)
         reach = 4 + 4 * uniform(n, 1, 1, 1)  # rows
-        other = far.roll(1, 0)  # another line's far edge comes to this one's near edge
+        other = opposite.roll(1, 0)  # the lower edge of another line of the batch above this one, and the reverse
         chosen = (uniform(n, 1, 1, 1) * 0.5 + 0.5 < recipe.neighbours) & (away < reach)
         edges.append(torch.where(chosen, torch.minimum(kept, other), kept))
     return torch.cat([edges[0], inner, edges[1]], 2)

@@ -25,7 +25,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Card:
-    """What stands beside weights: how to build the network, what it reads, where it comes from."""
+    """The JSON beside weights: the network's shape, its charset, and where the weights come from."""
 
     network: NetworkRecipe
     charset: tuple[str, ...]
@@ -37,7 +37,7 @@ class Card:
     lines_seen: int = 0
     val_cer: float | None = None  # percent, on the validation lines
     cer: dict[str, float] = field(default_factory=dict)  # percent, on the test lines of each dataset: set on release
-    history: dict[str, str] = field(default_factory=dict)  # SHA-256 of the teacher and of the weights it began from
+    history: dict[str, str] = field(default_factory=dict)  # SHA-256 of the teacher, of the weights it began from, …
 
 
 def save_network(path: str | Path, weights: dict[str, Tensor], card: Card) -> None:
@@ -50,10 +50,19 @@ def save_network(path: str | Path, weights: dict[str, Tensor], card: Card) -> No
         part.write_text(json.dumps(values, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
-def halve(path: str | Path, out: str | Path) -> None:
-    """Copies weights and their card, matrices and kernels in fp16: half the size, and read like any others.
+def weights_of(network: Network) -> dict[str, Tensor]:
+    """The tensors that a weights file keeps: no counters of batches, and not the head that names datasets."""
+    return {
+        name: tensor
+        for name, tensor in network.state_dict().items()
+        if not name.endswith("num_batches_tracked") and not name.startswith("origin.")
+    }
 
-    Vectors stay as they are: they are few, and some are variances too small for 16 bits.
+
+def halve(path: str | Path, out: str | Path) -> None:
+    """Copies weights and their card with matrices and kernels in fp16: half the size; `load_network` reads both alike.
+
+    Vectors keep 32 bits: they are few, and some are variances too small for fp16.
     """
     weights = {name: tensor.half() if tensor.ndim > 1 else tensor for name, tensor in load_tensors(path).items()}
     save_network(out, weights, load_card(path))
@@ -113,7 +122,14 @@ def load_tensors(path: str | Path) -> dict[str, Tensor]:
 def save_state(
     path: Path, module: torch.nn.Module, optimizer: torch.optim.Optimizer, ema: dict[str, Tensor], rest: Any
 ) -> None:
-    """Everything a run needs to go on as if it had never stopped; `rest` is JSON, kept in the file's metadata."""
+    """Writes all that a run needs to go on as if it had never stopped.
+
+    Args:
+        path: a safetensors file.
+        module: the network in training.
+        ema: the moving average of its weights.
+        rest: what is no tensor, as JSON in the file's metadata.
+    """
     tensors = {f"model.{name}": tensor for name, tensor in module.state_dict().items()}
     tensors |= {f"ema.{name}": tensor for name, tensor in ema.items()}
     for index, state in optimizer.state_dict()["state"].items():
@@ -137,7 +153,7 @@ def load_state(path: Path, module: torch.nn.Module, optimizer: torch.optim.Optim
 def put_back(
     tensors: dict[str, Tensor], module: torch.nn.Module, optimizer: torch.optim.Optimizer, ema: dict[str, Tensor]
 ) -> None:
-    """Spreads the tensors of a saved state over their owners."""
+    """Copies the tensors of a saved state into the module, the optimiser and the moving average."""
     module.load_state_dict({name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model.")})
     for name in ema:
         ema[name].copy_(tensors[f"ema.{name}"])

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option(
     "--total-lines",
     type=click.IntRange(1),
-    help="Lines the run sees, in place of the recipe's; with `hold` in the recipe, of a run under way too.",
+    help="Lines the run sees, in place of the recipe's; with `decay_start` in the recipe, of a run under way too.",
 )
 @MAX_TIME
 @machine_options
@@ -56,4 +56,4 @@ def train(
         loaded = replace(loaded, begin=str(weights), network=loaded.network if recipe else load_card(weights).network)
     if total_lines:
         loaded = replace(loaded, total_lines=total_lines)
-    print_outcome("weights", fit.train(loaded, path, output, max_time=max_time, machine=machine, say=log))
+    print_outcome("weights", fit.train(loaded, path, output, max_time=max_time, machine=machine, log=log))

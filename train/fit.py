@@ -1,4 +1,4 @@
-"""Training: a recipe and lines in, weights out. Lightning runs the loop; a killed run goes on where it was saved."""
+"""Training: a recipe and lines in, weights out. Lightning runs the loop; a killed run is resumed where it was saved."""
 
 from __future__ import annotations
 
@@ -17,41 +17,41 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities import rank_zero_only
-from torch.utils.data import DataLoader
 
-from ..runtime.errors import HtrjandError, UsageError
+from ..runtime.errors import UsageError
 from ..runtime.files import atomic_path
 from .adapt import begin_from, fits
-from .batches import Example, LineBatches, Turn
+from .batches import LineBatches, Shard
 from .checkpoint import Card, load_network, sha256
+from .data.error_rates import percent
 from .dataset import Data, load_data, stage_batches
-from .losses import percent
+from .examples import Example
+from .module import TrainingModule
 from .network import Network
 from .recipe import TrainRecipe
-from .trainee import Trainee
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]  # takes what a run has to report, a line at a time
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What a run may use: `device` auto, cpu or gpu; processes (one a GPU) on each of `nodes`; decoders of images."""
+    """What a run may use of a machine, or of several."""
 
-    device: str = "auto"
-    devices: int = 1
-    nodes: int = 1
-    workers: int = 0  # a process
-    progress: bool = True  # a bar
+    device: str = "auto"  # or cpu or gpu
+    devices: int = 1  # GPUs on each machine, or CPU processes
+    nodes: int = 1  # machines
+    workers: int = 0  # threads of each process that decode images ahead of the training
+    progress: bool = True  # show a bar
 
     @property
     def accelerator(self) -> str:
         """Lightning's name for the device; UsageError where a GPU is asked for and there is none."""
-        there = torch.cuda.is_available()
-        if self.device == "gpu" and not there:
+        available = torch.cuda.is_available()
+        if self.device == "gpu" and not available:
             raise UsageError(
                 "--device gpu: torch finds no GPU on this machine; use --device cpu, or install a CUDA build"
             )
-        gpu = there and self.device != "cpu"
+        gpu = available and self.device != "cpu"
         if gpu and self.devices > torch.cuda.device_count():
             raise UsageError(f"--devices {self.devices}: there are {torch.cuda.device_count()} GPUs on this machine")
         return "gpu" if gpu else "cpu"
@@ -59,7 +59,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run came to: the weights kept, their CER on the validation lines in percent, lines seen, and a second."""
+    """The result of a run: the weights kept, their CER on the validation lines in percent, and the lines seen."""
 
     weights: Path
     val_cer: float
@@ -69,21 +69,26 @@ class Outcome:
 
 def train(
     recipe: TrainRecipe, recipe_path: Path, out: Path, *, max_time: float | None = None,
-    machine: Machine | None = None, say: Say = print,
+    machine: Machine | None = None, log: Log = print,
 ) -> Outcome:  # fmt: skip
     """Trains a network as a recipe says; writes weights, state and logs into `out`.
 
     Args:
-        max_time: seconds; the learning rate comes to its end within them.
-        machine: what to run on; one process on whatever there is by default.
+        max_time: seconds after which the run ends; the learning rate falls with the time.
+        machine: what to run on; by default one process, on a GPU where there is one.
+        log: takes what there is to report.
+
+    Raises:
+        UsageError: the weights to begin from are of another network, or there is no GPU where one is asked for.
+        HtrjandError: weights or lines cannot be read.
     """
     machine = machine or Machine()
-    machine.accelerator  # noqa: B018  # an error of it before the lines are read
+    machine.accelerator  # noqa: B018  # raises, before the lines are read
     begin = load_network(recipe_path.resolve().parent / recipe.begin) if recipe.begin else None
     if begin and not fits(recipe.network, begin[1].network):
         raise UsageError(f"{recipe_path}: network differs from that of {recipe.begin}, which the run is to begin from")
     data = load_data(recipe.data, recipe_path, begin[1].charset if begin else None, recipe.grow)
-    rank_zero_only(say)(data.notes)
+    rank_zero_only(log)(data.notes)
     torch.manual_seed(recipe.seed)
     network = Network(recipe.network, len(data.charset), len(data.origins) if recipe.origin else 0)
     if begin:
@@ -93,23 +98,24 @@ def train(
     if recipe.begin:
         history["begins from"] = sha256(recipe_path.resolve().parent / recipe.begin)
     card = Card(recipe.network, data.charset, training_data=describe(data.train, earlier), history=history)
-    return fit(Trainee(recipe, network, card, out, max_time), data, machine, say)
+    return fit(TrainingModule(recipe, network, card, out, max_time), data, machine, log)
 
 
-def fit(module: Trainee, data: Data, machine: Machine, say: Say = print) -> Outcome:
-    """Runs a training to its end, or on from where its folder holds the state of the same recipe.
+def fit(module: TrainingModule, data: Data, machine: Machine, log: Log = print) -> Outcome:
+    """Runs a training to its end, from the start or from the state that its folder holds.
 
-    Each stage is a run of its own: a change of stages is a save and a resumption.
+    Lightning runs each stage by itself: a change of stages is a save and a resumption.
 
     Raises:
-        UsageError: the folder holds the state of another recipe.
-        HtrjandError: a file of it is damaged, or there is nothing to train on or to choose by.
+        UsageError: the folder holds the state of another recipe, or a stage names a dataset that is not there.
+        HtrjandError: a file of it is damaged, an image cannot be decoded, or too many gradients are not finite.
     """
     quiet()
+    log = rank_zero_only(log)
     recipe, out = module.recipe, module.out
-    for number, stage in enumerate(module.stages):  # an error of the last one before the first begins
-        stage_batches(data, recipe, stage, number, 0, 0, Turn())
-    module.digest = data.digest
+    for number, stage in enumerate(module.stages):  # so that a mistake in the last is found before the first begins
+        stage_batches(data, recipe, stage, number, 0, 0, Shard())
+    module.data_digest = data.digest
     module.val_names = tuple(sorted({line.row.dataset for line in data.val}))
     module.resume()
     module.train()  # Lightning keeps the mode of each part as it finds it
@@ -118,38 +124,34 @@ def fit(module: Trainee, data: Data, machine: Machine, say: Say = print) -> Outc
         part.write_text(module.signature + "\n", encoding="utf-8")
     resumed = bool(module.step)
     if recipe.begin and not resumed:
-        before = module.measure(LineBatches(data.val, recipe.batch_columns, 0.0, once=True))
-        rank_zero_only(say)(f"before: {before:.2f} % CER on the validation lines")
+        before = module.measure(LineBatches(data.val, recipe.batch_columns, 0.0, single_pass=True))
+        log(f"before: {before:.2f} % CER on the validation lines")
     while module.progress() < 1:
         if module.progress() >= module.stage_end():
-            module.stage, module.began, module.stale = module.stage + 1, module.step, 0
+            module.stage, module.stage_start, module.validations_since_best = module.stage + 1, module.step, 0
         trainer = make_trainer(module, machine)
-        turn = Turn(trainer.global_rank, trainer.world_size)
+        shard = Shard(trainer.global_rank, trainer.world_size)
         stage = module.stages[module.stage]
-        batches = stage_batches(data, recipe, stage, module.stage, module.began, module.step, turn)
+        batches = stage_batches(
+            data, recipe, stage, module.stage, module.stage_start, module.step, shard, machine.workers
+        )
         if recipe.stages or resumed:
-            rank_zero_only(say)(
+            log(
                 f"stage {module.stage + 1} of {len(module.stages)}, {stage.name}: {len(batches.lines)} lines, "
-                f"distortions times {stage.strength:g}; from {module.seen} lines seen"
+                f"distortions times {stage.strength:g}; from {module.lines_seen} lines seen"
             )
-        val = LineBatches(data.val, recipe.batch_columns, 0.0, once=True, turn=turn, origins=module.val_names)
-        try:
-            with redirect_stdout(sys.stderr):  # the bar
-                trainer.fit(
-                    module,
-                    DataLoader(batches, batch_size=None, num_workers=machine.workers),
-                    DataLoader(val, batch_size=None),
-                )
-        except HtrjandError as error:  # from a worker it comes wrapped in its traceback
-            raise HtrjandError(str(error).rstrip().rpartition("HtrjandError: ")[2]) from error
-    if module.counts.any():
-        last = (f"{name} {percent(row[None]):.2f}" for name, row in zip(module.val_names, module.counts, strict=True))
-        skipped = f"; {module.skipped} steps left out, their gradients not finite" if module.skipped else ""
-        rank_zero_only(say)(f"last validation, % CER: {', '.join(last)}{skipped}")
-    return Outcome(out / "weights.safetensors", module.best, module.seen, module.seen / max(module.spent, 1e-9))
+        val = LineBatches(data.val, recipe.batch_columns, 0.0, single_pass=True, shard=shard, origins=module.val_names)
+        with redirect_stdout(sys.stderr):  # where the bar belongs
+            trainer.fit(module, batches, val)
+    if module.val_errors.any():
+        last = (f"{name} {percent(*row):.2f}" for name, row in zip(module.val_names, module.val_errors, strict=True))
+        skipped = f"; {module.skipped_steps} steps left out, their gradients not finite" if module.skipped_steps else ""
+        log(f"last validation, % CER: {', '.join(last)}{skipped}")
+    speed = module.lines_seen / max(module.seconds, 1e-9)
+    return Outcome(out / "weights.safetensors", module.best_cer, module.lines_seen, speed)
 
 
-def make_trainer(module: Trainee, machine: Machine) -> lightning.Trainer:
+def make_trainer(module: TrainingModule, machine: Machine) -> lightning.Trainer:
     """Lightning's trainer for one stage."""
     recipe = module.recipe
     several = machine.devices * machine.nodes > 1
@@ -166,17 +168,17 @@ def make_trainer(module: Trainee, machine: Machine) -> lightning.Trainer:
 
 
 def ddp(recipe: TrainRecipe) -> DDPStrategy:
-    """Several processes: gradients are averaged by torch, batch norms' statistics by the trainee.
+    """Several processes: torch averages the gradients, `TrainingModule` the statistics of batch norms.
 
-    Torch's own way with those, a broadcast before each forward pass, would wait for ever in a validation whose batches
-    do not divide evenly.
+    Torch would broadcast these before each forward pass, and so wait for ever in a validation whose batches do not
+    divide evenly among the processes.
     """
     return DDPStrategy(broadcast_buffers=False, find_unused_parameters=recipe.network.layer_drop > 0)
 
 
 def quiet() -> None:
-    """Lightning tells of hardware it did not find and of offers; what a run has to say, it says itself."""
-    sys.modules.setdefault("tensorboard.compat.notf", ModuleType("notf"))  # or it loads TensorFlow, where there is one
+    """Silences Lightning's notes on hardware and on defaults that are meant as they are."""
+    sys.modules.setdefault("tensorboard.compat.notf", ModuleType("notf"))  # or TensorBoard loads TensorFlow
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
     noise = (
@@ -186,11 +188,11 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", f".*({noise}).*")
 
 
-def describe(lines: list[Example], earlier: Card) -> tuple[str, ...]:
-    """Datasets with their numbers of lines, those that the weights had learnt from before among them."""
+def describe(lines: list[Example], *earlier: Card) -> tuple[str, ...]:
+    """Datasets with their numbers of lines: those of `lines`, and what the weights of earlier cards were trained on."""
     counts: dict[str, int] = {}
     for line in lines:
         counts[line.row.dataset] = counts.get(line.row.dataset, 0) + 1
     now = {name: f"{name}: {count} lines" for name, count in counts.items()}
-    before = {entry.partition(":")[0]: entry for entry in earlier.training_data}
+    before = {entry.partition(":")[0]: entry for card in earlier for entry in card.training_data}
     return tuple(entry for _, entry in sorted((before | now).items()))

@@ -1,41 +1,46 @@
-"""What is minimised over a batch, and what is counted over one."""
+"""The CTC loss of a batch, and the reading errors of one."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
-from rapidfuzz.distance import Levenshtein
 from torch import Tensor
 from torch.nn import functional as F
 
 from .batches import Batch
+from .data.error_rates import character_errors
 from .network import FRAME_STRIDE
 
 Counts = npt.NDArray[np.float64]  # errors and characters, a row a line or a data set
 
 
 def ctc_loss(logits: Tensor, batch: Batch) -> Tensor:
-    """CTC a character, so that long lines do not outweigh short ones; logits float [N, T, V]."""
-    frames = batch.targets // FRAME_STRIDE
+    """CTC loss a character, averaged over lines, so that long ones weigh no more; logits float [N, T, V]."""
+    frames = batch.padded_widths // FRAME_STRIDE
     log_probs = logits.log_softmax(-1).transpose(0, 1)  # T, N, V
     return F.ctc_loss(log_probs, batch.classes, frames, batch.lengths, zero_infinity=True)
 
 
-def count_errors(logits: Tensor, batch: Batch) -> Counts:
-    """Edit distance of each line's greedy reading to its text, and the text's length: float64 [N, 2]."""
-    counts, at = np.zeros((len(batch.lengths), 2)), 0
-    for line, (scores, width, size) in enumerate(
-        zip(logits, batch.targets.tolist(), batch.lengths.tolist(), strict=True)
+def count_errors(logits: Tensor, batch: Batch, charset: Sequence[str]) -> Counts:
+    """Edits and reference characters of each line, read greedily: float64 [N, 2]; logits float [N, T, V].
+
+    The same count as that of a proof or a benchmark: texts are compared as `normalize` spells them.
+    """
+    counts, start = np.zeros((len(batch.lengths), 2)), 0
+    paths = logits.argmax(-1).cpu().numpy()  # N, T
+    classes = batch.classes.tolist()
+    for line, (path, width, length) in enumerate(
+        zip(paths, batch.padded_widths.tolist(), batch.lengths.tolist(), strict=True)
     ):
-        path = scores[: width // FRAME_STRIDE].argmax(-1).cpu().numpy()  # T
-        read = path[np.flatnonzero(np.diff(path, prepend=-1))]
-        text = batch.classes[at : at + size].tolist()
-        counts[line] = Levenshtein.distance(read[read != 0].tolist(), text), size
-        at += size
+        text = "".join(charset[number] for number in classes[start : start + length])
+        counts[line] = character_errors(text, greedy_text(path[: width // FRAME_STRIDE], charset))
+        start += length
     return counts
 
 
-def percent(counts: Counts) -> float:
-    """The CER, in percent, of errors and characters [N, 2]."""
-    errors, length = counts.sum(0)
-    return 100 * float(errors) / max(1.0, float(length))
+def greedy_text(path: npt.NDArray[np.int64], charset: Sequence[str]) -> str:
+    """The text of the best class of each frame [T]: repeats count once, the blank (class 0) separates."""
+    starts = np.diff(path, prepend=-1) != 0
+    return "".join(charset[number] for number in path[starts & (path != 0)].tolist())

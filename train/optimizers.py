@@ -1,4 +1,4 @@
-"""How weights move: Muon for matrices and kernels beside AdamW for the rest, or AdamW for all."""
+"""The optimisers: Muon for matrices and kernels beside AdamW for all other parameters, or AdamW alone."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from torch.optim import AdamW, Optimizer
 from .network import Network
 
 Groups = list[dict[str, Any]]
-# What begins or ends the network is no map from features to features: its columns are pixels, or its rows classes.
+# AdamW's own even beside Muon: the first and last layers map pixels or classes, not features to features.
 BY_ADAMW = ("head.", "shortcut.", "origin.", "convs.0.conv.")
 MOMENTUM = 0.95
-STEPS = 5  # of Newton and Schulz
-# Coefficients that bring every singular value near 1 in five steps, not to it: Jordan 2024, https://kellerjordan.github.io/posts/muon
+STEPS = 5  # of the Newton-Schulz iteration
+# Coefficients that bring every singular value near 1, though not to it, in five steps: Jordan 2024, https://kellerjordan.github.io/posts/muon
 QUINTIC = (3.4445, -4.7750, 2.0315)
 
 
 class Muon(Optimizer):
-    """Momentum whose steps are made orthogonal, so that no direction of a matrix learns faster than another.
+    """Momentum with orthogonal updates, so that no direction of a matrix learns faster than another.
 
-    Matrices and kernels move by Muon (Jordan 2024), each gradient flattened to (outputs, rest), with Nesterov's
-    momentum; a step is scaled by `0.2·√max(rows, columns)`, so that its elements are as large as AdamW's (Liu 2025,
-    arXiv 2502.16982). All other parameters move by AdamW. A parameter without a gradient stays. (torch's own Muon takes
+    Muon (Jordan 2024) updates matrices and kernels, each gradient flattened to (outputs, rest), with Nesterov's
+    momentum; an update is scaled by `0.2·√max(rows, columns)`, so that its elements are as large as AdamW's (Liu 2025,
+    arXiv 2502.16982). AdamW updates all other parameters. A parameter without a gradient stays. (torch's own Muon takes
     two dimensions only, and is not in every version that training runs with.)
 
     Args:
-        matrices: groups that Muon moves.
-        rest: groups that AdamW moves.
-        rate: to begin with; see `set_rate`.
+        matrices: parameter groups that Muon updates.
+        rest: parameter groups that AdamW updates.
+        rate: initial learning rate; see `set_rate`.
         half: compute the orthogonal steps in bf16: faster where the processor multiplies in it.
     """
 
@@ -49,14 +49,14 @@ class Muon(Optimizer):
                 loss = closure()
         for group in self.param_groups:
             if group.get("muon"):
-                self.move([p for p in group["params"] if p.grad is not None], group["lr"], group["weight_decay"])
-        self.adamw.state = self.state  # one state for both, whatever was loaded since
+                self.update([p for p in group["params"] if p.grad is not None], group["lr"], group["weight_decay"])
+        self.adamw.state = self.state  # one state for both, also after `load_state_dict`
         self.adamw.param_groups = [group for group in self.param_groups if not group.get("muon")]
         self.adamw.step()
         return loss
 
-    def move(self, parameters: list[Tensor], rate: float, weight_decay: float) -> None:
-        """The steps of matrices and kernels; those of one shape, lying or standing, are made orthogonal together."""
+    def update(self, parameters: list[Tensor], rate: float, weight_decay: float) -> None:
+        """Updates matrices and kernels; those of one shape, or of its transpose, are made orthogonal together."""
         shapes: dict[tuple[int, int], list[tuple[Tensor, Tensor]]] = {}
         for parameter in parameters:
             assert parameter.grad is not None
@@ -64,11 +64,11 @@ class Muon(Optimizer):
             if "momentum" not in state:
                 state["momentum"] = torch.zeros_like(parameter)
             momentum = state["momentum"].lerp_(parameter.grad, 1 - MOMENTUM)
-            ahead = parameter.grad.lerp(momentum, MOMENTUM).flatten(1)  # outputs, rest
-            lying = ahead if ahead.shape[0] <= ahead.shape[1] else ahead.mT
-            shapes.setdefault((lying.shape[0], lying.shape[1]), []).append((parameter, lying))
+            nesterov = parameter.grad.lerp(momentum, MOMENTUM).flatten(1)  # outputs, rest
+            wide = nesterov if nesterov.shape[0] <= nesterov.shape[1] else nesterov.mT
+            shapes.setdefault((wide.shape[0], wide.shape[1]), []).append((parameter, wide))
         for (rows, columns), members in shapes.items():
-            stack = torch.stack([lying for _, lying in members])  # K, rows, columns
+            stack = torch.stack([wide for _, wide in members])  # K, rows, columns
             steps = orthogonal(stack.bfloat16() if self.half else stack).to(stack.dtype)
             for (parameter, _), step in zip(members, steps, strict=True):
                 step = step if parameter.shape[0] == rows else step.mT  # outputs, rest
@@ -77,9 +77,9 @@ class Muon(Optimizer):
 
 
 def orthogonal(matrices: Tensor) -> Tensor:
-    """Matrices [K, R, C], their singular values brought near 1: Newton and Schulz's iteration of degree five.
+    """Brings the singular values of matrices [K, R, C] near 1, by a Newton-Schulz iteration of degree five.
 
-    It multiplies least where R ≤ C.
+    It takes the fewest multiplications where R ≤ C.
     """
     first, second, third = QUINTIC
     x: Tensor = matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-7)
@@ -90,12 +90,12 @@ def orthogonal(matrices: Tensor) -> Tensor:
 
 
 def make_optimizer(network: Network, kind: str, rate: float, weight_decay: float, half: bool) -> Optimizer:
-    """The optimiser of a network's parameters that learn.
+    """The optimiser of the parameters of a network that are not frozen.
 
     Args:
         kind: muon or adamw.
-        rate: to begin with; see `set_rate`.
-        weight_decay: of matrices and kernels; Muon's is ten times as much, as its steps are.
+        rate: initial learning rate; see `set_rate`.
+        weight_decay: of matrices and kernels; ten times as much where Muon updates them.
         half: see `Muon`.
     """
     learning = [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
@@ -111,11 +111,11 @@ def make_optimizer(network: Network, kind: str, rate: float, weight_decay: float
 
 
 def is_by_muon(name: str, parameter: Tensor) -> bool:
-    """Whether Muon moves a parameter of a network: a matrix or kernel between the first convolution and the heads."""
+    """Whether Muon updates a parameter: a matrix or kernel between the first convolution and the heads."""
     return parameter.ndim > 1 and not name.startswith(BY_ADAMW)
 
 
-def set_rate(groups: Groups, rate: float, most_by_adamw: float | None) -> None:
-    """Gives every group its rate; those that AdamW moves beside Muon at most `most_by_adamw`."""
+def set_rate(groups: Groups, rate: float, adamw_limit: float | None) -> None:
+    """Sets the learning rate of every group; of those that AdamW updates, to at most `adamw_limit` if that is given."""
     for group in groups:
-        group["lr"] = rate if most_by_adamw is None or group.get("muon") else min(rate, most_by_adamw)
+        group["lr"] = rate if adamw_limit is None or group.get("muon") else min(rate, adamw_limit)

@@ -1,4 +1,4 @@
-"""Distortions that other people's code makes of pixels: how they resize, make grey, and pad."""
+"""Distortions that imitate other programs' preparation of lines: how they resize, convert to grey, and pad."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from torch import Tensor
 from ..runtime.image import WIDTH_MULTIPLE
 
 Uniform = Callable[..., Tensor]  # a shape -> numbers in −1…1
-SHARPEST = 2.5  # times what a 3×3 mean takes away, at most
+MAX_SHARPENING = 2.5  # times the difference to a 3×3 mean, at most
 
 
 def resampled(image: Tensor, share: float, uniform: Uniform) -> Tensor:
-    """Some lines as a resize without antialiasing leaves them, which takes single points of a larger image.
+    """Makes some lines look as after a resize without antialiasing, which samples single points of a larger image.
 
-    Such points keep the sharpness and the grain of the larger image, and lie on its pixels or between them in turns
-    along the rows and the columns. Takes and returns float [N, 1, 64, W].
+    Such points keep the sharpness and the grain of the larger image; along rows and columns they lie on its pixels
+    and between them by turns. Takes and returns float [N, 1, 64, W].
+
+    Args:
+        share: of the lines, which are chosen at random.
     """
     n, _, rows, width = image.shape
     chosen = (uniform(n) * 0.5 + 0.5 < share).nonzero()[:, 0]
@@ -25,7 +28,7 @@ def resampled(image: Tensor, share: float, uniform: Uniform) -> Tensor:
     if not len(chosen):
         return image
     x, gain, phase = image[chosen], gain[chosen], phase[chosen]  # M, 1, 64, W
-    x = x + (x - blurred(x)) * (SHARPEST * gain)
+    x = x + (x - blurred(x)) * (MAX_SHARPENING * gain)
     for dim, size in ((2, rows), (3, width)):
         shape = [1, 1, 1, 1]
         shape[dim] = size
@@ -46,28 +49,30 @@ def blurred(x: Tensor) -> Tensor:
 
 
 def other_grey(image: Tensor, levels: float, uniform: Uniform) -> Tensor:
-    """Coloured ink and paper under another formula of grey: darks, lights and the tones between move by some levels.
+    """Makes coloured ink and paper look as after another conversion to grey: dark, light and middle tones shift.
 
-    Takes and returns float [N, 1, 64, W] in 0…255.
+    Takes and returns float [N, 1, 64, W] in 0…255; `levels` is the most a tone shifts.
     """
     dark, light, middle = (uniform(image.shape[0], 1, 1, 1) * levels for _ in range(3))
     t = image / 255
     return image + dark + t * (light - dark + middle * (1 - t))
 
 
-def padded_otherwise(image: Tensor, fills: Tensor, seen: Tensor, share: float, uniform: Uniform) -> Tensor:
-    """Lines with the columns beyond them in white, in black, in any grey, or left as they are.
+def padded_otherwise(
+    image: Tensor, scaled_widths: Tensor, padded_widths: Tensor, share: float, uniform: Uniform
+) -> Tensor:
+    """Paints the padding of some lines white, black or in another grey.
 
     Args:
         image: float [N, 1, 64, W].
-        fills: int [N], the columns of each line itself.
-        seen: int [N], the columns that are shown of it; a line that has much to fill is dealt with in any case.
-        share: of the other lines, which have only a few columns to fill.
+        scaled_widths: int [N], the columns of each line itself.
+        padded_widths: int [N], those with its padding. All lines with 16 columns of padding or more are candidates.
+        share: of the other lines that are candidates. A quarter of the candidates keep the paper's grey.
     """
     n, width = image.shape[0], image.shape[3]
     each = (n, 1, 1, 1)
-    chosen = (uniform(*each) * 0.5 + 0.5 < share) | (seen - fills >= WIDTH_MULTIPLE).reshape(each)
+    chosen = (uniform(*each) * 0.5 + 0.5 < share) | (padded_widths - scaled_widths >= WIDTH_MULTIPLE).reshape(each)
     kind, grey = uniform(*each), (uniform(*each) * 0.5 + 0.5) * 255
     grey = torch.where(kind < -0.5, 255.0, torch.where(kind < 0, 0.0, grey))
     column = torch.arange(width, device=image.device).reshape(1, 1, 1, -1)
-    return torch.where(chosen & (kind < 0.5) & (column >= fills.reshape(each)), grey, image)
+    return torch.where(chosen & (kind < 0.5) & (column >= scaled_widths.reshape(each)), grey, image)

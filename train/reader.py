@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from rapidfuzz.distance import Levenshtein
 from torch import Tensor
 
 from ..runtime import Recognizer
@@ -19,6 +18,7 @@ from ..runtime.image import HEIGHT, MAX_WIDTH, WIDTH_MULTIPLE, pad_line
 from ..runtime.info import ModelInfo, sha256
 from ..runtime.text import normalize
 from .checkpoint import Card, load_network
+from .data.error_rates import character_errors, percent
 from .data.lines import LineRow
 from .network import FRAME_STRIDE
 
@@ -79,25 +79,24 @@ def model_info(card: Card, weights: Path) -> ModelInfo:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a reader made of some lines: texts, and (errors, characters) of each dataset, in order of name."""
+    """What a reader read: the normalised texts, and (edits, reference characters) of each dataset, in order of name."""
 
     texts: list[str]
     errors: dict[str, tuple[int, int]]
 
     def cer(self, dataset: str | None = None) -> float:
-        """In percent, of one dataset or of all."""
-        errors, length = np.sum([n for name, n in self.errors.items() if dataset in (None, name)], axis=0)
-        return 100 * float(errors) / max(1, int(length))
+        """In percent, of one dataset or of all; an HtrjandError where these hold no text."""
+        counts = np.array([count for name, count in self.errors.items() if dataset in (None, name)])
+        return percent(*counts.reshape(-1, 2).T)
 
 
 def read_rows(reader: Recognizer, rows: Sequence[LineRow], width: int | None = None) -> Reading:
     """Reads lines, padded to a width if one is given, and counts the errors of each dataset, over normalised texts."""
-    lines = (row.pixels() for row in rows)
-    padded = [line if width is None else pad_line(line, width) for line in lines]
-    texts = [normalize(line.text) for line in reader.read_lines(padded, SCORE_BATCH)]
+    pixels = (row.pixels() for row in rows)
+    images = [image if width is None else pad_line(image, width) for image in pixels]
+    texts = [normalize(line.text) for line in reader.read_lines(images, SCORE_BATCH)]
     errors = {name: (0, 0) for name in sorted({row.dataset for row in rows})}
     for row, text in zip(rows, texts, strict=True):
-        wanted = normalize(row.text)
-        more, length = errors[row.dataset]
-        errors[row.dataset] = more + Levenshtein.distance(text, wanted), length + len(wanted)
+        edits, length = character_errors(row.text, text)
+        errors[row.dataset] = errors[row.dataset][0] + edits, errors[row.dataset][1] + length
     return Reading(texts, errors)

@@ -1,38 +1,41 @@
-"""The recipes of training: what a YAML file may say, its defaults, and what is refused."""
+"""The recipes of training: the keys of a YAML file, their defaults, and the values that are refused."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from .augment import AugmentRecipe
 from .data.charset import CHARSETS
 from .data.lines import data_dir
 from .data.marks import MARKS
 from .network import NetworkRecipe
-from .recipe_loader import at_least_one
+from .recipe_loader import at_least_one, to_json
 
 OPTIMIZERS = ("muon", "adamw")
 
 
 @dataclass(frozen=True)
 class DataRecipe:
-    """Which lines: their files are relative to the recipe, or to the data folder where they are not found there."""
+    """The lines of a run. Files are relative to the recipe or, where it has none of that name, to the data folder."""
 
     files: tuple[str, ...] = ("lines",)  # Parquet files of lines, or folders of them
     core: bool = False  # only the lines that their files mark as core
     whole: tuple[str, ...] = ()  # datasets exempt from `core`
-    exclude: tuple[str, ...] = ()
-    limit: int | None = None
-    stream: bool = False  # leave the images in their files, for more lines than the memory holds
-    hold_out: float = 0.0  # share of the training lines to choose by, where the files hold no validation lines
-    temperature: float = 1.0  # a dataset of n lines is drawn by n^(1/temperature): more evens small and large ones out
+    exclude: tuple[str, ...] = ()  # datasets to leave out
+    limit: int | None = None  # training lines at most
+    stream: bool = False  # leave the images in their files, for more lines than fit in memory
+    hold_out: float = 0.0  # share of the training lines to validate with, where the files hold no validation lines
+    temperature: float = 1.0  # a dataset of n lines weighs n^(1/temperature): above 1 small ones come more often
     charset: str | None = None  # one of train/data/charset.py by its name (western); None: that of the training lines
-    marks: str = "keep"  # or strip: editorial marks are taken off, and lines left out that they say are not the ink
-    least: int = 1  # a character rarer than this in the training lines is left out, and its lines with it
+    marks: str = "keep"  # or strip: take editorial marks off, and leave out lines that are not transcribed as written
+    least: int = 1  # a character that the training lines hold less often is left out, and its lines with it
     too_narrow: str = "error"  # or skip: what to do with a line whose text needs more frames than its image has
-    val_files: tuple[str, ...] = ()  # files of the validation lines, where these are not to come from `files`
-    val_lines: int = 600  # about how many of the validation lines, spread over them, decide which weights are kept
+    val_files: tuple[str, ...] = ()  # files of the validation lines; none: they come from `files`
+    val_lines: int = 600  # about how many of the validation lines, evenly spread, decide which weights are kept
 
     def __post_init__(self) -> None:
         at_least_one(self, "least", "val_lines", *(["limit"] if self.limit is not None else []))
@@ -48,13 +51,13 @@ class DataRecipe:
 
 @dataclass(frozen=True)
 class StageRecipe:
-    """A stage of a curriculum: what differs in it from the rest of the run."""
+    """A stage of a curriculum: where it differs from the rest of the run."""
 
     name: str
-    share: float = 1.0  # of the run's lines; the shares of all stages need not sum to one
-    mix: dict[str, float] = field(default_factory=dict)  # dataset: how many times as many of its lines; 0 for none
-    easiest: float = 1.0  # share of each dataset's lines, those with the shortest texts
-    strength: float = 1.0  # times every distortion (that of the width at most once)
+    share: float = 1.0  # of the run's lines, in proportion to the shares of all stages
+    mix: dict[str, float] = field(default_factory=dict)  # multiplies how often lines of a dataset come; 0: never
+    easiest: float = 1.0  # share of each dataset's lines that is used: those with the shortest texts
+    strength: float = 1.0  # multiplies every distortion; scaling and padding of widths only up to 1
 
     def __post_init__(self) -> None:
         if self.share <= 0 or not 0 < self.easiest <= 1:
@@ -70,24 +73,26 @@ class TrainRecipe:
     data: DataRecipe = field(default_factory=DataRecipe)
     network: NetworkRecipe = field(default_factory=NetworkRecipe)
     augment: AugmentRecipe = field(default_factory=AugmentRecipe)
-    stages: tuple[StageRecipe, ...] = ()  # the curriculum; none: one stage of everything
+    stages: tuple[StageRecipe, ...] = ()  # the curriculum; none: one stage with all lines
     begin: str | None = None  # weights (.safetensors) to begin from, relative to the recipe; their charset is kept
-    grow: bool = False  # give the weights of `begin` the characters of the training lines that they lack
-    freeze: int = 0  # convolution blocks, from the pixels on, that stay as they are
-    patience: int | None = None  # validations of the last stage without a better one after which the run ends
-    total_lines: int = 300_000  # that the run sees, each time one is shown
-    batch_columns: int = 7_168  # of pixels: 8 lines of 896
+    grow: bool = False  # add the characters of the training lines that the weights of `begin` lack
+    freeze: int = 0  # convolution blocks that are not trained, counted from the input
+    patience: int | None = None  # validations of the last stage in a row without a better CER that end the run
+    total_lines: int = 300_000  # shown in the whole run, a line counting each time
+    batch_columns: int = 7_168  # pixel columns in a batch: 8 lines of 896
     optimizer: str = "muon"  # or adamw: see optimizers.py
     peak_rate: float = 4e-3
-    adamw_rate: float = 2e-3  # the most that what AdamW moves beside Muon is given
-    hold: float = 0.0  # share of the run before the rate falls; its `total_lines` may be changed later
+    adamw_rate: float = 2e-3  # with muon, upper limit of the rate of parameters that AdamW updates
+    decay_start: float = (
+        0.0  # progress (0 to 1) at which the rate begins to fall; above 0, `total_lines` may change later
+    )
     warm_up: int = 500  # steps
     weight_decay: float = 0.01
-    clip: float = 1.0  # norm of the gradient
+    clip: float = 1.0  # largest norm of the gradient
     shortcut: float = 0.1  # weight of the CTC loss on the CNN alone
-    origin: float = 0.0  # weight of a head that names each line's dataset, left out of the weights
-    ema: float = 0.999
-    bf16: bool = True
+    origin: float = 0.0  # weight of the loss of a head that names each line's dataset; that head is not kept
+    ema: float = 0.999  # decay of the moving average of the weights
+    bf16: bool = True  # mixed precision
     seed: int = 1
     val_every: int = 1000  # steps
     save_every: int = 250  # steps
@@ -98,13 +103,34 @@ class TrainRecipe:
             at_least_one(self, "patience")
         if self.optimizer not in OPTIMIZERS:
             raise ValueError(f"optimizer: one of {', '.join(OPTIMIZERS)}, got {self.optimizer!r}")
-        if not 0 <= self.hold < 1:
-            raise ValueError(f"hold: from 0 to less than 1, got {self.hold}")
+        if not 0 <= self.decay_start < 1:
+            raise ValueError(f"decay_start: from 0 to less than 1, got {self.decay_start}")
         if not 0 <= self.freeze <= len(self.network.channels):
             raise ValueError(f"freeze: from 0 to {len(self.network.channels)} blocks, got {self.freeze}")
 
 
 def find_data(names: tuple[str, ...], recipe_path: Path) -> list[Path]:
-    """Paths of a recipe: beside it where they exist, else in the data folder."""
-    beside = recipe_path.resolve().parent
-    return [beside / name if (beside / name).exists() else data_dir() / name for name in names]
+    """Paths that a recipe names: beside it where they exist, else in the data folder."""
+    folder = recipe_path.resolve().parent
+    return [folder / name if (folder / name).exists() else data_dir() / name for name in names]
+
+
+def signature(recipe: Any) -> str:
+    """The recipe of a run as JSON, which must not change when the run is resumed.
+
+    Where the learning rate decays late (`decay_start`), `total_lines` may change, and is left out.
+    """
+    run = getattr(recipe, "train", recipe)
+    if isinstance(run, TrainRecipe) and run.decay_start:
+        run = replace(run, total_lines=1)
+        recipe = run if isinstance(recipe, TrainRecipe) else replace(recipe, train=run)
+    return to_json(recipe)
+
+
+def differences(saved: Any, given: Any, name: str = "") -> Iterator[str]:
+    """What differs between two recipes as JSON values: `optimizer: "adamw" there, "muon" here`."""
+    if isinstance(saved, dict) and isinstance(given, dict):
+        for key in sorted({*saved, *given}):
+            yield from differences(saved.get(key), given.get(key), f"{name}.{key}" if name else key)
+    elif saved != given:
+        yield f"{name}: {json.dumps(saved)} there, {json.dumps(given)} here"

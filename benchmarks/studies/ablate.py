@@ -14,7 +14,7 @@ from ...runtime.errors import UsageError
 from ...runtime.files import atomic_path
 from ...train.checkpoint import Card, load_network
 from ...train.dataset import Data, load_data
-from ...train.fit import Machine, Say
+from ...train.fit import Log, Machine
 from ...train.network import Network
 from ...train.recipe import TrainRecipe
 
@@ -58,27 +58,27 @@ class Row:
 
 def ablate(
     recipe: AblateRecipe, recipe_path: Path, out: Path, *, max_time: float | None = None,
-    machine: Machine | None = None, say: Say = print,
+    machine: Machine | None = None, log: Log = print,
 ) -> list[Row]:  # fmt: skip
-    """Trains each variant with each seed, a folder each; writes `ablation.json` and `ablation.md` when all are there.
+    """Trains each variant with each seed, a folder each; writes `ablation.json` and `ablation.md` when all are done.
 
-    Runs that are done are not done again. Parts that the recipe does not use are refused: without them is the whole.
+    Finished runs are not repeated. Parts that the recipe does not use are refused, since nothing would change.
 
     Args:
         max_time: seconds for each run.
     """
-    machine, tell = machine or Machine(), rank_zero_only(say)
+    machine, log = machine or Machine(), rank_zero_only(log)
     check_parts(recipe, recipe_path)
     path = recipe_path.resolve().parent / recipe.distill.teacher
     teacher, card = load_network(path)
     loaded: dict[bool, Data] = {}
     rows: list[Row] = []
     for variant in (WHOLE, *recipe.without):
-        drawn = variant != "synthetic"
+        with_synthetic = variant != "synthetic"
         changed = replace(recipe.distill, train=without(recipe.distill.train, variant, recipe.synthetic))
-        if drawn not in loaded:
-            loaded[drawn] = load_data(changed.train.data, recipe_path, card.charset)
-            tell(loaded[drawn].notes)
+        if with_synthetic not in loaded:
+            loaded[with_synthetic] = load_data(changed.train.data, recipe_path, card.charset)
+            log(loaded[with_synthetic].notes)
             check_synthetic(loaded[True], recipe, recipe_path)
         outcomes = []
         for seed in recipe.seeds:
@@ -86,9 +86,21 @@ def ablate(
             kind = "control" if variant == "distillation" else "student"
             folder = out / f"{variant}-{seed}"
             outcomes.append(
-                run(kind, seeded, recipe_path, path, teacher, card, loaded[drawn], folder, max_time, machine, say)
+                run(
+                    kind,
+                    seeded,
+                    recipe_path,
+                    path,
+                    teacher,
+                    card,
+                    loaded[with_synthetic],
+                    folder,
+                    max_time,
+                    machine,
+                    log,
+                )
             )
-            tell(f"{variant}, seed {seed}: {outcomes[-1].val_cer:.2f} % CER on the validation lines")
+            log(f"{variant}, seed {seed}: {outcomes[-1].val_cer:.2f} % CER on the validation lines")
         cer, seen = tuple(o.val_cer for o in outcomes), tuple(o.lines_seen for o in outcomes)
         rows.append(Row(variant, parameters(changed.train, card), cer, seen))
     write(rows, out)
@@ -105,7 +117,7 @@ def write(rows: list[Row], out: Path) -> None:
 
 
 def without(recipe: TrainRecipe, variant: str, synthetic: str) -> TrainRecipe:
-    """The recipe with one part taken out; with all of them where the variant is the whole, or the teacher's frames."""
+    """The recipe with one part taken out; unchanged for the whole, and for distillation, whose run is a control."""
     if variant in NETWORK:
         return replace(recipe, network=replace(recipe.network, **{variant: False}))  # type: ignore[arg-type]
     if variant == "curriculum":

@@ -1,4 +1,4 @@
-"""What some lines of one hand are worth: CER of weights before and after they were adapted to that hand.
+"""What some lines of one hand are worth: the CER on that hand before and after weights are adapted to it.
 
     python -m htrjand.benchmarks.studies.adaptation -i lines/modern-roman.parquet --doc bnf-ms-dupuy-63 -o OUT
 
@@ -64,7 +64,7 @@ def main(lines: Path, output: Path, doc: str | None, begin: str, counts: tuple[i
             recipe, begin=str(weights), network=load_card(weights).network, seed=seed,
             data=replace(recipe.data, files=(str(drawn.resolve()),)),
         )  # fmt: skip
-        outcome = train(changed, RECIPE, output / f"run-{count}", say=lambda text: click.echo(text, err=True))
+        outcome = train(changed, RECIPE, output / f"run-{count}", log=lambda text: click.echo(text, err=True))
         cer = read_rows(open_weights(outcome.weights), test).cer()
         found.append({"lines": count, "cer": cer, "lines_seen": outcome.lines_seen})
     result = {"document": f"{lines.stem}: {doc}", "test_lines": len(test), "weights": weights.name, "rows": found}

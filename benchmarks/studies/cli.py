@@ -28,5 +28,5 @@ def ablate(recipe: Path, output: Path, max_time: float | None, machine: Machine)
     from .ablate import AblateRecipe, table
     from .ablate import ablate as run_ablation
 
-    rows = run_ablation(load_recipe(AblateRecipe, recipe), recipe, output, max_time=max_time, machine=machine, say=log)
+    rows = run_ablation(load_recipe(AblateRecipe, recipe), recipe, output, max_time=max_time, machine=machine, log=log)
     print_result(table(rows))

@@ -50,9 +50,9 @@ def distorted(line: Grey, other: Grey, recipe: AugmentRecipe, seed: int, scale: 
     lines = [pad_line(line, width + 16), pad_line(other, width + 16)]
     batch = torch.from_numpy(np.stack(lines)[:, None])  # 2, 1, 64, W
     source = torch.tensor([line.shape[1], other.shape[1]])
-    fills = (source * (1 + scale)).long()
-    image = augment(batch, source, fills, int(width * (1 + max(0.0, scale))) + beside, recipe, seed, fills + beside)
-    shown: Grey = image[0, 0, :, : int(fills[0]) + beside].round().to(torch.uint8).numpy()
+    scaled = (source * (1 + scale)).long()
+    image = augment(batch, source, scaled, int(width * (1 + max(0.0, scale))) + beside, recipe, seed, scaled + beside)
+    shown: Grey = image[0, 0, :, : int(scaled[0]) + beside].round().to(torch.uint8).numpy()
     return shown
 
 

@@ -2,9 +2,9 @@
 
     python -m htrjand.benchmarks.studies.speed
 
-Teacher and student take turns, each on the same lines, which the program draws itself as wide as real ones are.
-All happens in one process here; training has another one decode.
-Every run is added to a file, so that the best of the last runs can be shown: on a shared machine the best says most.
+Teacher and student take turns on the same lines: noise, as wide as real lines are on average.
+All happens in one thread here; in training another one decodes.
+Every run is added to a file, to show the best of the last ones: on a shared machine the best says most.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ class Clock:
 
     @contextmanager
     def __call__(self, part: str) -> Iterator[None]:
-        began = time.perf_counter()
+        start = time.perf_counter()
         yield
-        self.spent[part] += time.perf_counter() - began
+        self.spent[part] += time.perf_counter() - start
 
 
 def encoded(count: int) -> list[bytes]:
-    """Lines of the mean width as WebP; what stands on them is noise."""
+    """Images of noise of the mean width as WebP."""
     rng = np.random.default_rng(0)
     images = []
     for _ in range(count):
@@ -95,11 +95,17 @@ class Loop:
             batch = decoded(self.images, self.steps)
         with clock("augment"):
             image = augment(
-                batch.image, batch.sources, batch.fills, batch.width, AugmentRecipe(), self.steps, batch.targets
+                batch.image,
+                batch.source_widths,
+                batch.scaled_widths,
+                batch.width,
+                AugmentRecipe(),
+                self.steps,
+                batch.padded_widths,
             )
         with clock("forward"), torch.autocast("cpu", torch.bfloat16):
-            columns = self.network.features(image, batch.targets)
-            logits, shortcut = self.network.scores(columns, batch.targets), self.network.shortcut(columns).float()
+            columns = self.network.features(image, batch.padded_widths)
+            logits, shortcut = self.network.scores(columns, batch.padded_widths), self.network.shortcut(columns).float()
         with clock("loss"):
             loss = ctc_loss(logits, batch) + 0.1 * ctc_loss(shortcut, batch)
         with clock("backward"):
@@ -125,9 +131,9 @@ def measure(seconds: float) -> dict[str, dict[str, Any]]:
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or not rates["student"]:
         for name, loop in loops.items():
-            began = time.perf_counter()
+            start = time.perf_counter()
             lines = sum(loop.step(clocks[name]) for _ in range(4))
-            rates[name].append(lines / (time.perf_counter() - began))
+            rates[name].append(lines / (time.perf_counter() - start))
     result: dict[str, dict[str, Any]] = {}
     for name, clock in clocks.items():
         whole = sum(clock.spent.values())

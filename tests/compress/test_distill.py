@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from generated import CPU, TINY
 
 from htrjand.compress.distill import DistillRecipe, distil, frame_kl, inherit
 from htrjand.runtime.errors import UsageError
-from htrjand.train.checkpoint import load_card
+from htrjand.train.checkpoint import load_card, load_network, save_network
 from htrjand.train.data.lines import read_lines
 from htrjand.train.network import Network, NetworkRecipe
 from htrjand.train.reader import open_weights
@@ -94,6 +95,22 @@ def test_student_and_control_are_trained_alike_and_both_reported(tiny_run: Path,
 
     assert distance("student") < distance("control"), "the teacher's frames drew the student towards them"
     assert outcomes["student"].val_cer <= outcomes["control"].val_cer, "and it reads no worse for it"
+
+
+def test_a_student_of_its_own_weights_names_the_data_of_these_and_of_its_teacher(
+    tiny_run: Path, tmp_path: Path
+) -> None:
+    network, card = load_network(tiny_run / "run" / "weights.safetensors")
+    own = replace(card, training_data=("diary: 50 lines", "printed: 3 lines"))
+    save_network(tiny_run / "own.safetensors", network.state_dict(), own)
+    teacher = replace(card, training_data=("letters: 70 lines",))
+    save_network(tiny_run / "taught.safetensors", network.state_dict(), teacher)
+    path = distil_recipe(tiny_run, inherit=False, control=False)
+    recipe = load_recipe(DistillRecipe, path)
+    short = replace(recipe.train, total_lines=16, begin="own.safetensors")
+    recipe = replace(recipe, teacher="taught.safetensors", train=short)
+    outcome = distil(recipe, path, tmp_path, machine=CPU)["student"]
+    assert load_card(outcome.weights).training_data == ("diary: 50 lines", "letters: 70 lines", "printed: 8 lines")
 
 
 def test_an_unknown_key_and_a_missing_teacher_are_explained(tiny_run: Path, tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def write_recipe(tiny_run: Path, path: Path, **changes: object) -> Path:
 def test_what_is_left_learns_to_read_again(tiny_run: Path, tmp_path: Path, steps: int) -> None:
     path = write_recipe(tiny_run, tmp_path / "prune.yaml", steps=steps)
     said: list[str] = []
-    outcome = prune(load_recipe(PruneRecipe, path), path, tmp_path / "out", machine=CPU, say=said.append)
+    outcome = prune(load_recipe(PruneRecipe, path), path, tmp_path / "out", machine=CPU, log=said.append)
     network, card = load_network(outcome.weights)
     old, _ = load_network(tiny_run / "run" / "weights.safetensors")
     assert network.recipe == smaller(old.recipe, 0.4) != old.recipe

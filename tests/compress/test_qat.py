@@ -21,13 +21,12 @@ from htrjand.export.onnx import export
 from htrjand.runtime import Recognizer
 from htrjand.runtime.errors import HtrjandError, UsageError
 from htrjand.runtime.image import pad_line
-from htrjand.train.checkpoint import load_card, load_network, load_tensors, save_network
+from htrjand.train.checkpoint import load_card, load_network, load_tensors, save_network, weights_of
 from htrjand.train.data.lines import read_lines
 from htrjand.train.fit import Outcome
 from htrjand.train.network import Network, NetworkRecipe
 from htrjand.train.reader import model_info, open_weights, read_rows
 from htrjand.train.recipe_loader import from_dict, load_recipe
-from htrjand.train.trainee import weights_of
 
 SMALL = NetworkRecipe(channels=(12, 16, 16, 24), dim=32, heads=2, feed=64, blocks=1)
 KEEP = QuantizeRecipe.keep

@@ -11,9 +11,8 @@ from hurting import widen
 
 from htrjand.compress.search import Decision, search
 from htrjand.runtime.errors import HtrjandError, UsageError
-from htrjand.train.checkpoint import load_network, save_network
+from htrjand.train.checkpoint import load_network, save_network, weights_of
 from htrjand.train.data.lines import LineRow, read_lines
-from htrjand.train.trainee import weights_of
 
 CANDIDATES = ((), ("attention", "neck"), ("convs.3",), ("convs.0", "convs.3"))
 

@@ -17,11 +17,11 @@ from htrjand.runtime.errors import HtrjandError, UsageError
 from htrjand.train import fit
 from htrjand.train.batches import Batch
 from htrjand.train.checkpoint import halve, load_card, load_network, load_tensors
+from htrjand.train.module import MAX_SKIPPED_STEPS, STATE, TrainingModule
 from htrjand.train.network import Network, NetworkRecipe
 from htrjand.train.optimizers import BY_ADAMW, Muon, make_optimizer, orthogonal, set_rate
 from htrjand.train.recipe import TrainRecipe
 from htrjand.train.recipe_loader import load_recipe
-from htrjand.train.trainee import MOST_SKIPPED, STATE, Trainee
 
 SMALL = NetworkRecipe(channels=(12, 16, 16, 24), dim=32, heads=2, feed=64, blocks=2)
 
@@ -97,7 +97,7 @@ def test_muon_and_adamw_are_chosen_by_the_recipe(tiny_run: Path, tmp_path: Path)
         path.write_text(text, encoding="utf-8")
         recipe = load_recipe(TrainRecipe, path)
         network, card = load_network(tiny_run / "run" / "weights.safetensors")
-        module = Trainee(recipe, network.requires_grad_(True), card, tmp_path, None)
+        module = TrainingModule(recipe, network.requires_grad_(True), card, tmp_path, None)
         assert type(module.configure_optimizers()) is kind
     path.write_text(TINY + "optimizer: sgd\n", encoding="utf-8")
     with pytest.raises(UsageError, match="optimizer: one of muon, adamw, got 'sgd'"):
@@ -111,8 +111,8 @@ def test_a_run_goes_on_under_its_own_optimiser_only(tiny_run: Path) -> None:
         fit.train(load_recipe(TrainRecipe, path), path, tiny_run / "run", machine=CPU)
 
 
-class Poisoned(Trainee):
-    """A trainee some of whose losses are no numbers."""
+class Poisoned(TrainingModule):
+    """A network in training some of whose losses are no numbers."""
 
     bad: range
 
@@ -123,7 +123,7 @@ class Poisoned(Trainee):
 
 def poisoned(monkeypatch: pytest.MonkeyPatch, bad: range) -> None:
     Poisoned.bad = bad
-    monkeypatch.setattr(fit, "Trainee", Poisoned)
+    monkeypatch.setattr(fit, "TrainingModule", Poisoned)
 
 
 def test_steps_that_are_not_finite_are_left_out_and_counted(
@@ -132,7 +132,7 @@ def test_steps_that_are_not_finite_are_left_out_and_counted(
     poisoned(monkeypatch, range(7, 12))
     path, said = tiny_run / "tiny.yaml", list[str]()
     recipe = replace(load_recipe(TrainRecipe, path), total_lines=300)
-    fit.train(recipe, path, tmp_path / "run", machine=CPU, say=said.append)
+    fit.train(recipe, path, tmp_path / "run", machine=CPU, log=said.append)
     assert "5 steps left out, their gradients not finite" in said[-1]
     for name, tensor in load_tensors(tmp_path / "run" / STATE).items():
         assert tensor.isfinite().all(), name
@@ -144,7 +144,7 @@ def test_many_such_steps_end_the_run_and_the_last_good_state_is_kept(
     poisoned(monkeypatch, range(25, 1000))
     path = tiny_run / "tiny.yaml"
     recipe = replace(load_recipe(TrainRecipe, path), save_every=10)
-    with pytest.raises(HtrjandError, match=f"{MOST_SKIPPED} steps in a row had no finite gradient"):
+    with pytest.raises(HtrjandError, match=f"{MAX_SKIPPED_STEPS} steps in a row had no finite gradient"):
         fit.train(recipe, path, tmp_path / "run", machine=CPU)
     state = load_tensors(tmp_path / "run" / STATE)
     assert all(tensor.isfinite().all() for tensor in state.values())
@@ -154,11 +154,11 @@ def test_many_such_steps_end_the_run_and_the_last_good_state_is_kept(
 
 def test_a_held_rate_falls_at_the_end_and_the_run_may_be_prolonged(tiny_run: Path, tmp_path: Path) -> None:
     path = tiny_run / "tiny.yaml"
-    recipe = replace(load_recipe(TrainRecipe, path), hold=0.8, total_lines=200, peak_rate=1.0, warm_up=0)
+    recipe = replace(load_recipe(TrainRecipe, path), decay_start=0.8, total_lines=200, peak_rate=1.0, warm_up=0)
     network, card = load_network(tiny_run / "run" / "weights.safetensors")
-    module = Trainee(recipe, network, card, tmp_path, None)
+    module = TrainingModule(recipe, network, card, tmp_path, None)
     for seen, rate in ((0, 1.0), (160, 1.0), (180, 0.5), (200, 0.0)):
-        module.seen = seen
+        module.lines_seen = seen
         assert module.rate() == pytest.approx(rate)
     calm = replace(recipe, peak_rate=5e-3)
     assert fit.train(calm, path, tmp_path / "run", machine=CPU).lines_seen < 220
@@ -167,7 +167,7 @@ def test_a_held_rate_falls_at_the_end_and_the_run_may_be_prolonged(tiny_run: Pat
 
 def test_the_command_line_prolongs_a_run_whose_rate_is_held(tiny_run: Path) -> None:
     (tiny_run / "held.yaml").write_text(
-        TINY.replace("total_lines: 1600", "total_lines: 120") + "hold: 0.8\n", encoding="utf-8"
+        TINY.replace("total_lines: 1600", "total_lines: 120") + "decay_start: 0.8\n", encoding="utf-8"
     )
     command = ["train", str(tiny_run / "held.yaml"), "-o", str(tiny_run / "held"), "--device", "cpu", "--workers", "0"]
     seen = []

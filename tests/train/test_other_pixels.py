@@ -8,8 +8,9 @@ from generated import printed_row
 from torch import Tensor
 
 from htrjand.train.augment import AugmentRecipe, augment
-from htrjand.train.batches import BUCKET, Example, LineBatches, padded
+from htrjand.train.batches import BUCKET, LineBatches
 from htrjand.train.data.charset import FRAME_STRIDE, frames_needed
+from htrjand.train.examples import Example, padded
 from htrjand.train.pixels import other_grey, padded_otherwise, resampled
 
 OFF = dict.fromkeys(AugmentRecipe.__dataclass_fields__, 0.0)
@@ -26,10 +27,10 @@ def uniform(*shape: int) -> Tensor:
 
 def test_without_padding_a_line_ends_at_the_next_multiple_of_16() -> None:
     batch = next(iter(LineBatches(some_lines(40), 2048, 0.2)))
-    assert batch.targets.tolist() == [padded(fills) for fills in batch.fills.tolist()]
-    assert not (batch.targets % 16).any()
+    assert batch.padded_widths.tolist() == [padded(fills) for fills in batch.scaled_widths.tolist()]
+    assert not (batch.padded_widths % 16).any()
     plain = next(iter(LineBatches(some_lines(40), 2048, 0.0)))
-    assert torch.equal(plain.fills, plain.sources)
+    assert torch.equal(plain.scaled_widths, plain.source_widths)
 
 
 def test_padded_lines_are_planned_wider_and_stay_within_their_bucket() -> None:
@@ -38,13 +39,13 @@ def test_padded_lines_are_planned_wider_and_stay_within_their_bucket() -> None:
     wide = LineBatches(lines, 4096, 0.2, seed=1, padding=0.5)
     more = []
     for width, chosen in wide.plan(0):
-        for index, room in chosen:
-            assert room.target % 16 == 0 and room.fills <= room.target <= width and width % BUCKET == 0
-            assert room.fills >= frames_needed(lines[index].classes) * FRAME_STRIDE
-            more.append(room.target - padded(room.fills))
+        for index, widths in chosen:
+            assert widths.padded % 16 == 0 and widths.scaled <= widths.padded <= width and width % BUCKET == 0
+            assert widths.scaled >= frames_needed(lines[index].classes) * FRAME_STRIDE
+            more.append(widths.padded - padded(widths.scaled))
     assert 0.3 < np.mean(np.array(more) > 0) < 0.6
     assert max(more) > 300 and max(more) <= 528
-    assert all(room.target == padded(room.fills) for _, chosen in plain.plan(0) for _, room in chosen)
+    assert all(widths.padded == padded(widths.scaled) for _, chosen in plain.plan(0) for _, widths in chosen)
 
 
 def test_padded_batches_are_the_same_from_any_step() -> None:
@@ -54,8 +55,8 @@ def test_padded_batches_are_the_same_from_any_step() -> None:
     for start in (1, 13):
         batch = next(iter(LineBatches(lines, 2048, 0.2, seed=3, start=start, padding=0.5)))
         assert torch.equal(batch.image, first[start].image)
-        assert torch.equal(batch.targets, first[start].targets)
-        assert torch.equal(batch.fills, first[start].fills)
+        assert torch.equal(batch.padded_widths, first[start].padded_widths)
+        assert torch.equal(batch.scaled_widths, first[start].scaled_widths)
 
 
 def test_padding_has_one_grey_and_leaves_the_line_alone() -> None:
@@ -74,9 +75,9 @@ def test_padding_has_one_grey_and_leaves_the_line_alone() -> None:
 def test_what_the_network_sees_as_padding_is_shown_in_its_grey() -> None:
     batch = next(iter(LineBatches(some_lines(40), 2048, 0.0, padding=1.0)))
     recipe = AugmentRecipe(**OFF | {"padding": 1.0})
-    found = augment(batch.image, batch.sources, batch.fills, batch.width, recipe, 1, batch.targets)
-    usual = augment(batch.image, batch.sources, batch.fills, batch.width, recipe, 1)
-    for line, plain, fills in zip(found, usual, batch.fills.tolist(), strict=True):
+    found = augment(batch.image, batch.source_widths, batch.scaled_widths, batch.width, recipe, 1, batch.padded_widths)
+    usual = augment(batch.image, batch.source_widths, batch.scaled_widths, batch.width, recipe, 1)
+    for line, plain, fills in zip(found, usual, batch.scaled_widths.tolist(), strict=True):
         assert torch.equal(line[..., :fills], plain[..., :fills])
     assert not torch.equal(found, usual)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,16 +25,19 @@ from htrjand.benchmarks.studies.ablate import AblateRecipe
 from htrjand.cli import main
 from htrjand.compress.distill import DistillRecipe
 from htrjand.runtime.errors import HtrjandError, UsageError
+from htrjand.train import fit
 from htrjand.train.augment import AugmentRecipe, augment
-from htrjand.train.batches import BUCKET, Example, LineBatches
-from htrjand.train.checkpoint import Card, load_card, load_network, load_tensors, read_rest
-from htrjand.train.data.lines import read_lines, write_lines
+from htrjand.train.batches import BUCKET, Batch, LineBatches
+from htrjand.train.checkpoint import Card, load_card, load_network, load_tensors, read_rest, save_network
+from htrjand.train.data.lines import Place, read_lines, write_lines
+from htrjand.train.examples import Example, examples
 from htrjand.train.fit import train
+from htrjand.train.losses import count_errors
+from htrjand.train.module import STATE, TrainingModule
 from htrjand.train.network import STUDENT, TEACHER, Network, NetworkRecipe
-from htrjand.train.reader import open_weights
+from htrjand.train.reader import open_weights, read_rows
 from htrjand.train.recipe import TrainRecipe
 from htrjand.train.recipe_loader import load_recipe
-from htrjand.train.trainee import STATE, Trainee
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / ".paths")}
@@ -120,15 +125,15 @@ def test_the_time_ends_a_run(tiny_run: Path, tmp_path: Path) -> None:
 
 def test_the_rate_rises_then_falls_with_the_lines_or_the_time(tmp_path: Path) -> None:
     recipe = TrainRecipe(network=SMALL, total_lines=1000, warm_up=10, peak_rate=1.0)
-    module = Trainee(recipe, Network(SMALL, 3), Card(SMALL, ("", "a", "b")), tmp_path, max_time=60.0)
+    module = TrainingModule(recipe, Network(SMALL, 3), Card(SMALL, ("", "a", "b")), tmp_path, max_time=60.0)
     assert module.rate() == pytest.approx(0.1)
     module.step = 10
     assert module.rate() == pytest.approx(1.0)
-    module.seen = 500
+    module.lines_seen = 500
     assert module.rate() == pytest.approx(0.5)
-    module.spent = 45.0
+    module.seconds = 45.0
     assert module.progress() == 0.75
-    module.spent = 61.0
+    module.seconds = 61.0
     assert module.rate() == 0
 
 
@@ -230,21 +235,51 @@ def test_decoded_lines_are_kept_while_there_is_room(monkeypatch: pytest.MonkeyPa
     import htrjand.train.batches as module
 
     lines = some_lines(40)
-    monkeypatch.setattr(module, "DECODED", 20 * 64 * 150)
+    monkeypatch.setattr(module, "CACHE_BYTES", 20 * 64 * 150)
     batches = LineBatches(lines, 2048, 0.2, seed=3)
     shown = iter(batches)
     first = [next(shown) for _ in range(30)]  # several epochs
     assert 0 < len(batches.decoded) < len(lines)
-    assert sum(pixels.nbytes for pixels in batches.decoded.values()) <= module.DECODED
-    monkeypatch.setattr(module, "DECODED", 0)
+    assert sum(pixels.nbytes for pixels in batches.decoded.values()) <= module.CACHE_BYTES
+    monkeypatch.setattr(module, "CACHE_BYTES", 0)
     again = iter(LineBatches(lines, 2048, 0.2, seed=3))
     assert all(torch.equal(batch.image, next(again).image) for batch in first)
 
 
 def test_workers_take_turns() -> None:
-    batches = LineBatches(some_lines(40), 2048, 0.2, seed=3, start=5)
-    loader = iter(torch.utils.data.DataLoader(batches, batch_size=None, num_workers=2))
+    loader = iter(LineBatches(some_lines(40), 2048, 0.2, seed=3, start=5, workers=2))
     assert [next(loader).step for _ in range(8)] == list(range(5, 13))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_batches_made_ahead_are_the_same_and_their_threads_end(workers: int) -> None:
+    lines = some_lines(40)
+    alone, ahead = iter(LineBatches(lines, 2048, 0.2, seed=3)), iter(LineBatches(lines, 2048, 0.2, 3, workers=workers))
+    for _ in range(30):
+        expected, batch = next(alone), next(ahead)
+        assert batch.number == expected.number and torch.equal(batch.image, expected.image)
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
+    assert 0 < len(threads) <= workers
+    ahead.close()  # type: ignore[attr-defined]
+    assert not any(thread.is_alive() for thread in threads)
+    once = LineBatches(lines, 2048, 0.0, single_pass=True, workers=workers)
+    assert sum(len(batch.lengths) for batch in once) == 40, "the last batches come too"
+
+
+def test_a_run_forks_no_process(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process forked while the libraries of all formats are loaded may crash."""
+    children: list[int] = []
+
+    class Watched(TrainingModule):
+        def losses(self, image: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
+            children.append(len(multiprocessing.active_children()))
+            return super().losses(image, batch)
+
+    monkeypatch.setattr(fit, "TrainingModule", Watched)
+    path = tiny_run / "tiny.yaml"
+    recipe = replace(load_recipe(TrainRecipe, path), total_lines=80)
+    train(recipe, path, tmp_path / "run", machine=replace(CPU, workers=1))
+    assert len(children) >= 8 and not any(children)
 
 
 def test_other_lines_under_the_same_recipe_are_refused(tiny_run: Path, tmp_path: Path) -> None:
@@ -293,15 +328,52 @@ def test_few_shapes() -> None:
 
 def test_validation_shows_each_line_once() -> None:
     lines = some_lines(37)
-    shown = sum(len(batch.lengths) for batch in LineBatches(lines, 2048, 0.0, once=True))
+    shown = sum(len(batch.lengths) for batch in LineBatches(lines, 2048, 0.0, single_pass=True))
     assert shown == 37
+
+
+def frames(path: str, charset: tuple[str, ...], count: int) -> torch.Tensor:
+    """Logits [T, V] whose best classes spell a path; `-` is the blank, and fills the frames that are left."""
+    classes = [0 if char == "-" else charset.index(char) for char in path.ljust(count, "-")]
+    return 9.0 * torch.nn.functional.one_hot(torch.tensor(classes), len(charset))
+
+
+def test_validation_counts_errors_over_normalised_texts() -> None:
+    charset = ("", " ", "a", "b", "’", "'")
+    lines = [Example(printed_row(text, text), np.array([charset.index(c) for c in text])) for text in ("a b", "a'b")]
+    batch = next(iter(LineBatches(lines, 2048, 0.0, single_pass=True)))
+    count = batch.image.shape[3] // 4
+    same = torch.stack([frames(path, charset, count) for path in (" -aa- - -b- ", "a-’-b")])
+    assert count_errors(same, batch, charset).tolist() == [[0, 3], [0, 3]], "spaces and quotes are normalised"
+    worse = torch.stack([frames(path, charset, count) for path in ("a-b", "a-a-'bb")])
+    assert count_errors(worse, batch, charset).tolist() == [[1, 3], [1, 3]]
+
+
+def test_the_validation_cer_is_that_of_the_recogniser(tiny_run: Path, weights: Path) -> None:
+    network, card = load_network(weights)
+    torch.manual_seed(1)
+    with torch.no_grad():
+        network.head.weight += torch.randn_like(network.head.weight)  # so that it makes mistakes, spaces among them
+    save_network(weights, network.state_dict(), card)
+    rows = list(read_lines(tiny_run / "lines.parquet", "val"))
+    reading = read_rows(open_weights(weights), rows)
+    assert 20 < reading.cer() < 120
+    lines, skipped = examples(((row, Place(weights, 0, 0)) for row in rows), card.charset, "error")
+    assert len(lines) == len(rows) and not any(skipped.values())
+    counts = []
+    for batch in LineBatches(lines, 2048, 0.0, single_pass=True):
+        with torch.no_grad():
+            counts.append(count_errors(network(batch.image, batch.padded_widths), batch, card.charset))
+    assert tuple(np.concatenate(counts).sum(0)) == reading.errors["printed"]
 
 
 def test_augmentation_is_fixed_by_its_seed_and_off_at_zero() -> None:
     batch = next(iter(LineBatches(some_lines(10), 2048, 0.0)))
 
     def distorted(recipe: AugmentRecipe, seed: int) -> torch.Tensor:
-        return augment(batch.image, batch.sources, batch.fills, batch.width, recipe, seed, batch.targets)
+        return augment(
+            batch.image, batch.source_widths, batch.scaled_widths, batch.width, recipe, seed, batch.padded_widths
+        )
 
     assert torch.equal(distorted(AugmentRecipe(), 1), distorted(AugmentRecipe(), 1))
     assert not torch.equal(distorted(AugmentRecipe(), 1), distorted(AugmentRecipe(), 2))
@@ -309,12 +381,36 @@ def test_augmentation_is_fixed_by_its_seed_and_off_at_zero() -> None:
     torch.testing.assert_close(distorted(OFF, 1), plain, atol=0.05, rtol=0)
 
 
+def test_neighbouring_seeds_give_other_distortions_and_other_dropout(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds: list[tuple[int, int]] = []
+
+    class Watched(TrainingModule):
+        def losses(self, image: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
+            seeds.append((torch.initial_seed(), hash(image.numpy().tobytes())))
+            return super().losses(image, batch)
+
+    monkeypatch.setattr(fit, "TrainingModule", Watched)
+    rows = [printed_row("ab", f"{split}-{i}", split) for split in ("train", "val") for i in range(8)]  # one image only
+    write_lines(tmp_path / "lines.parquet", rows)
+    path = tmp_path / "tiny.yaml"
+    path.write_text(TINY.replace("noise: 0", "noise: 10"), encoding="utf-8")
+    recipe = replace(load_recipe(TrainRecipe, path), total_lines=160, val_every=1000)
+    for seed in (1, 2):
+        train(replace(recipe, seed=seed), path, tmp_path / str(seed), machine=CPU)
+    assert len(seeds) >= 20
+    for of_one_kind in zip(*seeds, strict=True):
+        assert len(set(of_one_kind)) == len(seeds), "no batch of either run has the seed of another"
+
+
 @pytest.mark.parametrize("name", [f for f in AugmentRecipe.__dataclass_fields__ if f != "scale"])
 def test_each_distortion_does_something(name: str) -> None:
     batch = next(iter(LineBatches(some_lines(10), 2048, 0.0)))
     recipe = AugmentRecipe(**{f: 0.0 for f in AugmentRecipe.__dataclass_fields__} | {name: 0.5})
     images = [
-        augment(batch.image, batch.sources, batch.fills, batch.width, recipe, seed, batch.targets) for seed in range(8)
+        augment(batch.image, batch.source_widths, batch.scaled_widths, batch.width, recipe, seed, batch.padded_widths)
+        for seed in range(8)
     ]
     image = torch.cat(images)
     assert images[0].shape == (*batch.image.shape[:3], batch.width)

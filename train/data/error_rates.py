@@ -1,4 +1,7 @@
-"""Character and word error rates, with the interval that the number of lines allows."""
+"""Character and word error rates, with the interval that the number of lines allows.
+
+Every CER of this package is counted here: that of validation, of proofs, of searches and of benchmarks.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from rapidfuzz.distance import Levenshtein
 
 from ...runtime.errors import HtrjandError
@@ -24,59 +28,62 @@ class LineErrors:
     word_edits: int
 
 
+def character_errors(reference: str, hypothesis: str) -> tuple[int, int]:
+    """Edits between two texts, both spelt by `normalize`, and the characters of the reference."""
+    wanted = normalize(reference)
+    return Levenshtein.distance(wanted, normalize(hypothesis)), len(wanted)
+
+
 def compare(reference: str, hypothesis: str) -> LineErrors:
-    """Counts the errors of one line, both sides spelt by `normalize`."""
-    wanted, read = normalize(reference), normalize(hypothesis)
-    return LineErrors(
-        len(wanted),
-        Levenshtein.distance(wanted, read),
-        len(wanted.split()),
-        Levenshtein.distance(wanted.split(), read.split()),
-    )
+    """Counts the errors of one line in characters and in words, both sides spelt by `normalize`."""
+    edits, length = character_errors(reference, hypothesis)
+    words = normalize(reference).split()
+    return LineErrors(length, edits, len(words), Levenshtein.distance(words, normalize(hypothesis).split()))
 
 
-def cer(lines: Sequence[LineErrors]) -> float:
+def cer(errors: Sequence[LineErrors]) -> float:
     """Character error rate in percent: all edits over all reference characters (micro average)."""
-    return percent([line.character_edits for line in lines], [line.characters for line in lines])
+    return percent([line.character_edits for line in errors], [line.characters for line in errors])
 
 
-def wer(lines: Sequence[LineErrors]) -> float:
+def wer(errors: Sequence[LineErrors]) -> float:
     """Word error rate in percent: all edits over all reference words (micro average)."""
-    return percent([line.word_edits for line in lines], [line.words for line in lines])
+    return percent([line.word_edits for line in errors], [line.words for line in errors])
 
 
-def cer_interval(lines: Sequence[LineErrors], seed: int = 0) -> tuple[float, float]:
-    """The 95 % interval of the CER, in percent: lines drawn anew with replacement, 1000 times.
+def cer_interval(errors: Sequence[LineErrors], seed: int = 0) -> tuple[float, float]:
+    """The 95 % interval of the CER, in percent: a bootstrap over lines, 1000 draws with replacement.
 
     Lines of one writer are not independent, so the true interval is somewhat wider.
     """
-    edits = np.array([line.character_edits for line in lines])
-    lengths = np.array([line.characters for line in lines])
+    edits = np.array([line.character_edits for line in errors])
+    lengths = np.array([line.characters for line in errors])
     random = np.random.default_rng(seed)
     rates = []
     for _ in range(RESAMPLES):
-        drawn = random.integers(len(lines), size=len(lines))
+        drawn = random.integers(len(errors), size=len(errors))
         rates.append(100 * edits[drawn].sum() / max(1, lengths[drawn].sum()))
     low, high = np.percentile(rates, [2.5, 97.5])
     return float(low), float(high)
 
 
-def summary(lines: Sequence[LineErrors]) -> dict[str, float]:
-    """CER with its interval and WER, in percent, and what they were counted over."""
-    low, high = cer_interval(lines)
+def summary(errors: Sequence[LineErrors]) -> dict[str, float]:
+    """CER with its interval and WER, in percent, and the numbers of lines, characters and words behind them."""
+    low, high = cer_interval(errors)
     return {
-        "cer": round(cer(lines), 3),
+        "cer": round(cer(errors), 3),
         "cer_low": round(low, 3),
         "cer_high": round(high, 3),
-        "wer": round(wer(lines), 3),
-        "lines": len(lines),
-        "characters": sum(line.characters for line in lines),
-        "words": sum(line.words for line in lines),
+        "wer": round(wer(errors), 3),
+        "lines": len(errors),
+        "characters": sum(line.characters for line in errors),
+        "words": sum(line.words for line in errors),
     }
 
 
-def percent(edits: Sequence[int], lengths: Sequence[int]) -> float:
-    """100 · Σ edits / Σ lengths."""
-    if not sum(lengths):
+def percent(edits: npt.ArrayLike, lengths: npt.ArrayLike) -> float:
+    """100 · Σ edits / Σ lengths; an HtrjandError where the lengths sum to nothing."""
+    total = float(np.sum(lengths))
+    if not total:
         raise HtrjandError("the lines hold no text to compare with; give lines with a transcription")
-    return 100 * sum(edits) / sum(lengths)
+    return 100 * float(np.sum(edits)) / total

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-FAR = -1e4  # what a masked score is lowered by: zero after softmax in fp32 and bf16 alike, and finite everywhere
+FAR = -1e4  # added to a masked score: zero after softmax in fp32 and bf16 alike, and finite everywhere
 
 
 class Attention(nn.Module):
@@ -24,15 +24,15 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * inner)
         self.heads = heads
         self.reach = reach
-        # Slopes 1, 1/2, 1/4, … to begin with: some heads see the next letter, some a word.
+        # Initial slopes 1, 1/2, 1/4, …: some heads see as far as the next letter, some a word.
         slopes = torch.tensor([2.0**-h for h in range(heads)])
         self.fade = nn.Parameter(torch.log(torch.expm1(slopes))) if proxima else None
 
     def forward(self, x: Tensor, padding: Tensor | None) -> Tensor:
-        """Takes x [N, T, dim] and what padding lowers scores by [N, 1, 1, T], or None; returns [N, T, inner].
+        """Takes x [N, T, dim] and the bias that masks padding [N, 1, 1, T], or None; returns [N, T, inner].
 
-        In bf16, and so in training, scores stay in bf16, and those beyond the band are not computed: attention waits
-        for memory there, and is more than twice as fast for it.
+        In bf16, and so in training, scores stay in bf16 and those beyond the band are not computed: attention is
+        limited by memory there, and this makes it more than twice as fast.
         """
         n, t, _ = x.shape
         q, k, v = self.qkv(x).reshape(n, t, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # each N, H, T, D
@@ -41,46 +41,46 @@ class Attention(nn.Module):
             return out.transpose(1, 2).reshape(n, t, -1)
         scores = q @ k.transpose(-2, -1) * (1 / math.sqrt(q.shape[-1]))  # N, H, T, T
         if self.fade is not None:
-            at = torch.arange(t, device=x.device, dtype=torch.float32)
-            scores = scores + self.lowered(at[:, None] - at[None, :])
+            position = torch.arange(t, device=x.device, dtype=torch.float32)
+            scores = scores + self.distance_bias(position[:, None] - position[None, :])
         if padding is not None:
             scores = scores + padding
         out = torch.softmax(scores, -1).to(v.dtype) @ v  # N, H, T, D
         joined: Tensor = out.transpose(1, 2).reshape(n, t, -1)  # N, T, inner
         return joined
 
-    def lowered(self, apart: Tensor) -> Tensor:
-        """What is added to the scores of positions so far apart [Q, K]: [H, Q, K]."""
+    def distance_bias(self, offsets: Tensor) -> Tensor:
+        """What is added to the scores of positions at these offsets [Q, K]: [H, Q, K]."""
         assert self.fade is not None
-        distance = apart.abs()
+        distance = offsets.abs()
         band = (distance > self.reach).to(torch.float32) * FAR
-        lowered: Tensor = band - F.softplus(self.fade)[:, None, None] * distance
-        return lowered
+        bias: Tensor = band - F.softplus(self.fade)[:, None, None] * distance
+        return bias
 
     def in_windows(self, q: Tensor, k: Tensor, v: Tensor, padding: Tensor | None) -> Tensor:
         """Fading attention [N, H, T, D] by blocks of `reach` queries: each sees its own block and the two beside it."""
         n, heads, t, width = q.shape
-        size, more = self.reach, -t % self.reach
-        q = F.pad(q, (0, 0, 0, more)).reshape(n, heads, -1, size, width)  # N, H, B, size, D
-        k, v = (F.pad(x, (0, 0, size, size + more)).reshape(n, heads, -1, size, width) for x in (k, v))
+        size, fill = self.reach, -t % self.reach
+        q = F.pad(q, (0, 0, 0, fill)).reshape(n, heads, -1, size, width)  # N, H, B, size, D
+        k, v = (F.pad(x, (0, 0, size, size + fill)).reshape(n, heads, -1, size, width) for x in (k, v))
         k, v = (torch.cat([x[:, :, :-2], x[:, :, 1:-1], x[:, :, 2:]], 3) for x in (k, v))  # N, H, B, 3·size, D
-        at = torch.arange(3 * size, device=q.device, dtype=torch.float32)
-        lowered = self.lowered(at[size : 2 * size, None] - at[None, :])  # H, size, 3·size
-        beside = q.new_zeros(n, t) if padding is None else padding[:, 0, 0].to(q.dtype)  # N, T
-        beside = F.pad(beside, (size, size + more), value=FAR).unfold(1, 3 * size, size)  # N, B, 3·size
-        bias = (lowered.to(q.dtype) + beside[:, :, None, None]).flatten(0, 1)  # N·B, H, size, 3·size
+        position = torch.arange(3 * size, device=q.device, dtype=torch.float32)
+        distances = self.distance_bias(position[size : 2 * size, None] - position[None, :])  # H, size, 3·size
+        mask = q.new_zeros(n, t) if padding is None else padding[:, 0, 0].to(q.dtype)  # N, T
+        mask = F.pad(mask, (size, size + fill), value=FAR).unfold(1, 3 * size, size)  # N, B, 3·size
+        bias = (distances.to(q.dtype) + mask[:, :, None, None]).flatten(0, 1)  # N·B, H, size, 3·size
         q, k, v = (x.transpose(1, 2).flatten(0, 1) for x in (q, k, v))  # N·B, H, size or 3·size, D
         out = attend(q, k, v, bias).reshape(n, -1, heads, size, width)  # N, B, H, size, D
         return out.transpose(1, 2).reshape(n, heads, -1, width)[:, :, :t]
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
-    """`softmax(QKᵀ/√d + bias)·V` of Q [N, H, T, D], K and V [N, H, S, D], and a bias that spreads to [N, H, T, S]."""
+    """`softmax(QKᵀ/√d + bias)·V` of Q [N, H, T, D], K and V [N, H, S, D], and a bias broadcast to [N, H, T, S]."""
     n, heads, t, width = q.shape
     if bias is None:
         bias = q.new_zeros(1, 1, 1, 1)
     bias = bias.to(q.dtype).expand(n, heads, -1, -1).flatten(0, 1)  # N·H, T or 1, S or 1
-    q, k, v = (x.flatten(0, 1).contiguous() for x in (q, k, v))  # strided, the products are slower
+    q, k, v = (x.flatten(0, 1).contiguous() for x in (q, k, v))  # products of strided tensors are slower
     scores = torch.baddbmm(bias, q, k.transpose(1, 2), alpha=1 / math.sqrt(width))  # N·H, T, S
     return (torch.softmax(scores, -1) @ v).reshape(n, heads, t, width)
 
@@ -88,7 +88,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
 class AttentionBlock(nn.Module):
     """`x + W_o[MHSA(x) ‖ Prox(x)]`, then `x + FFN(x)`, both pre-norm.
 
-    The two attentions share the width between them, so the pair costs what one of the full width would.
+    Each of the two attentions has half the width, so the pair costs what one of the full width would.
     """
 
     def __init__(

@@ -1,6 +1,7 @@
 """The convolutional half: gated convolutions with squeeze-and-excitation.
 
-In use they are blind to padding; in training, batch norm counts it."""
+Padding changes no output in evaluation mode; in training mode it is part of the statistics of batch norm.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ class GatedConv2d(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, stride: tuple[int, int], gated: bool = True, kernel: int = 3) -> None:
         super().__init__()
-        padding = (kernel - stride[1] + 1) // 2  # each output in the middle of what it sees
+        padding = (kernel - stride[1] + 1) // 2  # centres each output on its receptive field
         self.conv = nn.Conv2d(inputs, 2 * outputs if gated else outputs, kernel, stride, padding)
         self.gated = gated
 
@@ -26,8 +27,8 @@ class GatedConv2d(nn.Module):
 class SqueezeExcite(nn.Module):
     """Channel weights from the mean over real columns: mean → C/16 → ReLU → C → σ (Hu 2018).
 
-    The mask rides on the weights, so that one multiplication scales the channels and clears the padding, which the
-    next convolution then meets as the zeros it would meet at the border of an unpadded line.
+    The mask is multiplied into the weights, so that one multiplication scales the channels and zeroes the padding:
+    the next convolution finds the zeros that it would find at the border of an unpadded line.
     """
 
     def __init__(self, channels: int, enabled: bool = True) -> None:
@@ -45,12 +46,12 @@ class SqueezeExcite(nn.Module):
 
 
 def squeezed(channels: int) -> int:
-    """Hidden units of squeeze-and-excitation: fewer than 4 cannot tell ink from paper in a narrow first block."""
+    """Hidden units of squeeze-and-excitation; at least 4, or a narrow first block cannot tell ink from paper."""
     return max(4, channels // 16)
 
 
 class ConvBlock(nn.Module):
-    """`SE(ReLU(BN(gated conv)))`, the paper's block, with a strided convolution where it pools."""
+    """`SE(ReLU(BN(gated conv)))`, the block of the HTR-JAND paper, with a strided convolution in place of pooling."""
 
     def __init__(
         self, inputs: int, outputs: int, stride: tuple[int, int], gate: bool = True, squeeze_excite: bool = True,

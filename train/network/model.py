@@ -1,4 +1,4 @@
-"""The recogniser: grey pixels in, one row of character scores for every 4 pixels out."""
+"""The recogniser: grey pixels in, logits of the classes for every 4 pixels of width out."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from ..data.charset import FRAME_STRIDE
 from .attention import FAR, AttentionBlock
 from .blocks import ConvBlock
 
-# Rows and columns that each block takes at a step: 64 rows become 4, and a column of the CNN is 4 pixels wide.
+# Stride of each block in rows and columns: 64 rows become 4, and a column of the CNN is 4 pixels wide.
 STRIDES = ((2, 2), (2, 2), (2, 1), (2, 1), (1, 1))
-# With a stem the first step is 4 by 4: few channels over large maps, as in the two blocks that it replaces, are slow.
+# With a stem, whose stride is 4 by 4: the two blocks that it replaces have few channels over large maps, and are slow.
 STEM_STRIDES = ((4, 4), (2, 1), (2, 1), (1, 1))
 STEM_KERNEL = 8
 
 
 @dataclass(frozen=True)
 class NetworkRecipe:
-    """The shape of a network. The last four switch off a part, for ablations.
+    """The shape of a network. The last four keys switch off a part each, for ablations.
 
-    Weights of the first two editions have no stem and tokens of 8 pixels; they are still read.
+    Weights of the first two editions have no stem and tokens of 8 pixels; they can still be loaded.
     """
 
-    stem: bool = True  # begin with a plain convolution of 8×8 pixels at every fourth one
-    token: int = FRAME_STRIDE  # pixels a token of attention: 4, or 8 that are split into frames again
-    channels: tuple[int, ...] = (48, 64, 80, 96)
-    dim: int = 128
-    heads: int = 4
-    feed: int = 424
-    blocks: int = 2
+    stem: bool = True  # begin with a plain convolution: kernel 8×8, stride 4
+    token: int = FRAME_STRIDE  # pixels of width in a token of attention: 4, or 8, which are split into frames again
+    channels: tuple[int, ...] = (48, 64, 80, 96)  # of each convolution block
+    dim: int = 128  # of the attention blocks
+    heads: int = 4  # of each of the two attentions in a block
+    feed: int = 424  # hidden units of the feed-forward
+    blocks: int = 2  # of attention
     dropout: float = 0.0
-    layer_drop: float = 0.0  # chance that a step leaves out a block between the first and the last (Fan 2020)
+    layer_drop: float = 0.0  # chance that a training step leaves out a block between the first and the last (Fan 2020)
     gate: bool = True
     squeeze_excite: bool = True
     self_attention: bool = True
@@ -58,7 +58,7 @@ class NetworkRecipe:
 
     @property
     def strides(self) -> tuple[tuple[int, int], ...]:
-        """Rows and columns of each convolution block's step."""
+        """Stride of each convolution block in rows and columns."""
         return STEM_STRIDES if self.stem else STRIDES
 
 
@@ -72,7 +72,7 @@ class Network(nn.Module):
     Args:
         recipe: its shape.
         classes: characters and the blank (class 0).
-        origins: datasets that a head in training is to tell apart; 0 for no such head.
+        origins: datasets that an additional head, for training, tells apart; 0 for no such head.
     """
 
     def __init__(self, recipe: NetworkRecipe, classes: int, origins: int = 0) -> None:
@@ -93,17 +93,17 @@ class Network(nn.Module):
         self.norm = nn.LayerNorm(recipe.dim)
         if recipe.token > FRAME_STRIDE:
             self.split = nn.Linear(recipe.dim, 2 * recipe.dim)  # one token of 8 pixels into two frames of 4
-            self.skip = nn.Linear(recipe.dim, recipe.dim, bias=False)  # what a single column of 4 pixels shows
+            self.skip = nn.Linear(recipe.dim, recipe.dim, bias=False)  # from each column of 4 pixels to its frame
         self.head = nn.Linear(recipe.dim, classes)
         self.shortcut = nn.Linear(recipe.dim, classes)  # CTC on the CNN alone, for training (Retsinas 2022)
         self.origin = nn.Linear(recipe.dim, origins) if origins else None
 
     def forward(self, image: Tensor, widths: Tensor | None = None) -> Tensor:
-        """Scores of each frame.
+        """Logits of each frame.
 
         Args:
             image: uint8 or float [N, 1, 64, W], 0 = black, W a multiple of 16.
-            widths: int [N], the real columns of each line (multiples of 16), or None where none is padded further.
+            widths: int [N], the real columns of each line (multiples of 16); None: all columns of all lines are real.
 
         Returns:
             float32 logits [N, W/4, V].
@@ -111,7 +111,7 @@ class Network(nn.Module):
         return self.scores(self.features(image, widths), widths)
 
     def features(self, image: Tensor, widths: Tensor | None) -> Tensor:
-        """What the CNN makes of each column of 4 pixels [N, W/4, D]; `shortcut` and `scores` read it."""
+        """The CNN's features of each column of 4 pixels [N, W/4, D]: input of `shortcut` and `scores`."""
         mask = None
         if widths is not None:
             mask = column_mask(widths, image.shape[3])  # N, 1, 1, W
@@ -123,15 +123,15 @@ class Network(nn.Module):
         return columns
 
     def scores(self, columns: Tensor, widths: Tensor | None) -> Tensor:
-        """Logits [N, W/4, V] of the columns."""
+        """Logits [N, W/4, V] from the CNN's columns [N, W/4, D]."""
         token = self.recipe.token
         x = columns[:, :: token // FRAME_STRIDE]  # N, T, D
         padding = None
         if widths is not None:
             real = torch.arange(x.shape[1], device=x.device) < widths[:, None] // token  # N, T
             padding = (~real).float()[:, None, None, :] * FAR  # N, 1, 1, T
-        for place, block in enumerate(self.attention):
-            inner = 0 < place < len(self.attention) - 1
+        for number, block in enumerate(self.attention):
+            inner = 0 < number < len(self.attention) - 1
             if self.training and inner and torch.rand(()) < self.recipe.layer_drop:
                 continue
             x = block(x, padding)
@@ -155,9 +155,9 @@ def column_mask(widths: Tensor, width: int) -> Tensor:
 
 
 def normalise(image: Tensor, mask: Tensor | None) -> Tensor:
-    """Ink towards 1 and paper towards 0, by the darkest and the brightest 4×4 patch of each line.
+    """Maps ink towards 1 and paper towards 0, by the darkest and the brightest 4×4 patch of each line.
 
-    Mean and deviation would depend on how much is written. Takes and returns float [N, 1, 64, W].
+    Not by mean and deviation, which depend on how much is written. Takes and returns float [N, 1, 64, W].
     """
     patches = F.avg_pool2d(image, 4)  # N, 1, 16, W/4
     dark = bright = patches
@@ -166,5 +166,5 @@ def normalise(image: Tensor, mask: Tensor | None) -> Tensor:
         dark, bright = patches + padding, patches - padding
     low = dark.amin((2, 3), keepdim=True)  # N, 1, 1, 1
     high = bright.amax((2, 3), keepdim=True)
-    ink = (high - image) / (high - low + 8)  # 8 grey levels: an empty line stays empty, its noise is not blown up
+    ink = (high - image) / (high - low + 8)  # 8 grey levels keep the noise of an empty line small
     return ink if mask is None else ink * mask

@@ -13,9 +13,8 @@ from htrjand.benchmarks.cli import bench
 from htrjand.benchmarks.studies.pruning import main
 from htrjand.compress.prune import prune_network, smaller
 from htrjand.export.files import export_files
-from htrjand.train.checkpoint import Card, save_network
+from htrjand.train.checkpoint import Card, save_network, weights_of
 from htrjand.train.network import Network, NetworkRecipe
-from htrjand.train.trainee import weights_of
 
 WHOLE = NetworkRecipe(channels=(24, 32, 40, 48), dim=32, heads=2, feed=64, blocks=1)
 CHARSET = ("", " ", "a", "b")

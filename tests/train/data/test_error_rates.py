@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from htrjand.runtime.errors import HtrjandError
-from htrjand.train.data.error_rates import cer, cer_interval, compare, summary, wer
+from htrjand.train.data.error_rates import cer, cer_interval, character_errors, compare, summary, wer
 
 
 def test_rates_are_edits_over_reference_lengths() -> None:
@@ -24,6 +24,12 @@ def test_an_insertion_can_exceed_the_reference() -> None:
 def test_both_sides_are_normalised() -> None:
     errors = compare("l’e\u0301té  — fin", "l'\u00e9t\u00e9 - fin ")
     assert (errors.character_edits, errors.word_edits) == (0, 0)
+
+
+def test_one_count_of_characters_for_all() -> None:
+    assert character_errors("l’e\u0301té  — fin", "l'été - fon ") == (1, 11)
+    errors = compare("l’e\u0301té  — fin", "l'été - fon ")
+    assert (errors.character_edits, errors.characters) == (1, 11)
 
 
 def test_a_reference_without_text_is_an_error() -> None:

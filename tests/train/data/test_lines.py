@@ -12,9 +12,9 @@ import pytest
 from generated import printed_row
 
 from htrjand.runtime.errors import HtrjandError, UsageError
-from htrjand.train.batches import examples
 from htrjand.train.data.charset import build_charset, encode, frames_needed
 from htrjand.train.data.lines import SCHEMA, Place, data_dir, parquet_files, read_lines, spread, write_lines
+from htrjand.train.examples import examples
 
 PLACE = Place(Path("lines.parquet"), 0, 0)
 
