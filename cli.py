@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 PARTS = {
     "train": ("train.cli", "Train a network as a recipe says."),
     "data": ("train.data.cli", "Import, audit, show and synthesise lines of handwriting."),
-    "run": ("pipeline", "Do all that a recipe says, from lines to proven files and their figures."),
     "distill": ("compress.cli", "Train a small student with a teacher, and a control without."),
     "prune": ("compress.cli", "Take channels out of a network, and let its teacher teach what is left."),
     "qat": ("compress.quantize_cli", "Fine-tune a network to bear eight bits."),
@@ -246,3 +245,34 @@ def progress(paths: list[Path], output: str) -> Iterator[Iterable[Path]]:
 def complain(problem: object) -> None:
     """One line on stderr."""
     click.echo(f"htrjand: {' '.join(str(problem).split())}", err=True)
+
+
+@main.command("run")
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.option("-i", "--input", "files", multiple=True, type=click.Path(path_type=Path), help="In place of its lines.")
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True, help="A folder.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True)
+@click.option("--devices", type=click.IntRange(1), default=1, show_default=True, help="GPUs, or CPU processes.")
+@click.option("--nodes", type=click.IntRange(1), default=1, show_default=True, help="Machines of the run.")
+@click.option("--workers", type=click.IntRange(0), default=1, show_default=True, help="Processes that decode.")
+def run(
+    recipe: Path, files: tuple[Path, ...], output: Path, device: str, devices: int, nodes: int, workers: int
+) -> None:
+    """Do all that RECIPE (YAML) says: train, distil, prune, quantise, export, prove and measure, into OUTPUT.
+
+    What is done is not done again. A stage that breaks its budget stops the run.
+    """
+    from dataclasses import replace
+
+    from .pipeline import Pipeline
+    from .pipeline_recipe import PipelineRecipe
+    from .train.fit import Machine
+    from .train.recipe_loader import load_recipe
+
+    loaded = load_recipe(PipelineRecipe, recipe)
+    if files:
+        names = tuple(str(path.resolve()) for path in files)
+        loaded = replace(loaded, data=replace(loaded.data, files=names, val_files=()))
+    machine = Machine(device, devices, nodes, workers, progress=sys.stderr.isatty())
+    for path in Pipeline(loaded, recipe, output, machine, lambda text: click.echo(text, err=True)).run():
+        click.echo(path)
