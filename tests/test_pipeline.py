@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +156,7 @@ def test_where_it_stops(folder: Path, done: Result, tmp_path: Path, before: str,
 # Parts of a run, with the tiny network for teacher and student.
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def tiny(tiny_run: Path) -> PipelineRecipe:
     weights = str(tiny_run / "run" / "weights.safetensors")
     return PipelineRecipe(
@@ -169,16 +170,25 @@ def tiny(tiny_run: Path) -> PipelineRecipe:
     )
 
 
+def run_into(folder: Path, recipe: PipelineRecipe) -> list[str]:
+    """Runs a recipe into `out` of a folder; returns what it logs."""
+    said: list[str] = []
+    Pipeline(recipe, folder / "recipe.yaml", folder / "out", CPU, said.append).run()
+    return said
+
+
 @pytest.fixture
 def run_tiny(tmp_path: Path) -> Callable[[PipelineRecipe], list[str]]:
-    """Runs a recipe into `out`; returns what it logs."""
+    """The same, into a folder of the test."""
+    return partial(run_into, tmp_path)
 
-    def run(recipe: PipelineRecipe) -> list[str]:
-        said: list[str] = []
-        Pipeline(recipe, tmp_path / "recipe.yaml", tmp_path / "out", CPU, said.append).run()
-        return said
 
-    return run
+@pytest.fixture(scope="module")
+def tiny_out(tiny: PipelineRecipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of the tiny recipe; a copy of it goes on where this one stands."""
+    folder = tmp_path_factory.mktemp("done")
+    assert made(run_into(folder, tiny)) == ["cer-teacher", "cer-student", "tiny-fp32.onnx", "tiny-int8.onnx"]
+    return folder / "out"
 
 
 def made(said: list[str]) -> list[str]:
@@ -305,9 +315,9 @@ def test_the_bench_takes_so_many_lines_of_each_data_set(tiny: PipelineRecipe, tm
 
 
 def test_a_budget_judges_what_stands(
-    tiny: PipelineRecipe, tmp_path: Path, run_tiny: Callable[[PipelineRecipe], list[str]]
+    tiny: PipelineRecipe, tiny_out: Path, tmp_path: Path, run_tiny: Callable[[PipelineRecipe], list[str]]
 ) -> None:
-    run_tiny(tiny)
+    shutil.copytree(tiny_out, tmp_path / "out")
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").glob("tiny-*")}
     assert made(run_tiny(replace(tiny, quantize=replace(tiny.quantize, max_cer_increase=6)))) == []
     assert proof_of(tmp_path, "tiny-int8.onnx")["budget"] == 6
@@ -320,9 +330,10 @@ def test_a_budget_judges_what_stands(
 
 
 def test_a_proof_says_which_draw_made_a_file_and_what_was_chosen_on_its_lines(
-    tiny: PipelineRecipe, tmp_path: Path, run_tiny: Callable[[PipelineRecipe], list[str]],
+    tiny: PipelineRecipe, tiny_out: Path, tmp_path: Path, run_tiny: Callable[[PipelineRecipe], list[str]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
+    shutil.copytree(tiny_out, tmp_path / "out")
     tiny = replace(tiny, quantize=QuantizeStage(calibrate=8, draws=3, max_cer_increase=5))
     with first_draw_is_white(monkeypatch):
         said = run_tiny(tiny)
@@ -337,9 +348,9 @@ def test_a_proof_says_which_draw_made_a_file_and_what_was_chosen_on_its_lines(
 
 
 def test_a_broken_run_leaves_what_is_released(
-    tiny: PipelineRecipe, hurt: str, tmp_path: Path, run_tiny: Callable[[PipelineRecipe], list[str]]
+    tiny: PipelineRecipe, tiny_out: Path, hurt: str, tmp_path: Path, run_tiny: Callable[[PipelineRecipe], list[str]]
 ) -> None:
-    run_tiny(tiny)
+    shutil.copytree(tiny_out, tmp_path / "out")
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").glob("tiny-*")}
     files = ("tiny-fp32.onnx", "tiny-int8.onnx")
     assert before.keys() == {*files, *(f"{file}.proof.json" for file in files)}
@@ -414,7 +425,7 @@ pipeline = Pipeline(recipe, path, path.parent / "out", machine, lambda text: pri
 files = pipeline.run()
 print(len(files), "files")
 if files:
-    print(pipeline.tuned(pipeline.beside(sys.argv[3]), ()).name, "tuned")
+    print(pipeline.tuned(list(pipeline.cers)[-1], ()).name, "tuned")
 """
 
 
@@ -439,8 +450,7 @@ def test_of_two_processes_one_proves_and_writes(tiny_run: Path, tmp_path: Path) 
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / ".paths")}
 
     def run(max_cer: int) -> subprocess.CompletedProcess[str]:
-        weights = str(tiny_run / "run" / "weights.safetensors")
-        command = [sys.executable, str(tmp_path / "two.py"), str(tmp_path / "recipe.yaml"), str(max_cer), weights]
+        command = [sys.executable, str(tmp_path / "two.py"), str(tmp_path / "recipe.yaml"), str(max_cer)]
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180)
 
     stopped = run(-1)
