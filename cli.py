@@ -104,7 +104,8 @@ def run(recipe: Path, files: tuple[Path, ...], output: Path, machine: Machine) -
     """
     from dataclasses import replace
 
-    from .pipeline import Pipeline, PipelineRecipe
+    from .pipeline import Pipeline
+    from .pipeline_recipe import PipelineRecipe
     from .train.recipe_loader import load_recipe
 
     loaded = load_recipe(PipelineRecipe, recipe)

@@ -1,68 +1,142 @@
-"""What a folder remembers: which result was made by which recipe from which files. What is done is not done again."""
+"""What a folder remembers: each result, and all that it was made from. What is done is not done again."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .runtime.files import atomic_path
+from .runtime.formats import parts_of
 from .runtime.info import sha256
+
+if TYPE_CHECKING:
+    from .train.data.lines import LineRow
 
 Work = Callable[[Path], tuple[dict[str, Any], list[Path]]]  # a folder to work in -> (result for JSON, files made)
 
 
+@dataclass(frozen=True)
+class Done:
+    """A result: values for JSON, and the files that were made with it."""
+
+    result: dict[str, Any]
+    files: list[Path]
+
+
 class Ledger:
-    """The results in a folder, one JSON file each, under `stages/`."""
+    """The results in a folder, one JSON file each: `stages/<name>-<key>/done.json`.
 
-    def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
-        self.folder, self.say = folder, say
-        self.digests: dict[Path, str] = {}  # of inputs: a data file is hashed once a run
+    Args:
+        folder: of the run.
+        log: is told which results stand and which are made.
+        writes: off for all processes of a distributed run but the first, which writes for them.
+    """
 
-    def do(self, name: str, recipe: Any, inputs: Iterable[Path], work: Work) -> dict[str, Any]:
-        """The result of `work`, or the one that stands there from the same recipe, inputs and edition.
+    def __init__(self, folder: Path, log: Callable[[str], None], writes: bool = True) -> None:
+        self.folder, self.log, self.writes = folder.resolve(), log, writes
+        self.digests: dict[Path, list[str]] = {}  # of inputs: each is hashed once a run
 
-        A result stands only as long as the files that were made with it are there and unchanged. Another recipe has
-        another folder to work in, so that what one run left half done, the same run goes on with.
+    def do(self, name: str, recipe: Any, inputs: Mapping[str, Path], rows: Mapping[str, str], work: Work) -> Done:
+        """The result of `work`, or the one that stands there from the same key.
+
+        The key is a hash of everything that decides the result:
+
+        - the name of the stage;
+        - the recipe: the very object that is executed, so that no setting of it can be forgotten. A path in it that is
+          one of the inputs counts by its role: folders may be moved;
+        - the inputs: the content of each file, with the card or the weights beside it, under its role;
+        - the rows: digests of the lines that the work reads (`digest_rows`), under their roles. They hold which data
+          sets are taken and left out, and which lines of them;
+        - the version and all source files of this package: a mended exporter exports again.
+
+        A budget is no part of it: it judges a result, made or standing. Where a budget decides what is made (how far a
+        search goes, say), it stands in the recipe.
+
+        A result stands only as long as the files that were made with it are there and unchanged. Each key has a folder
+        of its own to work in: what a run has left half done, a run with the same key goes on with.
         """
+        roles = {str(path): f"<{role}>" for role, path in inputs.items()}
         made_from = {
             "name": name,
-            "edition": __version__,
-            "recipe": recipe,
-            "inputs": sorted(self.digest(path) for path in inputs),
+            "recipe": plain(recipe, roles),
+            "inputs": {role: self.digest(path) for role, path in inputs.items()},
+            "rows": dict(rows),
+            "version": __version__,
+            "sources": sources_digest(),
         }
         key = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:12]
         folder = self.folder / "stages" / f"{name}-{key}"
-        done = folder / "done.json"
-        if (kept := self.standing(done)) is not None:
-            self.say(f"{name}: done already")
-            return kept
-        self.say(f"{name} …")
+        if (standing := self.standing(folder / "done.json")) is not None:
+            self.log(f"{name}: done already")
+            return standing
+        self.log(f"{name} …")
         result, files = work(folder)
-        digests = {os.path.relpath(path, self.folder): sha256(path) for path in files}  # the folder may be moved
-        with atomic_path(done) as part:
-            part.write_text(
-                json.dumps(made_from | {"files": digests, "result": result}, indent=1, ensure_ascii=False) + "\n",
-                encoding="utf-8",
-            )
-        return result
+        if self.writes:
+            digests = {os.path.relpath(path, self.folder): sha256(path) for path in files}  # the folder may be moved
+            with atomic_path(folder / "done.json") as part:
+                record = made_from | {"files": digests, "result": result}
+                part.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        return Done(result, [path.resolve() for path in files])
 
-    def standing(self, done: Path) -> dict[str, Any] | None:
-        """The result written there, if its files are as they were."""
+    def standing(self, record: Path) -> Done | None:
+        """The result recorded there, if its files are as they were."""
         try:
-            kept = json.loads(done.read_text(encoding="utf-8"))
-            fresh = all(sha256(self.folder / path) == digest for path, digest in kept["files"].items())
-            result: dict[str, Any] = kept["result"]
-        except (OSError, ValueError, KeyError, TypeError):
+            values = json.loads(record.read_text(encoding="utf-8"))
+            files = {self.folder / name: digest for name, digest in values["files"].items()}
+            unchanged = all(sha256(path) == digest for path, digest in files.items())
+            return Done(values["result"], list(files)) if unchanged else None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
-        return result if fresh else None
 
-    def digest(self, path: Path) -> str:
-        """SHA-256 of an input."""
+    def digest(self, path: Path) -> list[str]:
+        """SHA-256 of an input, and of what belongs to it: the card of weights, the weights of an OpenVINO file."""
         if path not in self.digests:
-            self.digests[path] = sha256(path)
+            card = path.with_suffix(".json")
+            beside = [card] if path.suffix == ".safetensors" and card.is_file() else []
+            self.digests[path] = [sha256(part) for part in (*parts_of(path), *beside)]
         return self.digests[path]
+
+
+def plain(value: Any, roles: Mapping[str, str]) -> Any:
+    """A recipe as values for JSON; a text that is the path of an input becomes its role."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name), roles) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item, roles) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item, roles) for item in value]
+    return roles.get(value, value) if isinstance(value, str) else value
+
+
+def digest_rows(rows: Iterable[LineRow]) -> str:
+    """SHA-256 of lines in their order: id, data set, split, text and encoded image of each."""
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(json.dumps([row.id, row.dataset, row.split, row.text]).encode())
+        digest.update(hashlib.sha256(row.image).digest())
+    return digest.hexdigest()
+
+
+@cache
+def sources_digest() -> str:
+    """SHA-256 of all Python files of this package, with their names."""
+    root = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in source_files(root):
+        digest.update(f"{path.relative_to(root).as_posix()}\n".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def source_files(folder: Path) -> Iterator[Path]:
+    """Python files of a package, then of the packages in it; other folders (tests, environments) are no part of it."""
+    yield from sorted(folder.glob("*.py"))
+    for inside in sorted(folder.iterdir()):
+        if (inside / "__init__.py").is_file():
+            yield from source_files(inside)

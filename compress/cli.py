@@ -185,8 +185,7 @@ def quantize(
     It is calibrated on training lines, and proven on those of --split; where it reads worse than --max-cer-increase
     allows, nothing is written and the exit status is 1.
     """
-    from ..export.cli import summary_line
-    from ..export.proof import Reference
+    from ..export.proof import Reference, summary_line
     from ..train.data.lines import spread
     from .quantize import QuantizeRecipe, quantize_proven
 

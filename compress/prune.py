@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..runtime.errors import HtrjandError
 from ..runtime.image import HEIGHT
 from ..train.checkpoint import load_card, load_network, save_network, sha256, weights_of
 from ..train.fit import Log, Machine, Outcome
@@ -141,12 +142,14 @@ def prune(
 ) -> Outcome:  # fmt: skip
     """Prunes weights as a recipe says, in steps, and lets a teacher teach what is left after each.
 
-    Each step but the last has a folder of its own in `out`. A run that was cut off goes on.
+    Each step but the last has a folder of its own in `out`. A run that was cut off goes on; what an earlier run pruned
+    from other weights, or to another size, is pruned anew.
 
     Args:
         max_time: seconds for all steps together.
 
     Raises:
+        UsageError: what is pruned in `out` has learnt already from other weights, or by another recipe.
         HtrjandError: weights, teacher or lines cannot be read.
     """
     path = recipe_path.resolve().parent / recipe.weights
@@ -155,7 +158,7 @@ def prune(
         folder = out if step == recipe.steps else out / f"step-{step}"
         begin = folder / "pruned.safetensors"
         target = smaller(first, recipe.ratio * step / recipe.steps)
-        if not begin.is_file():
+        if not is_pruned(begin, sha256(path), target):
             network, card = load_network(path)
             pruned = prune_network(network, target)
             history = card.history | {"pruned from": sha256(path)}
@@ -169,3 +172,12 @@ def prune(
         outcome = distil(distilled, recipe_path, folder, max_time=time, machine=machine, log=log)["student"]
         path = outcome.weights
     return outcome
+
+
+def is_pruned(path: Path, origin: str, target: NetworkRecipe) -> bool:
+    """Whether a file holds a network of the target's shape that was pruned from weights of the SHA-256 `origin`."""
+    try:
+        card = load_card(path)
+    except HtrjandError:  # not there, or cut off between the weights and their card
+        return False
+    return card.network == target and card.history.get("pruned from") == origin

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -37,7 +36,7 @@ def export(
     from ..runtime.errors import HtrjandError
     from ..runtime.formats import FORMATS
     from .files import convert_file, export_files
-    from .proof import Reference
+    from .proof import Reference, summary_line
 
     rows = list(lines.rows(split)) if lines.files else []
     if lines.files and not rows:
@@ -62,21 +61,9 @@ def prove(model: Path, against: Path, lines: LineChoice, split: str, budget: flo
 
     Writes the proof beside MODEL.
     """
-    from .proof import Reference, write_proof
+    from .proof import Reference, summary_line, write_proof
     from .proof import prove as prove_file
 
     proof = prove_file(model, model, Reference(against, list(lines.rows(split))), budget)
     write_proof(model, proof)
     click.echo(f"{model}: {summary_line(proof)}")
-
-
-def summary_line(proof: dict[str, Any]) -> str:
-    """What a proof found, in a line."""
-    worst = max(proof["largest difference of a logit"].values())
-    if "cer" not in proof:
-        return f"logits within {worst:.1e} of {proof['reference']['file']}"
-    cer = proof["cer"]["all"]
-    return (
-        f"logits within {worst:.1e} of {proof['reference']['file']}, {proof['texts equal']} of {cer['lines']} "
-        f"{proof['split']} lines read alike, CER {cer['file']:.2f} % (there {cer['reference']:.2f} %)"
-    )

@@ -209,7 +209,8 @@ def test_every_folder_of_python_files_ships() -> None:
 
 def test_nothing_else_lies_in_the_root_to_ship_with_the_package() -> None:
     assert {path.name for path in ROOT.glob("*.py")} == {
-        "__init__.py", "__main__.py", "cli.py", "ledger.py", "options.py", "pipeline.py",
+        "__init__.py", "__main__.py", "cli.py", "ledger.py", "options.py", "pipeline.py", "pipeline_files.py",
+        "pipeline_lines.py", "pipeline_recipe.py",
     }  # fmt: skip
 
 

@@ -10,10 +10,10 @@ from ...export.proof import BUDGET, BudgetError, Reference, prove, write_proof
 from ...runtime import Recognizer
 from ...runtime.errors import HtrjandError, UsageError
 from ...runtime.files import atomic_model
-from ...runtime.formats import FORMATS, format_of
+from ...runtime.formats import FORMATS, Format, format_of
 from .recipe import Lines, QuantizeRecipe, check_calibration, check_float
 
-__all__ = ["Lines", "QuantizeRecipe", "quantize_file", "quantize_proven"]
+__all__ = ["Lines", "QuantizeRecipe", "controls_accuracy", "quantize_file", "quantize_proven"]
 
 
 def quantize_file(model: Path, lines: Lines, out: Path, recipe: QuantizeRecipe) -> list[str]:
@@ -66,13 +66,18 @@ def quantize_proven(
         try:
             proof = prove(part, out, reference, budget)
         except BudgetError:
-            if not hasattr(module, "quantize_within"):
+            if not controls_accuracy(format_of(out)):
                 raise
             kept = module.quantize_within(model, lines, reference.rows, part, recipe, budget)
             proof = prove(part, out, reference, budget) | {"accuracy control": True}
         proof |= {"calibration lines": len(lines), "in float": kept}
         write_proof(out, proof)
     return proof
+
+
+def controls_accuracy(form: Format) -> bool:
+    """Whether int8 files of a format can be made anew with more in float, until they read well enough."""
+    return form.quantizer is not None and hasattr(import_module(form.quantizer), "quantize_within")
 
 
 def quantizer(out: Path) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from torch import Tensor
 from htrjand.cli import main
 from htrjand.compress.prune import PruneRecipe, prune, prune_network, smaller
 from htrjand.runtime.errors import UsageError
-from htrjand.train.checkpoint import load_network
+from htrjand.train.checkpoint import load_card, load_network, save_network, sha256, weights_of
 from htrjand.train.network import Network, NetworkRecipe
 from htrjand.train.recipe_loader import load_recipe
 
@@ -121,6 +123,29 @@ def test_the_verb(tiny_run: Path, tmp_path: Path) -> None:
     assert network.recipe.channels == (8, 8, 8, 12)
     again = CliRunner().invoke(main, command)
     assert again.exit_code == 0 and "validation CER" in again.output, "a run that is done is not begun anew"
+
+
+def test_what_was_pruned_from_other_weights_is_not_used(tiny_run: Path, tmp_path: Path) -> None:
+    path = write_recipe(tiny_run, tmp_path / "prune.yaml")
+    recipe = load_recipe(PruneRecipe, path)
+    weights, begin = tiny_run / "run" / "weights.safetensors", tmp_path / "out" / "pruned.safetensors"
+    network, card = load_network(weights)
+    others = smaller(card.network, 0.2)
+    leftovers = {
+        "other weights": replace(card, network=smaller(card.network, 0.4), history={"pruned from": "0" * 64}),
+        "another size": replace(card, network=others, history={"pruned from": sha256(weights)}),
+    }
+    for name, leftover in leftovers.items():
+        save_network(begin, weights_of(prune_network(network, leftover.network)), leftover)
+        short = replace(recipe.distill, train=replace(recipe.distill.train, total_lines=16, val_every=5))
+        outcome = prune(replace(recipe, distill=short), path, tmp_path / "out", machine=CPU)
+        found = load_card(begin)
+        assert found.history["pruned from"] == sha256(weights) and found.network == smaller(card.network, 0.4), name
+        assert load_card(outcome.weights).history["begins from"] == sha256(begin)
+        shutil.rmtree(tmp_path / "out" / "student")
+    begin.with_suffix(".json").unlink()  # cut off between the two
+    prune(replace(recipe, distill=short), path, tmp_path / "out", machine=CPU)
+    assert load_card(begin).history["pruned from"] == sha256(weights)
 
 
 def test_a_recipe_that_cannot_be(tiny_run: Path, tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 from click.testing import CliRunner
@@ -13,10 +15,19 @@ from onnx import numpy_helper
 
 from htrjand.cli import main
 from htrjand.export.files import export_files
-from htrjand.export.proof import BudgetError, Reference, proof_path, prove
+from htrjand.export.proof import (
+    BudgetError,
+    Reference,
+    check_budget,
+    differ_by_ties,
+    proof_path,
+    prove,
+    summary_line,
+)
 from htrjand.runtime.errors import HtrjandError
 from htrjand.runtime.info import sha256
 from htrjand.runtime.seal import seal
+from htrjand.train.checkpoint import load_network, save_network, weights_of
 from htrjand.train.data.lines import LineRow, read_lines
 
 
@@ -38,7 +49,7 @@ def file(weights: Path, rows: list[LineRow], tmp_path_factory: pytest.TempPathFa
 
 
 def changed(file: Path, out: Path, by: float, precision: str = "fp32") -> Path:
-    """The file with its head's bias changed, so that it writes another text."""
+    """The file with the bias of one class changed, so that it writes another text."""
     model = onnx.load(file)
     (tensor,) = [tensor for tensor in model.graph.initializer if tensor.name == "head.bias"]
     values = numpy_helper.to_array(tensor).copy()
@@ -79,8 +90,6 @@ def test_a_small_file_that_reads_worse_than_its_budget(
 
 def test_a_budget_holds_on_each_dataset(file: Path, weights: Path, rows: list[LineRow], tmp_path: Path) -> None:
     """A set with few errors does not hide behind one with many characters."""
-    from dataclasses import replace
-
     wrong = changed(file, tmp_path / "wrong.onnx", 100.0, "int8")
     reference = Reference(weights, [replace(rows[0], dataset="small"), *[replace(rows[1], dataset="b")] * 3])
     reader = prove(wrong, wrong, reference, 10_000)["cer"]
@@ -131,3 +140,70 @@ def test_the_verbs(weights: Path, tiny_run: Path, tmp_path: Path) -> None:
     assert other.exit_code == 0, other.output
     nowhere = CliRunner().invoke(main, ["export", str(out), "-o", str(tmp_path / "y.tflite")])
     assert nowhere.exit_code == 2 and "give the weights" in nowhere.output
+
+
+@pytest.fixture(scope="module")
+def tied(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights to which "a" looks as "b" does, and 5·10⁻⁴ of a logit less likely."""
+    network, card = load_network(weights)
+    state = weights_of(network)
+    a, b = card.charset.index("a"), card.charset.index("b")
+    assert a == 2, "that is the class `changed` changes"
+    for name in ("head.weight", "head.bias"):
+        state[name][a] = state[name][b]
+    state["head.bias"][a] -= 5e-4
+    path = tmp_path_factory.mktemp("tied") / "tied.safetensors"
+    save_network(path, state, card)
+    return path
+
+
+def test_a_text_may_differ_where_two_characters_tie(tied: Path, rows: list[LineRow], tmp_path: Path) -> None:
+    reference = Reference(tied, rows)
+    export_files(tied, [tmp_path / "tied.onnx"], reference=reference)
+    other = changed(tmp_path / "tied.onnx", tmp_path / "other.onnx", 9e-4)  # within the tolerance, "a" is now likelier
+    proof = prove(other, other, reference, budget=1000)
+    assert (proof["texts equal"], proof["texts apart by a tie"]) == (0, len(rows)), "there is an a or b in each line"
+    proof = json.loads(proof_path(tmp_path / "tied.onnx").read_text())
+    assert (proof["texts equal"], proof["texts apart by a tie"]) == (len(rows), 0)
+
+
+def test_a_text_that_differs_without_a_tie_is_an_error(
+    file: Path, weights: Path, rows: list[LineRow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = changed(file, tmp_path / "wrong.onnx", 100.0)
+    monkeypatch.setattr("htrjand.export.proof.compare_values", lambda *_: {"width 64 batch 1": 0.0})  # as by noise
+    with pytest.raises(HtrjandError, match=r"reads 8 of 8 lines otherwise than .* \(the first: val-0 of printed\)"):
+        prove(wrong, wrong, Reference(weights, rows), budget=1000)
+
+
+def test_what_counts_as_a_tie() -> None:
+    before = np.array([[3, 1, 0], [2, 1.9985, 0], [0, 1, 3]], np.float32)  # T, V: the second frame ties
+
+    def chosen(*classes: int) -> np.ndarray:
+        return np.eye(3, dtype=np.float32)[list(classes)]
+
+    assert differ_by_ties(before, chosen(0, 1, 2))
+    assert differ_by_ties(before, chosen(0, 0, 2)), "read in another batch, the one or the other"
+    assert not differ_by_ties(before, chosen(0, 2, 2)), "the third class of the tying frame is no candidate"
+    assert not differ_by_ties(before, chosen(1, 1, 2)), "another frame differs besides"
+    assert not differ_by_ties(before[[0, 2]], chosen(0, 2)), "nothing ties: something else made the texts differ"
+
+
+def test_a_proof_is_held_to_any_budget(file: Path, weights: Path, rows: list[LineRow], tmp_path: Path) -> None:
+    wrong = changed(file, tmp_path / "wrong.onnx", 100.0, "int8")
+    proof = prove(wrong, wrong, Reference(weights, rows), budget=float("inf"))
+    assert proof["budget"] is None
+    more = proof["cer"]["all"]["file"]
+    check_budget(proof, "x", more)
+    with pytest.raises(BudgetError, match=r"^x: .* on all lines where weights\.safetensors has 0\.00 %"):
+        check_budget(proof, "x", more - 0.01)
+    check_budget(prove(file, file, Reference(weights)), "without lines there is nothing to judge by", -1)
+
+
+def test_a_proof_in_a_line(file: Path, weights: Path) -> None:
+    proof = json.loads(proof_path(file).read_text())
+    said = summary_line(proof)
+    assert said.startswith("logits within ") and said.endswith(
+        " of weights.safetensors, 8 of 8 val lines read alike, CER 0.00 % (there 0.00 %)"
+    )
+    assert summary_line(prove(file, file, Reference(weights))).endswith(" of weights.safetensors")
