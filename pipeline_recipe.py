@@ -35,8 +35,8 @@ class StudentStage:
 class PruneStage:
     """How much of the student is pruned, and how the rest learns again; nothing is pruned at a ratio of 0."""
 
-    ratio: float = 0.0
-    steps: int = 1
+    ratio: float = 0.0  # share of the channels and hidden units that goes
+    steps: int = 1  # in how many parts, each followed by its share of the lines
     distill: DistillRecipe = field(default_factory=lambda: DistillRecipe(inherit=False, control=False))
     max_cer_increase: float = 1.0  # points over the student
 
@@ -78,7 +78,7 @@ class ExportStage:
 class ProveStage:
     """The lines that weights and files are held to their budgets on."""
 
-    split: str = "val"
+    split: str = "val"  # train, val or test
     datasets: tuple[str, ...] = ()  # none: all
     core: bool = False  # only the lines that their files mark as core
 
@@ -87,11 +87,11 @@ class ProveStage:
 class BenchStage:
     """What is measured at the end; none of it decides anything."""
 
-    split: str = "test"
+    split: str = "test"  # train, val or test
     datasets: tuple[str, ...] = ()  # none: all
     limit: int | None = None  # lines a data set
-    queries: int = 100
-    seconds: float = 10.0
+    queries: int = 100  # readings, at least, of each file
+    seconds: float = 10.0  # of reading, at least, of each file
     threads: tuple[int, ...] = (1,)  # none: one, and all cores
 
 

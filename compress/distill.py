@@ -27,8 +27,8 @@ class DistillRecipe:
 
     teacher: str = "teacher.safetensors"  # relative to the recipe
     train: TrainRecipe = field(default_factory=TrainRecipe)
-    alpha: float = 1.0
-    gamma: float = 1.0
+    alpha: float = 1.0  # weight of the CTC loss
+    gamma: float = 1.0  # weight of the KL divergence from the teacher
     ramp: float = 0.2  # share of the run in which gamma rises from a tenth to its full value
     temperature: float = 2.0  # τ
     blank: float = 0.1  # weight of a frame of which the teacher is sure that it is blank; others weigh up to 1

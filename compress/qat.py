@@ -49,15 +49,15 @@ class QatRecipe:
     blank: float = 0.1  # weight of a frame of which the teacher is sure that it is blank; others weigh up to 1
     data: DataRecipe = field(default_factory=DataRecipe)
     augment: AugmentRecipe = field(default_factory=AugmentRecipe)
-    total_lines: int = 20_000
-    batch_columns: int = 14_336
+    total_lines: int = 20_000  # shown in the whole run, a line counting each time
+    batch_columns: int = 14_336  # pixel columns in a batch
     optimizer: str = "muon"  # or adamw
-    peak_rate: float = 2e-4
-    warm_up: int = 50
-    ema: float = 0.99
-    seed: int = 1
-    val_every: int = 200
-    save_every: int = 100
+    peak_rate: float = 2e-4  # the highest learning rate
+    warm_up: int = 50  # steps
+    ema: float = 0.99  # decay of the moving average of the weights
+    seed: int = 1  # of order, distortions and dropout
+    val_every: int = 200  # steps
+    save_every: int = 100  # steps
 
     def __post_init__(self) -> None:
         at_least_one(self, "total_lines", "batch_columns", "val_every", "save_every")

@@ -55,7 +55,7 @@ def fingerprint(network: Network) -> str:
 
 
 def halve_weights(model: onnx.ModelProto) -> None:
-    """Stores weights in fp16 behind a cast: an engine makes floats of them as it opens the file, and computes as ever.
+    """Stores weights in fp16 behind a cast: an engine makes floats of them as it opens the file, and computes in float.
 
     Vectors (biases, norms) stay as they are: they are few, and some are variances too small for 16 bits.
     """

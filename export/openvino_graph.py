@@ -73,11 +73,15 @@ def gate_in_two_convolutions(graph: openvino.Model) -> None:
 def half_of(conv: Node, bias: Node, half: int, name: str) -> Node:
     """A convolution and its bias, of the first or the second half of the channels."""
     weight, shift = np.split(value(conv.input_value(1)), 2)[half], np.split(value(bias.input_value(1)), 2, axis=1)[half]
-    how = conv.get_attributes()
+    attributes = conv.get_attributes()
     made = op.convolution(
-        conv.input_value(0), np.ascontiguousarray(weight), how["strides"], how["pads_begin"], how["pads_end"],
-        how["dilations"],
-    )  # fmt: skip
+        conv.input_value(0),
+        np.ascontiguousarray(weight),
+        attributes["strides"],
+        attributes["pads_begin"],
+        attributes["pads_end"],
+        attributes["dilations"],
+    )
     made.set_friendly_name(f"{name}/WithoutBiases")
     made = op.add(made, np.ascontiguousarray(shift))
     made.set_friendly_name(name)

@@ -38,7 +38,7 @@ def load_line(source: LineSource) -> Grey:
 
 
 def load_line_and_width(source: LineSource) -> tuple[Grey, int]:
-    """As `load_line`, and the width of the image as it was given (upright, where EXIF turns it): places count in it."""
+    """As `load_line`, and the width of the upright image before scaling, in which places are counted."""
     name = source_name(source)
     image = to_grey(open_image(source, name), name)
     width, height = image.size

@@ -178,5 +178,11 @@ def bundled_model() -> Path:
     found = [path for path in bundled_models() if path.stem == BUNDLED]
     if not found:
         raise HtrjandError("the bundled model is missing; install htrjand again, or name a model file")
-    found.sort(key=lambda path: list(FORMATS).index(path.suffix))
-    return next((path for path in found if format_of(path).is_installed()), found[0])
+    for suffix in FORMATS:
+        for path in found:
+            if path.suffix == suffix and format_of(path).is_installed():
+                return path
+    raise HtrjandError(
+        f"{found[0].with_suffix('')}: no library is installed that reads the bundled model in any of its formats: pip "
+        "install onnxruntime (on 32-bit ARM tflite-runtime, which needs Python 3.11 and numpy < 2)"
+    )

@@ -53,7 +53,7 @@ class DataRecipe:
 class StageRecipe:
     """A stage of a curriculum: where it differs from the rest of the run."""
 
-    name: str
+    name: str  # what the log calls it
     share: float = 1.0  # of the run's lines, in proportion to the shares of all stages
     mix: dict[str, float] = field(default_factory=dict)  # multiplies how often lines of a dataset come; 0: never
     easiest: float = 1.0  # share of each dataset's lines that is used: those with the shortest texts
@@ -81,19 +81,17 @@ class TrainRecipe:
     total_lines: int = 300_000  # shown in the whole run, a line counting each time
     batch_columns: int = 7_168  # pixel columns in a batch: 8 lines of 896
     optimizer: str = "muon"  # or adamw: see optimizers.py
-    peak_rate: float = 4e-3
+    peak_rate: float = 4e-3  # the highest learning rate
     adamw_rate: float = 2e-3  # with muon, upper limit of the rate of parameters that AdamW updates
-    decay_start: float = (
-        0.0  # progress (0 to 1) at which the rate begins to fall; above 0, `total_lines` may change later
-    )
+    decay_start: float = 0.0  # progress at which the rate begins to fall; above 0, `total_lines` may change later
     warm_up: int = 500  # steps
-    weight_decay: float = 0.01
+    weight_decay: float = 0.01  # a step: this share of the rate is taken off each weight
     clip: float = 1.0  # largest norm of the gradient
     shortcut: float = 0.1  # weight of the CTC loss on the CNN alone
     origin: float = 0.0  # weight of the loss of a head that names each line's dataset; that head is not kept
     ema: float = 0.999  # decay of the moving average of the weights
     bf16: bool = True  # mixed precision
-    seed: int = 1
+    seed: int = 1  # of first weights, order, distortions and dropout
     val_every: int = 1000  # steps
     save_every: int = 250  # steps
 

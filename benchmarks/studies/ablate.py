@@ -28,8 +28,8 @@ class AblateRecipe:
     """A distillation with everything on, and which parts of it are to be taken out in turn."""
 
     distill: DistillRecipe = field(default_factory=DistillRecipe)
-    without: tuple[str, ...] = PARTS
-    seeds: tuple[int, ...] = (1, 2)
+    without: tuple[str, ...] = PARTS  # parts to leave out, one at a time
+    seeds: tuple[int, ...] = (1, 2)  # each variant is trained with each
     synthetic: str = "synthetic"  # the dataset that holds the synthetic lines
 
     def __post_init__(self) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ...export.openvino import read_onnx, save_openvino
+from ...export.proof import BudgetError
 from ...runtime import Recognizer
 from ...runtime.engines.openvino import CONFIG, OpenVinoSession, openvino
 from ...runtime.errors import HtrjandError
@@ -61,7 +62,8 @@ def quantize_within(
         The modules with weights that stay in float.
 
     Raises:
-        HtrjandError: the model cannot be read, there is no line, or the file reads worse all the same.
+        BudgetError: the file reads worse all the same.
+        HtrjandError: the model cannot be read, or there is no line.
         UsageError: a module to keep is not in the network.
     """
     if not rows:
@@ -82,7 +84,7 @@ def quantize_within(
         )  # fmt: skip
     drop = 100 - merit(compiled(quantised), rows)
     if drop > max_drop:
-        raise HtrjandError(
+        raise BudgetError(
             f"{out}: {drop:.2f} points of CER worse than {model.name}, with all back in float that was tried; the "
             f"budget is {max_drop:g}: calibrate with more lines, or allow more; nothing was written"
         )

@@ -16,6 +16,7 @@ from htrjand.compress.quantize import openvino as quantizer
 from htrjand.compress.quantize.openvino import QUANTISED, module_of, quantize, quantize_within
 from htrjand.export import onnx as onnx_exporter
 from htrjand.export.openvino import export
+from htrjand.export.proof import BudgetError
 from htrjand.runtime import Recognizer, UsageError
 from htrjand.runtime.engines.openvino import openvino
 from htrjand.runtime.errors import HtrjandError
@@ -137,7 +138,7 @@ def test_a_budget_that_cannot_be_held(
 ) -> None:
     """A file that computes exactly the same is no better, which is more than this budget allows."""
     monkeypatch.setattr(quantizer.nncf, "quantize_with_accuracy_control", lambda graph, *rest, **settings: graph)
-    with pytest.raises(HtrjandError, match=r"x\.xml: 0\.00 points .* the budget is -1: .* nothing was written"):
+    with pytest.raises(BudgetError, match=r"x\.xml: 0\.00 points .* the budget is -1: .* nothing was written"):
         quantize_within(model, lines, rows, tmp_path / "x.xml", QuantizeRecipe(), -1)
     with pytest.raises(HtrjandError, match="no line to compare its errors on"):
         quantize_within(model, lines, [], tmp_path / "x.xml", QuantizeRecipe(), 0.3)

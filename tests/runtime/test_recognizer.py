@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 import htrjand.runtime.recognizer as recognizer_module
-from htrjand.runtime import HtrjandError, Recognizer, UsageError
+from htrjand.runtime import HtrjandError, Recognizer, UsageError, formats
 from htrjand.runtime.image import load_line, pad_line
 
 
@@ -88,6 +88,12 @@ def test_a_line_wider_than_the_model_takes(make_model, draw):
 def test_a_bundled_model_that_is_missing(monkeypatch):
     monkeypatch.setattr(recognizer_module, "BUNDLED", "no-such-model.onnx")
     with pytest.raises(HtrjandError, match="bundled model is missing"):
+        Recognizer()
+
+
+def test_no_library_that_reads_the_bundled_model(monkeypatch):
+    monkeypatch.setattr(formats, "find_spec", lambda name: None)  # as on a system without any
+    with pytest.raises(HtrjandError, match=r"htrjand-student-int8: no library .* pip install onnxruntime"):
         Recognizer()
 
 

@@ -36,12 +36,12 @@ class NetworkRecipe:
     heads: int = 4  # of each of the two attentions in a block
     feed: int = 424  # hidden units of the feed-forward
     blocks: int = 2  # of attention
-    dropout: float = 0.0
+    dropout: float = 0.0  # in attention and feed-forward, in training
     layer_drop: float = 0.0  # chance that a training step leaves out a block between the first and the last (Fan 2020)
-    gate: bool = True
-    squeeze_excite: bool = True
-    self_attention: bool = True
-    proxima: bool = True
+    gate: bool = True  # gated convolutions
+    squeeze_excite: bool = True  # in each convolution block
+    self_attention: bool = True  # over the whole line
+    proxima: bool = True  # attention that fades with distance
 
     def __post_init__(self) -> None:
         if min(self.dim, self.heads, self.feed, self.blocks, *self.channels) < 1:
