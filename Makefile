@@ -19,7 +19,6 @@ OUT := out/demo
 BUDGET := 1
 SAMPLE := benchmarks/sample
 FONTS := build/fonts
-FORMATS := tests/compress tests/export tests/runtime tests/test_pipeline.py
 
 # Installed in editable mode. The root being the package, setuptools writes an import hook with one entry, `htrjand` ->
 # this folder: new files and folders are seen at once, `htrjand` is a command, and processes that tests start find the
@@ -40,10 +39,9 @@ demo: $(VENV)/demo.stamp
 	@echo "== What that costs and what it gains, on this machine =="
 	$(BIN)/htrjand bench --quick -i $(SAMPLE)/sample.parquet -m $(OUT)/student-fp32.onnx -m $(OUT)/student-int8.onnx
 
-# In two processes: what writes and reads the formats loads four engines and TensorFlow; training has no need of these.
+# As many processes as there are cores, each of one thread; a file's tests stay together, for what they share.
 test: lint
-	$(BIN)/python -m pytest $(FORMATS:%=--ignore=%)
-	$(BIN)/python -m pytest $(FORMATS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 # Prepared first, and by itself: what cannot be had is an error here, where the tests alone would skip.
 test-arm: $(VENV)/test.stamp

@@ -232,7 +232,9 @@ class Pipeline:
         """Measures the files in one run, and writes what all stages came to into `report.md`."""
         stage = self.recipe.bench
         if stage is not None:
-            settings = Settings(stage.threads or (1, usable_cores()), stage.queries, stage.seconds)
+            settings = Settings(
+                stage.threads or (1, usable_cores()), stage.queries, stage.seconds, cold_starts=stage.cold_starts
+            )
             rows = self.lines.bench()
 
             def work(_: Path) -> tuple[dict[str, Any], list[Path]]:

@@ -92,6 +92,7 @@ class BenchStage:
     limit: int | None = None  # lines a data set
     queries: int = 100  # readings, at least, of each file
     seconds: float = 10.0  # of reading, at least, of each file
+    cold_starts: int = 5  # processes that open each file and read one line
     threads: tuple[int, ...] = (1,)  # none: one, and all cores
 
 

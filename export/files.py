@@ -68,7 +68,9 @@ def convert_file(model: Path, out: Path, reference: Reference, budget: float = B
     form = format_of(out)
     if form.converted_from != model.suffix:
         pairs = ", ".join(f"{one.converted_from} to {one.suffix}" for one in FORMATS.values() if one.converted_from)
-        raise UsageError(f"{out}: cannot be converted from {model}; what is converted is {pairs}")
+        raise UsageError(
+            f"{out}: cannot be converted from {model}; what is converted is {pairs}; for other formats give the weights"
+        )
     open_session(model, 1)  # a damaged one is found before it is written anew
     with atomic_model(out) as part:
         import_module(form.exporter).convert(model, part)

@@ -33,7 +33,8 @@ def export(network: Network, info: ModelInfo, out: Path, width: int | None = Non
     """
     key = fingerprint(network)
     if key not in TRACED:
-        TRACED.clear()
+        if len(TRACED) == KEPT:
+            del TRACED[next(iter(TRACED))]
         TRACED[key] = trace(network)
     model = onnx.ModelProto()
     model.CopyFrom(TRACED[key])
@@ -43,7 +44,8 @@ def export(network: Network, info: ModelInfo, out: Path, width: int | None = Non
     seal(out)
 
 
-TRACED: dict[str, onnx.ModelProto] = {}  # the graph traced last, by its network's fingerprint
+TRACED: dict[str, onnx.ModelProto] = {}  # the graphs traced last, by the fingerprints of their networks
+KEPT = 4  # of 3 MB each: of a student
 
 
 def fingerprint(network: Network) -> str:
