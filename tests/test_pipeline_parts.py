@@ -41,6 +41,7 @@ from htrjand.train.recipe import DataRecipe, TrainRecipe
 from htrjand.train.recipe_loader import load_recipe
 
 ROOT = Path(__file__).resolve().parents[1]
+SPLITS = ("train", "val", "test")
 
 
 @pytest.fixture(scope="module")

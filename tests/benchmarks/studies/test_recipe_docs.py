@@ -5,9 +5,9 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from htrjand.train.recipe_docs import default_of, described, keys_without_meaning, main
+from htrjand.benchmarks.studies.recipe_docs import default_of, described, keys_without_meaning, main
 
-PAGE = Path(__file__).parents[2] / "docs" / "recipes.md"
+PAGE = Path(__file__).parents[3] / "docs" / "recipes.md"
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def test_the_page_is_what_the_command_writes(tmp_path):
     done = CliRunner().invoke(main, [str(written)], catch_exceptions=False)
     assert done.exit_code == 0
     assert written.read_text(encoding="utf-8") == PAGE.read_text(encoding="utf-8"), (
-        "run: python -m htrjand.train.recipe_docs docs/recipes.md"
+        "run: python -m htrjand.benchmarks.studies.recipe_docs docs/recipes.md"
     )
 
 

@@ -1,4 +1,6 @@
-"""Writes docs/recipes.md, every key of every recipe: `python -m htrjand.train.recipe_docs docs/recipes.md`.
+"""Every key of every recipe, for the docs.
+
+    python -m htrjand.benchmarks.studies.recipe_docs docs/recipes.md
 
 All of it is read from the dataclasses. The meaning of a key is the comment at the end of its line, or the comment lines
 directly above it; of a key that holds another recipe, the first line of that recipe's docstring will do.
@@ -14,32 +16,36 @@ import json
 import textwrap
 import tokenize
 from collections.abc import Iterator
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
 
 import click
 
-from ..runtime.files import atomic_path
+from ...compress.distill import DistillRecipe
+from ...compress.prune import PruneRecipe
+from ...compress.qat import QatRecipe
+from ...compress.quantize.recipe import QuantizeRecipe
+from ...pipeline_recipe import PipelineRecipe
+from ...runtime.files import atomic_path
+from ...train.recipe import TrainRecipe
+from .ablate import AblateRecipe
 
-PACKAGE = __package__.partition(".")[0]
-# Verb, module, class. Other parts are imported by name, and only when the page is written: `train` needs none of them.
-ROOTS = (
-    ("train", "train.recipe", "TrainRecipe"),
-    ("distill", "compress.distill", "DistillRecipe"),
-    ("prune", "compress.prune", "PruneRecipe"),
-    ("qat", "compress.qat", "QatRecipe"),
-    ("ablate", "benchmarks.studies.ablate", "AblateRecipe"),
-    ("run", "pipeline_recipe", "PipelineRecipe"),
-    ("quantize", "compress.quantize", "QuantizeRecipe"),
+ROOTS: tuple[tuple[str, type], ...] = (  # of each verb
+    ("train", TrainRecipe),
+    ("distill", DistillRecipe),
+    ("prune", PruneRecipe),
+    ("qat", QatRecipe),
+    ("ablate", AblateRecipe),
+    ("run", PipelineRecipe),
+    ("quantize", QuantizeRecipe),
 )
 BAR = "\\|"  # as a cell of a Markdown table holds it
 BY_OPTIONS = ("quantize",)  # verbs that take no YAML file: their recipe's keys are options
 HEAD = """# Every key of every recipe
 
-Written by `python -m htrjand.train.recipe_docs docs/recipes.md` from the dataclasses; edit those, not this page.
+Written by `python -m htrjand.benchmarks.studies.recipe_docs docs/recipes.md` from the dataclasses; edit those, not
+this page.
 
 A recipe is a YAML file. A key that is not listed here is an error, as is a value of another type; a key that is left
 out has its default. Paths are relative to the recipe; files of lines that are not there are looked for in
@@ -49,15 +55,14 @@ out has its default. Paths are relative to the recipe; files of lines that are n
 
 def recipes_page() -> str:
     """The page, as Markdown."""
-    verbs = [(verb, find_recipe(module, name)) for verb, module, name in ROOTS]
-    roots = [cls for _, cls in verbs]
+    roots = [cls for _, cls in ROOTS]
     places = holders(roots)
     lines = [HEAD, "| command | its recipe |", "|---|---|"]
-    for verb, cls in verbs:
+    for verb, cls in ROOTS:
         lines.append(f"| `htrjand {verb} {'…' if verb in BY_OPTIONS else 'RECIPE'}` | {link(cls)} |")
     for cls in with_nested(roots):
         lines += ["", f"## {cls.__name__}", "", first_line(cls), ""]
-        lines += [f"Taken by {', '.join(taken_by(cls, verbs, places))}.", ""]
+        lines += [f"Taken by {', '.join(taken_by(cls, places))}.", ""]
         lines += ["| key | type | default | meaning |", "|---|---|---|---|"]
         meanings, hints = described(cls), get_type_hints(cls)
         for field in dataclasses.fields(cls):
@@ -68,18 +73,10 @@ def recipes_page() -> str:
 
 def keys_without_meaning() -> list[str]:
     """The keys that nothing describes, as `Recipe.key`."""
-    recipes = with_nested([find_recipe(module, name) for _, module, name in ROOTS])
+    recipes = with_nested([cls for _, cls in ROOTS])
     return [
         f"{cls.__name__}.{f.name}" for cls in recipes for f in dataclasses.fields(cls) if f.name not in described(cls)
     ]
-
-
-def find_recipe(module: str, name: str) -> type:
-    """A recipe's dataclass."""
-    if module == "pipeline_recipe" and find_spec(f"{PACKAGE}.{module}") is None:
-        module = "pipeline"
-    found: type = getattr(import_module(f"{PACKAGE}.{module}"), name)
-    return found
 
 
 def nested(hint: Any) -> type | None:
@@ -115,9 +112,9 @@ def holders(roots: list[type]) -> dict[type, list[str]]:
     return places
 
 
-def taken_by(cls: type, verbs: list[tuple[str, type]], places: dict[type, list[str]]) -> Iterator[str]:
+def taken_by(cls: type, places: dict[type, list[str]]) -> Iterator[str]:
     """The verbs and the keys that take a recipe."""
-    for verb, root in verbs:
+    for verb, root in ROOTS:
         if root is cls:
             yield f"`htrjand {verb}`{' as options' if verb in BY_OPTIONS else ''}"
     yield from places.get(cls, [])
