@@ -32,6 +32,7 @@ from .options import (
 )
 from .train.cli import train
 from .train.data.cli import data
+from .train.lm.cli import lm
 
 if TYPE_CHECKING:
     from .runtime import ModelInfo, Recognizer
@@ -87,7 +88,7 @@ def main() -> None:
     """Handwritten text recognition for small machines: train, compress, export, read, measure."""
 
 
-for verb in (train, data, distill, prune, qat, search, sensitivity, quantize, export, prove, ablate, bench):
+for verb in (train, data, lm, distill, prune, qat, search, sensitivity, quantize, export, prove, ablate, bench):
     main.add_command(verb)
 
 

@@ -1,0 +1,177 @@
+"""A character n-gram: how likely a character is after those before it. One file, mapped into numpy without parsing.
+
+The file is one line of JSON (UTF-8), then arrays, each at a multiple of 8 bytes:
+
+| key of the JSON | value |
+|---|---|
+| `format` | `htrjand-lm/1`: the version of this table |
+| `name`, `version`, `licence`, `smoothing` | plain text |
+| `languages`, `sources` | lists: ISO 639-1 codes; what it was counted on |
+| `order` | characters of the longest n-grams |
+| `ngrams` | how many there are of each length |
+| `characters` | list of strings: the character of each code; code 0 is the beginning of a line, "" |
+| `folding` | texts are normalised before they are counted: see `runtime/text.py` |
+| `splits` | splits of line files that it was counted on: `train` alone, unless others were asked for |
+| `arrays` | name -> [numpy type, offset from the end of the line, number of values] |
+| `seal` | tells that the file is whole and unchanged: see `seal.py` |
+
+The n-grams are the nodes of a trie, in order of length and then of their characters' codes; the root is the empty one.
+So the children of a node, the n-grams that are one character longer, stand side by side, and those of the next node
+behind them. `characters` [n] has the code of each node's last character, `probabilities` [n] the number of its ln p in
+`probability_table`; `children` [m] how many children each node shorter than the order has, root first; `backoffs` the
+number in `backoff_table` of each node that has children, root left out.
+
+The p of a character after a context is that of the n-gram of both, if there is one; else the context's backoff times
+the p after the context without its first character (Katz 1987).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import HtrjandError
+from ..seal import check_seal
+
+FORMAT = "htrjand-lm/1"
+UNKNOWN = 255  # the code of a character that the n-gram does not have
+UNKNOWN_LOG = -12.0  # ln p of such a character
+ALIGNED = 8  # bytes
+ARRAYS = {
+    "characters": "uint8", "probabilities": "uint8", "children": "uint8", "backoffs": "uint8",
+    "probability_table": "float32", "backoff_table": "float32",
+}  # fmt: skip
+
+States = npt.NDArray[np.uint32]  # nodes that have children: the longest context that the n-gram knows
+Codes = npt.NDArray[np.uint8]
+
+
+class Ngram:
+    """A character n-gram, opened.
+
+    Args:
+        path: a file that `htrjand lm build` wrote.
+
+    Raises:
+        HtrjandError: it is no such file, is cut short or changed, or of another version.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).expanduser()
+        if not self.path.is_file():
+            raise HtrjandError(f"{self.path}: no such language model; check the path")
+        check_seal(self.path)
+        self.about, arrays = read(self.path)
+        self.codes = {char: code for code, char in enumerate(self.about["characters"])}
+        try:
+            self._link(arrays)
+        except (ValueError, IndexError) as error:
+            raise unusable(self.path, error) from error
+
+    def _link(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
+        """Makes of the file's arrays what a lookup needs, with the root as node 0."""
+        size = len(arrays["characters"]) + 1
+        children = np.zeros(size, np.int64)
+        children[: len(arrays["children"])] = arrays["children"]
+        if children.sum() != size - 1 or len(arrays["probabilities"]) != size - 1:
+            raise ValueError("its arrays do not fit together")
+        first = np.concatenate(([1], 1 + np.cumsum(children)))
+        parent = np.repeat(np.arange(size), children)  # of nodes 1, 2, …
+        # One number a node, in rising order: by it a child is found.
+        self.keys: npt.NDArray[np.uint32] = (parent.astype(np.uint32) << 8) | arrays["characters"]
+        self.logs = np.zeros(size, np.float32)
+        self.logs[1:] = arrays["probability_table"][arrays["probabilities"]]
+        inner = children > 0
+        self.backoff_logs = np.zeros(size, np.float32)
+        self.backoff_logs[1:][inner[1:]] = arrays["backoff_table"][arrays["backoffs"]]
+        self.suffixes = np.zeros(size, np.uint32)  # the node without its first character
+        begin, end = int(first[1]), int(first[first[1]]) if size > 1 else 1  # of the nodes of two characters
+        while begin < end:
+            nodes = np.arange(begin, end)
+            keys = (self.suffixes[parent[nodes - 1]] << np.uint32(8)) | arrays["characters"][nodes - 1]
+            places = np.searchsorted(self.keys, keys)
+            if (self.keys[np.minimum(places, size - 2)] != keys).any():
+                raise ValueError("an n-gram lacks the one without its first character")
+            self.suffixes[nodes] = places + 1
+            begin, end = end, int(first[end])
+        self.next = np.arange(size, dtype=np.uint32)  # the state that a node leads to
+        while (leaves := ~inner[self.next]).any():
+            self.next[leaves] = self.suffixes[self.next[leaves]]
+
+    def start(self) -> int:
+        """The state at the beginning of a line."""
+        place = int(np.searchsorted(self.keys, 0))
+        return int(self.next[place + 1]) if self.keys[place] == 0 else 0
+
+    def encode(self, text: str) -> Codes:
+        """Codes of the characters; `UNKNOWN` for those that the n-gram does not have."""
+        return np.array([self.codes.get(char, UNKNOWN) for char in text], np.uint8)
+
+    def advance(self, states: States, codes: Codes) -> tuple[npt.NDArray[np.float32], States]:
+        """ln p of each code after its state, both [K], and the states after it."""
+        logs = np.zeros(len(states), np.float32)
+        after = np.zeros(len(states), np.uint32)
+        left = np.flatnonzero(codes != UNKNOWN)
+        logs[codes == UNKNOWN] = UNKNOWN_LOG
+        at = states[left].astype(np.uint32)
+        while len(left):
+            keys = (at << np.uint32(8)) | codes[left]
+            places = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+            found = self.keys[places] == keys
+            nodes = places[found] + 1
+            logs[left[found]] += self.logs[nodes]
+            after[left[found]] = self.next[nodes]
+            lost = ~found & (at == 0)
+            logs[left[lost]] += np.float32(UNKNOWN_LOG)
+            on = ~found & (at != 0)
+            left, at = left[on], at[on]
+            logs[left] += self.backoff_logs[at]
+            at = self.suffixes[at]
+        return logs, after
+
+    def bits(self, lines: list[str]) -> tuple[float, int]:
+        """Bits that lines of normalised text cost by this model, and their number of characters."""
+        codes = [self.encode(line) for line in lines if line]
+        codes.sort(key=len, reverse=True)
+        lengths = np.array([len(line) for line in codes])
+        states, total = np.full(len(codes), self.start(), np.uint32), 0.0
+        for place in range(int(lengths.max(initial=0))):
+            longer = int((lengths > place).sum())
+            logs, states = self.advance(states[:longer], np.array([line[place] for line in codes[:longer]], np.uint8))
+            total -= float(logs.sum(dtype=np.float64))
+        return total / float(np.log(2)), int(lengths.sum())
+
+
+def read(path: Path) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+    """What a file says of itself, and its arrays, mapped."""
+    content = np.memmap(path, np.uint8, "r")
+    end = int(np.argmax(content[: 1 << 20] == ord("\n")))
+    try:
+        about: dict[str, Any] = json.loads(bytes(content[:end]))
+        found = about["format"]
+        if found != FORMAT:
+            raise HtrjandError(
+                f"{path}: a language model of format {found!r}, this edition reads {FORMAT!r}; build it again"
+            )
+        arrays = {}
+        for name, dtype in ARRAYS.items():
+            kind, offset, count = about["arrays"][name]
+            if kind != dtype:
+                raise ValueError(f"{name} is {kind}")
+            arrays[name] = np.frombuffer(content, dtype, count, end + 1 + offset)
+        if about["characters"][0] != "" or len(about["characters"]) > UNKNOWN:
+            raise ValueError("characters that no code fits")
+        return about, arrays
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
+        raise unusable(path, error) from error
+
+
+def unusable(path: Path, error: Exception) -> HtrjandError:
+    return HtrjandError(
+        f"{path}: no language model that can be used ({error}); take one that `htrjand lm build` wrote, or build it "
+        "again"
+    )

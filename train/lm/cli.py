@@ -1,0 +1,90 @@
+"""`htrjand lm`: character n-grams, built, looked at, measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ...options import FILE, PATH, format_option, log
+
+
+@click.group("lm")
+def lm() -> None:
+    """Build and look at character n-grams, which know a language."""
+
+
+@lm.command()
+@click.argument("texts", nargs=-1, required=True, type=PATH)
+@click.option("-o", "--output", type=FILE, required=True, help="A .lm file.")
+@click.option("--order", type=click.IntRange(2, 8), default=6, show_default=True, help="Characters of the longest.")
+@click.option("--size", type=click.IntRange(1), default=190_000, show_default=True, help="N-grams to keep at most.")
+@click.option("--lang", "languages", multiple=True, help="Of line files only lines of this language. Repeatable.")
+@click.option("--exclude", multiple=True, help="A data set of line files to leave out. Repeatable.")
+@click.option("--lines-weight", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True,
+              help="How often a text of line files counts, against once for other text.")  # fmt: skip
+@click.option("--split", "splits", type=click.Choice(["train", "val", "test"]), multiple=True, default=("train",),
+              show_default=True, help="Of line files. Repeatable.")  # fmt: skip
+@click.option("--evaluated-texts", is_flag=True, help="Allow val and test, for a file that nothing is measured with.")
+@click.option("--licence", default="", help="What the file is to say of its licence.")
+def build(
+    texts: tuple[Path, ...], output: Path, order: int, size: int, languages: tuple[str, ...],
+    exclude: tuple[str, ...], lines_weight: float, splits: tuple[str, ...], evaluated_texts: bool, licence: str,
+) -> None:  # fmt: skip
+    """Count texts into a character n-gram.
+
+    TEXTS are UTF-8 files (.gz and .xz too), and line files (.parquet) or folders of them. Figures measured with the
+    help of the texts they are measured on are worth nothing: of line files only train is taken, unless val or test is
+    named with --split and allowed; the file then says so.
+    """
+    from ...runtime.errors import UsageError
+    from .build import LmRecipe
+    from .build import build as build_lm
+
+    if set(splits) != {"train"} and not evaluated_texts:
+        raise UsageError("--split: figures measured on val and test would be worthless; --evaluated-texts allows it")
+    recipe = LmRecipe(
+        order=order, size=size, lines_weight=lines_weight, splits=splits, languages=languages, exclude=exclude,
+        name=output.stem, licence=licence,
+    )  # fmt: skip
+    about = build_lm(texts, output, recipe, log)
+    click.echo(f"{output}: {sum(about['ngrams']):,} n-grams, {output.stat().st_size:,} bytes")
+
+
+@lm.command()
+@click.argument("file", type=PATH)
+@format_option("txt", "json")
+def show(file: Path, form: str) -> None:
+    """Print what a language model says of itself."""
+    import json
+
+    from ...runtime.decode.ngram import Ngram
+
+    about: dict[str, Any] = {"path": str(file), "bytes": file.stat().st_size} | Ngram(file).about
+    del about["arrays"], about["seal"]
+    if form == "json":
+        click.echo(json.dumps(about, ensure_ascii=False, indent=1))
+        return
+    characters: list[str] = about["characters"]
+    about["characters"] = f"{len(characters)} with the beginning of a line: {''.join(characters)}"
+    for key, value in about.items():
+        click.echo(f"{key:<16}{', '.join(map(str, value)) if isinstance(value, list) else value}")
+
+
+@lm.command()
+@click.argument("file", type=PATH)
+@click.argument("text", type=PATH)
+@click.option("--split", type=click.Choice(["train", "val", "test"]), default="val", show_default=True,
+              help="Of line files.")  # fmt: skip
+def score(file: Path, text: Path, split: str) -> None:
+    """Print how many bits a character of a text costs: fewer are better."""
+    from ...runtime.decode.ngram import Ngram
+    from ...runtime.errors import HtrjandError
+    from .texts import is_lines, prose, transcriptions
+
+    lines = list(transcriptions(text, (split,)) if is_lines(text) else prose(text))
+    bits, characters = Ngram(file).bits(lines)
+    if not characters:
+        raise HtrjandError(f"{text}: no text; name another file")
+    click.echo(f"{text}: {bits / characters:.3f} bits a character, {characters:,} characters")
