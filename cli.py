@@ -124,10 +124,11 @@ def run(recipe: Path, files: tuple[Path, ...], output: Path, machine: Machine) -
 @click.option("-o", "--output", type=FILE, default="-", help="A file. Default: -, stdout.")
 @click.option("--resume", is_flag=True, help="Go on with OUTPUT.part, which an interrupted run left.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads to compute with. Default: one for each core.")
+@click.option("--lm", type=PATH, help="A language model (htrjand lm build): fewer errors, in several times the time.")
 @click.pass_context
 def read(
     ctx: click.Context, images: tuple[Path, ...], model: Path | None, form: str, output: Path, resume: bool,
-    threads: int | None,
+    threads: int | None, lm: Path | None,
 ) -> None:  # fmt: skip
     """Read the text of line images.
 
@@ -143,7 +144,7 @@ def read(
     warnings.filterwarnings("ignore", module="PIL")  # of a file that is half broken: it is read, or an error tells why
     part = None if str(output) == "-" else part_of(output)
     done = earlier(part, form, resume)
-    recognizer = Recognizer(model, threads)
+    recognizer = Recognizer(model, threads, lm)
     failed: list[Path] = []
     paths = expand(images, failed)
     total = len(paths) + len(failed)

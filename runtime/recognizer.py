@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .decode import Line, decode_greedy
+from .decode.beam import Language, decode_beam
+from .decode.ngram import Ngram
 from .engines import Port, Session, open_session
 from .errors import HtrjandError, UsageError
 from .formats import FORMATS, format_of
@@ -17,6 +19,7 @@ from .image import HEIGHT, Grey, LineSource, load_line_and_width, pad_line
 from .info import ModelInfo
 
 BUNDLED = "htrjand-student-int8"  # in every format; the first whose library is installed is opened
+TOGETHER = 16  # lines that are decoded at a time
 WINDOW = 32  # batches whose lines are in memory at once: enough for lines of like width to meet
 
 
@@ -26,6 +29,8 @@ class Recognizer:
     Args:
         model: a model file; None opens the bundled student.
         threads: threads to compute with; None leaves it to the engine.
+        lm: a language model (`htrjand lm build`), which decides between what the image leaves open; None reads each
+            character by its image alone.
 
     Attributes:
         path: the model file.
@@ -36,9 +41,12 @@ class Recognizer:
         HtrjandError: the file cannot be used; the message names it and the remedy.
     """
 
-    def __init__(self, model: str | Path | None = None, threads: int | None = None) -> None:
+    def __init__(
+        self, model: str | Path | None = None, threads: int | None = None, lm: str | Path | None = None
+    ) -> None:
         session = open_session(bundled_model() if model is None else model, threads)
-        self._take(session, ModelInfo.from_metadata(session.metadata, session.path))
+        info = ModelInfo.from_metadata(session.metadata, session.path)
+        self._take(session, info, None if lm is None else Ngram(lm))
 
     @classmethod
     def over(cls, session: Session, info: ModelInfo) -> Recognizer:
@@ -47,9 +55,10 @@ class Recognizer:
         reader._take(session, info)
         return reader
 
-    def _take(self, session: Session, info: ModelInfo) -> None:
+    def _take(self, session: Session, info: ModelInfo, lm: Ngram | None = None) -> None:
         check_line_reader(session, info)
         self.session, self.info, self.path = session, info, session.path
+        self.language = Language.of(lm, info.charset) if lm else None
 
     def read_line(self, source: LineSource) -> Line:
         """Reads one line: a path, encoded bytes, an array (uint8 or uint16) or a PIL image."""
@@ -71,11 +80,24 @@ class Recognizer:
     def _read_window(self, sources: Sequence[LineSource], batch_size: int) -> list[Line]:
         loaded = [load_line_and_width(source) for source in sources]
         read: dict[int, Line] = {}
+        waiting: dict[int, npt.NDArray[np.float32]] = {}  # logits by the index of their line
         for indices, logits in self._run([line for line, _ in loaded], batch_size):
-            for index, frames in zip(indices, logits, strict=True):
-                line, width = loaded[index]
-                read[index] = decode_greedy(frames, self.info, line.shape[1], width)
+            waiting |= zip(indices, logits, strict=True)
+            if len(waiting) >= TOGETHER:
+                read |= self._decode(waiting, loaded)
+                waiting = {}
+        read |= self._decode(waiting, loaded)
         return [read[index] for index in range(len(loaded))]
+
+    def _decode(
+        self, logits: Mapping[int, npt.NDArray[np.float32]], loaded: Sequence[tuple[Grey, int]]
+    ) -> dict[int, Line]:
+        """The texts of some lines, by index, of their logits."""
+        widths = {index: (loaded[index][0].shape[1], loaded[index][1]) for index in logits}
+        if self.language:
+            lines = decode_beam(list(logits.values()), self.info, self.language, list(widths.values()))
+            return dict(zip(logits, lines, strict=True))
+        return {index: decode_greedy(frames, self.info, *widths[index]) for index, frames in logits.items()}
 
     def logits(self, lines: Sequence[Grey], batch_size: int = 8) -> list[npt.NDArray[np.float32]]:
         """Logits [T, V] of each line, uint8 [64, W] as `load_line` makes them; T = padded W / `info.frame_stride`."""

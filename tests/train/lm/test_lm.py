@@ -160,9 +160,7 @@ def test_packed_and_plain_texts_and_lines_of_the_train_split(text: Path, file: P
     rows = [printed_row("abc", "1"), printed_row("ccc", "2", "test"), printed_row("a >b< c", "3")]
     write_lines(tmp_path / "lines.parquet", rows)
     about = build([tmp_path / "lines.parquet"], tmp_path / "lines.lm", RECIPE)
-    assert about["splits"] == ["train"] and about["ngrams"] == [4, 3, 2, 1], (
-        "of abc alone"
-    )
+    assert about["splits"] == ["train"] and about["ngrams"] == [4, 3, 2, 1], "of abc alone"
 
 
 def test_the_verbs(text: Path, tmp_path: Path) -> None:

@@ -1,0 +1,264 @@
+"""Prefix beam search: the text that CTC and a language model together find most probable (Hannun 2014).
+
+A hypothesis is a prefix of the text; its score is ln p(CTC) + weight · ln p(language) + bonus · characters. The
+hypotheses of all lines of a batch advance together, in arrays [N, B]; a line reads in a batch as it reads alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import HtrjandError
+from ..info import ModelInfo
+from .greedy import softmax, spans
+from .line import Character, Line
+from .ngram import UNKNOWN, Ngram
+
+WEIGHT, BONUS = 0.7, 1.5  # the best of a few on validation lines, with the bundled student
+WIDTH = 12  # hypotheses kept of each line
+CANDIDATES = 12  # characters tried at a frame
+UNLIKELY = -9.0  # ln p of a character that is not tried
+SURE = float(np.log(0.999))  # ln p of a blank after which nothing but a blank is tried
+BEHIND = 14.0  # a hypothesis whose CTC score is so far behind the best one's is given up before the language is asked
+TINY = np.float32(1e-30)  # of a probability: its logarithm is finite
+NEVER = np.float32(-1e30)  # the logarithm of nothing: small enough, and its sums stay finite
+MIX = np.uint64(0x9E3779B97F4A7C15)  # odd, of random bits: prefixes are told apart by a hash of their characters
+
+Floats = npt.NDArray[np.float32]
+Indices = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Language:
+    """A language model as a reader uses it.
+
+    Args:
+        ngram: the model.
+        codes: of each class of the charset, its code in the model.
+        weight: of ln p of the language, against that of CTC.
+        bonus: for each character: without it a language model, for which each costs, would leave some out.
+    """
+
+    ngram: Ngram
+    codes: npt.NDArray[np.uint8]
+    weight: float = WEIGHT
+    bonus: float = BONUS
+
+    @classmethod
+    def of(cls, ngram: Ngram, charset: Sequence[str], weight: float = WEIGHT, bonus: float = BONUS) -> Language:
+        """For a charset. A character that the model does not have costs what unknown ones do.
+
+        Raises:
+            HtrjandError: the two share no letter.
+        """
+        codes = np.array([ngram.codes.get(char, UNKNOWN) if char else UNKNOWN for char in charset], np.uint8)
+        if not any(char.isalpha() and code != UNKNOWN for char, code in zip(charset, codes.tolist(), strict=True)):
+            raise HtrjandError(
+                f"{ngram.path}: shares no letter with the charset of the model; take one of its language"
+            )
+        return cls(ngram, codes, weight, bonus)
+
+
+@dataclass
+class Beam:
+    """The hypotheses of N lines, B each: scores of prefixes that end in a blank or in their last character, …"""
+
+    blank: Floats  # ln p of all paths that end in a blank
+    inked: Floats  # and in the last character
+    language: Floats  # ln p of the text
+    length: Floats
+    state: npt.NDArray[np.uint32]  # of the language model
+    last: Indices  # class
+    prefix: npt.NDArray[np.uint64]  # a hash
+    parent: npt.NDArray[np.uint64]  # that of the prefix without its last character
+    peak: Floats  # the greatest ln p of the last character, and the step of it
+    peak_step: Indices
+
+
+def decode_beam(
+    logits: Sequence[Floats], info: ModelInfo, language: Language, widths: Sequence[tuple[int, int]]
+) -> list[Line]:
+    """Reads the lines of a batch.
+
+    A character's confidence is its greatest probability from its own peak to the next one's; the line's is the product
+    of these. They are not calibrated.
+
+    Args:
+        logits: of each line, [T, V].
+        info: the charset, blank, frame stride and temperature.
+        widths: columns of each line before padding, and of its image as it was given, which `x0` and `x1` are in.
+    """
+    chances = [softmax(line / np.float32(info.temperature)) for line in logits]
+    found = beam_search([np.log(np.maximum(line, TINY)) for line in chances], language, info.blank)
+    return [
+        as_line(classes, frames, p, info, *width)
+        for (classes, frames), p, width in zip(found, chances, widths, strict=True)
+    ]
+
+
+def as_line(classes: list[int], frames: list[int], p: Floats, info: ModelInfo, width: int, image_width: int) -> Line:
+    """A text with the confidence and the place of each character; p [T, V]."""
+    starts = np.array(frames, np.intp)
+    ends = np.append(starts[1:], len(p)).astype(np.intp)[: len(starts)]
+    sure = [float(p[a:b, c].max()) for a, b, c in zip(starts.tolist(), ends.tolist(), classes, strict=True)]
+    x0, x1 = spans(starts, starts + 1, info.frame_stride, width)
+    scale = image_width / width
+    characters = tuple(
+        Character(info.charset[c], chance, left, right)
+        for c, chance, left, right in zip(classes, sure, (x0 * scale).tolist(), (x1 * scale).tolist(), strict=True)
+    )
+    return Line("".join(item.char for item in characters), float(np.prod(sure)) if sure else 1.0, characters)
+
+
+def beam_search(
+    logs: Sequence[Floats], language: Language | None, blank: int = 0, width: int = WIDTH
+) -> list[tuple[list[int], list[int]]]:
+    """The best text of each line.
+
+    Args:
+        logs: of each line ln p, float32 [T, V].
+        language: None: what CTC alone finds most probable.
+        blank: the class that is no character.
+        width: hypotheses kept of each line.
+
+    Returns:
+        For each line the classes of its characters, and the frame at which each was most probable.
+    """
+    frames = [np.flatnonzero(line[:, blank] < SURE) for line in logs]
+    count, steps = len(logs), max((len(chosen) for chosen in frames), default=0)
+    if not steps:
+        return [([], []) for _ in logs]
+    classes = logs[0].shape[1]
+    values = np.full((count, steps, classes), NEVER, np.float32)
+    values[:, :, blank] = 0.0  # behind its last frame a line sees blanks
+    gaps = np.zeros((count, steps), bool)  # whether sure blanks came before
+    for index, (line, chosen) in enumerate(zip(logs, frames, strict=True)):
+        values[index, : len(chosen)] = line[chosen]
+        gaps[index, : len(chosen)] = np.diff(chosen, prepend=-1) > 1
+    tried = values.copy()
+    tried[:, :, blank] = NEVER
+    many = min(CANDIDATES, classes - 1)
+    order = np.argpartition(-tried, many - 1, axis=2)[:, :, :many]  # N, S, K
+    chances = np.take_along_axis(tried, order, 2)
+    used = int((chances > UNLIKELY).sum(2).max(initial=1))
+    rank = np.argsort(-chances, axis=2, kind="stable")[:, :, : max(1, used)]
+    order, chances = np.take_along_axis(order, rank, 2), np.take_along_axis(chances, rank, 2)
+    chances[chances <= UNLIKELY] = NEVER
+
+    start = language.ngram.start() if language else 0
+    beam = Beam(
+        blank=np.full((count, width), NEVER, np.float32), inked=np.full((count, width), NEVER, np.float32),
+        language=np.zeros((count, width), np.float32), length=np.zeros((count, width), np.float32),
+        state=np.full((count, width), start, np.uint32), last=np.full((count, width), blank),
+        prefix=np.zeros((count, width), np.uint64), parent=np.full((count, width), 1, np.uint64),
+        peak=np.full((count, width), NEVER, np.float32), peak_step=np.zeros((count, width), np.intp),
+    )  # fmt: skip
+    beam.blank[:, 0] = 0.0
+    history: list[tuple[Indices, Indices, Indices]] = []
+    for step in range(steps):
+        frame = values[:, step], order[:, step], chances[:, step], gaps[:, step]
+        history.append(advance(beam, step, *frame, language, blank))
+    best = np.argmax(total(np.logaddexp(beam.blank, beam.inked), beam.language, beam.length, language), axis=1)
+    return [trace(history, beam, index, int(best[index]), chosen) for index, chosen in enumerate(frames)]
+
+
+def advance(
+    beam: Beam, step: int, values: Floats, candidates: Indices, chances: Floats, gaps: npt.NDArray[np.bool_],
+    language: Language | None, blank: int,
+) -> tuple[Indices, Indices, Indices]:  # fmt: skip
+    """One frame of each line, in place.
+
+    Args:
+        values: ln p [N, V].
+        candidates: classes that are tried [N, K].
+        chances: their ln p [N, K].
+        gaps: whether a sure blank came before [N].
+
+    Returns:
+        Of each hypothesis where it came from, the class it added or −1, and the peak of the last character before that.
+    """
+    count, width = beam.blank.shape
+    lines = np.arange(count)[:, None]
+    whole = np.logaddexp(beam.blank, beam.inked)  # N, B
+    beam.blank = np.where(gaps[:, None], whole, beam.blank)
+    beam.inked = np.where(gaps[:, None], NEVER, beam.inked)
+    stay_blank = whole + values[:, blank][:, None]
+    stay_inked = np.where(beam.last == blank, NEVER, beam.inked + values[lines, beam.last])
+    again = candidates[:, None, :] == beam.last[:, :, None]
+    more = np.where(again, beam.blank[:, :, None], whole[:, :, None]) + chances[:, None, :]  # N, B, K
+
+    # A hypothesis that another one grows into takes what that brings.
+    alive = whole > NEVER / 2  # the others fill their places, and may have the prefixes of those that live
+    n, child, source = np.nonzero(
+        (beam.parent[:, :, None] == beam.prefix[:, None, :]) & alive[:, :, None] & alive[:, None, :]
+    )
+    same = candidates[n] == beam.last[n, child][:, None]
+    place, found = same.argmax(1), same.any(1)
+    n, child, source, place = n[found], child[found], source[found], place[found]
+    stay_inked[n, child] = np.logaddexp(stay_inked[n, child], more[n, source, place])
+    more[n, source, place] = NEVER
+
+    after = np.zeros(more.shape, np.uint32)
+    spoken = np.repeat(beam.language[:, :, None], more.shape[2], 2)
+    worth = more > (whole.max(1) + values.max(1) - BEHIND)[:, None, None]
+    more[~worth] = NEVER
+    if language:
+        n, source, place = np.nonzero(worth)
+        logs, states = language.ngram.advance(beam.state[n, source], language.codes[candidates[n, place]])
+        spoken[n, source, place] += logs
+        after[n, source, place] = states
+    stay_total = total(np.logaddexp(stay_blank, stay_inked), beam.language, beam.length, language)
+    more_total = total(more, spoken, beam.length[:, :, None] + 1, language)
+    scores = np.concatenate((stay_total, more_total.reshape(count, -1)), 1)
+    kept = (
+        np.argpartition(-scores, width - 1, axis=1)[:, :width]
+        if scores.shape[1] > width
+        else np.tile(np.arange(width), (count, 1))
+    )
+
+    grown = kept >= width
+    source = np.where(grown, (kept - width) // more.shape[2], kept)
+    place = np.where(grown, (kept - width) % more.shape[2], 0)
+    added = np.where(grown, candidates[lines, place], -1)
+    prefix = beam.prefix[lines, source]
+    beam.blank = np.where(grown, NEVER, stay_blank[lines, source])
+    beam.inked = np.where(grown, more[lines, source, place], stay_inked[lines, source])
+    beam.language = np.where(grown, spoken[lines, source, place], beam.language[lines, source])
+    beam.length = beam.length[lines, source] + grown
+    beam.state = np.where(grown, after[lines, source, place], beam.state[lines, source])
+    beam.parent = np.where(grown, prefix, beam.parent[lines, source])
+    beam.last = np.where(grown, added, beam.last[lines, source])
+    beam.prefix = np.where(grown, (prefix + added.astype(np.uint64) + np.uint64(1)) * MIX, prefix)
+    beam.prefix ^= np.where(grown, beam.prefix >> np.uint64(29), np.uint64(0))
+    seen = values[lines, beam.last]  # of the last characters as they are now
+    before, step_before = beam.peak[lines, source], beam.peak_step[lines, source]
+    beam.peak = np.where(grown, seen, np.maximum(seen, before))
+    beam.peak_step = np.where(grown | (seen > before), step, step_before)
+    return source, added, step_before
+
+
+def total(ctc: Floats, spoken: Floats, length: Floats, language: Language | None) -> Floats:
+    """The score of hypotheses."""
+    if language is None:
+        return ctc
+    scores: Floats = ctc + np.float32(language.weight) * spoken + np.float32(language.bonus) * length
+    return scores
+
+
+def trace(
+    history: Sequence[tuple[Indices, Indices, Indices]], beam: Beam, line: int, place: int, frames: Indices
+) -> tuple[list[int], list[int]]:
+    """The classes of a hypothesis and the frames of their peaks, followed from the last character to the first."""
+    classes, peaks = [], []
+    peak = int(beam.peak_step[line, place])
+    for source, added, before in reversed(history):
+        if added[line, place] >= 0:
+            classes.append(int(added[line, place]))
+            peaks.append(int(frames[peak]))
+            peak = int(before[line, place])
+        place = int(source[line, place])
+    return classes[::-1], peaks[::-1]

@@ -1,0 +1,111 @@
+"""The beam against every text there is, on inputs so small that all can be tried."""
+
+from __future__ import annotations
+
+from itertools import groupby, product
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+from tiny_model import CHARSET
+
+from htrjand.cli import main
+from htrjand.runtime import HtrjandError, Recognizer
+from htrjand.runtime.decode.beam import Language, beam_search
+from htrjand.runtime.decode.ngram import Ngram
+from htrjand.train.lm.build import LmRecipe, build
+
+FRAMES, CLASSES, WIDE = 5, 4, 600
+
+
+@pytest.fixture(scope="module")
+def ngram(tmp_path_factory: pytest.TempPathFactory) -> Ngram:
+    folder = tmp_path_factory.mktemp("lm")
+    (folder / "text.txt").write_text("abc\nab\nabcab\ncab\nbé a\n" * 5, encoding="utf-8")
+    build([folder / "text.txt"], folder / "tiny.lm", LmRecipe(order=3, size=None, characters=CHARSET))
+    return Ngram(folder / "tiny.lm")
+
+
+def logs_of(seed: int, frames: int = FRAMES, sharpness: float = 2.0) -> np.ndarray:
+    logits = np.random.default_rng(seed).normal(0, sharpness, (frames, CLASSES))
+    return (logits - np.log(np.exp(logits).sum(1, keepdims=True))).astype(np.float32)
+
+
+def texts(logs: np.ndarray) -> dict[tuple[int, ...], float]:
+    """p of every text: the sum over all paths that collapse to it."""
+    found: dict[tuple[int, ...], float] = {}
+    for path in product(range(CLASSES), repeat=len(logs)):
+        text = tuple(c for c, _ in groupby(path) if c)
+        found[text] = found.get(text, 0.0) + float(np.exp(logs[np.arange(len(logs)), list(path)].sum()))
+    return found
+
+
+def spoken(ngram: Ngram, codes: np.ndarray) -> float:
+    """ln p of a text by the language alone."""
+    state, total = np.array([ngram.start()], np.uint32), 0.0
+    for code in codes:
+        logs, state = ngram.advance(state, np.array([code], np.uint8))
+        total += float(logs[0])
+    return total
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_alone_and_with_weight_0_it_finds_the_most_probable_text(ngram: Ngram, seed: int) -> None:
+    logs = logs_of(seed)
+    every = texts(logs)
+    best = max(every, key=every.__getitem__)
+    mute = Language.of(ngram, CHARSET[:CLASSES], weight=0.0, bonus=0.0)
+    for language in (None, mute):
+        ((classes, frames),) = beam_search([logs], language, width=WIDE)
+        assert tuple(classes) == best
+        assert frames == sorted(set(frames)) and all(0 <= frame < FRAMES for frame in frames)
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_with_a_language_it_finds_the_text_of_the_best_score(ngram: Ngram, seed: int) -> None:
+    logs, language = logs_of(seed, sharpness=1.0), Language.of(ngram, CHARSET[:CLASSES], weight=0.8, bonus=0.6)
+    scores = {
+        text: np.log(p) + 0.8 * spoken(ngram, language.codes[list(text)]) + 0.6 * len(text)
+        for text, p in texts(logs).items()
+    }
+    ((classes, _),) = beam_search([logs], language, width=WIDE)
+    assert tuple(classes) == max(scores, key=scores.__getitem__)
+
+
+def test_a_batch_reads_as_one_by_one(ngram: Ngram) -> None:
+    language = Language.of(ngram, CHARSET[:CLASSES])
+    lines = [logs_of(seed, frames, 3.0) for seed, frames in enumerate((30, 1, 77, 30, 12, 50))]
+    assert beam_search(lines, language) == [beam_search([line], language)[0] for line in lines]
+
+
+def test_sure_blanks_are_skipped_and_still_part_twins() -> None:
+    sure, ink = np.full(CLASSES, -20.0, np.float32), np.full(CLASSES, -20.0, np.float32)
+    sure[0] = ink[2] = 0.0
+    ((classes, frames),) = beam_search([np.stack([sure, ink, ink, sure, sure, ink, sure])], None)
+    assert (classes, frames) == ([2, 2], [1, 5])
+    assert beam_search([np.stack([sure] * 3), np.stack([ink])], None) == [([], []), ([2], [0])]
+
+
+def test_a_reader_with_a_language_reads_what_it_knows(ngram: Ngram, tiny_model: Path, draw, tmp_path: Path) -> None:
+    plain, reader = Recognizer(tiny_model, 1), Recognizer(tiny_model, 1, ngram.path)
+    lines = [draw("abc"), draw("cab"), draw("bé a")]
+    assert [line.text for line in reader.read_lines(lines)] == ["abc", "cab", "bé a"]
+    doubtful = draw("abc").copy()
+    doubtful[:, 32 + 16 : 32 + 24] = 61  # between b (40) and c (80), a little nearer to c
+    assert plain.read_line(doubtful).text == "acc"
+    line = reader.read_line(doubtful)
+    assert line.text == "abc" and 0 < line.confidence <= 1
+    for place, item in enumerate(line.characters):
+        assert item.x0 <= 32 + 16 * place and item.x1 >= 40 + 16 * place
+    Image.fromarray(doubtful).save(tmp_path / "line.png")
+    command = ["read", str(tmp_path / "line.png"), "-m", str(tiny_model), "--lm", str(ngram.path)]
+    assert CliRunner().invoke(main, command).stdout == "abc\n"
+
+
+def test_a_model_of_another_script(tiny_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "greek.txt").write_text("αβγ αβγ\n", encoding="utf-8")
+    build([tmp_path / "greek.txt"], tmp_path / "greek.lm", LmRecipe(size=None, characters=("", " ", "α", "β", "γ")))
+    with pytest.raises(HtrjandError, match=r"greek\.lm: shares no letter with the charset"):
+        Recognizer(tiny_model, 1, tmp_path / "greek.lm")
