@@ -19,6 +19,7 @@ from .runtime.info import sha256
 if TYPE_CHECKING:
     from .train.data.lines import LineRow
 
+PARTS = ("runtime", "train", "compress", "export", "benchmarks")
 Work = Callable[[Path], tuple[dict[str, Any], list[Path]]]  # a folder to work in -> (result for JSON, files made)
 
 
@@ -35,7 +36,7 @@ class Ledger:
 
     Args:
         folder: of the run.
-        log: is told which results stand and which are made.
+        log: called with a line for each stage: done already, or starting.
         writes: off for all processes of a distributed run but the first, which writes for them.
     """
 
@@ -43,7 +44,10 @@ class Ledger:
         self.folder, self.log, self.writes = folder.resolve(), log, writes
         self.digests: dict[Path, list[str]] = {}  # of inputs: each is hashed once a run
 
-    def do(self, name: str, recipe: Any, inputs: Mapping[str, Path], rows: Mapping[str, str], work: Work) -> Done:
+    def do(
+        self, name: str, recipe: Any, inputs: Mapping[str, Path], rows: Mapping[str, str], work: Work,
+        parts: tuple[str, ...] = PARTS,
+    ) -> Done:  # fmt: skip
         """The result of `work`, or the one that stands there from the same key.
 
         The key is a hash of everything that decides the result:
@@ -54,7 +58,8 @@ class Ledger:
         - the inputs: the content of each file, with the card or the weights beside it, under its role;
         - the rows: digests of the lines that the work reads (`digest_rows`), under their roles. They hold which data
           sets are taken and left out, and which lines of them;
-        - the version and all source files of this package: a mended exporter exports again.
+        - the version, and the source files of the parts of this package that the work runs: a mended exporter exports
+          again, and trains nothing again.
 
         A budget is no part of it: it judges a result, made or standing. Where a budget decides what is made (how far a
         search goes, say), it stands in the recipe.
@@ -69,7 +74,7 @@ class Ledger:
             "inputs": {role: self.digest(path) for role, path in inputs.items()},
             "rows": dict(rows),
             "version": __version__,
-            "sources": sources_digest(),
+            "sources": sources_digest(parts),
         }
         key = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:12]
         folder = self.folder / "stages" / f"{name}-{key}"
@@ -116,7 +121,7 @@ def plain(value: Any, roles: Mapping[str, str]) -> Any:
 
 
 def digest_rows(rows: Iterable[LineRow]) -> str:
-    """SHA-256 of lines in their order: id, data set, split, text and encoded image of each."""
+    """SHA-256 of lines in their order: id, dataset, split, text and encoded image of each."""
     digest = hashlib.sha256()
     for row in rows:
         digest.update(json.dumps([row.id, row.dataset, row.split, row.text]).encode())
@@ -125,18 +130,20 @@ def digest_rows(rows: Iterable[LineRow]) -> str:
 
 
 @cache
-def sources_digest() -> str:
-    """SHA-256 of all Python files of this package, with their names."""
+def sources_digest(parts: tuple[str, ...] = PARTS) -> str:
+    """SHA-256 of the Python files of some parts of this package, with their names; the command line decides nothing."""
     root = Path(__file__).parent
     digest = hashlib.sha256()
-    for path in source_files(root):
-        digest.update(f"{path.relative_to(root).as_posix()}\n".encode() + hashlib.sha256(path.read_bytes()).digest())
+    for part in parts:
+        for path in source_files(root / part):
+            name = path.relative_to(root).as_posix()
+            digest.update(f"{name}\n".encode() + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
 
 
 def source_files(folder: Path) -> Iterator[Path]:
-    """Python files of a package, then of the packages in it; other folders (tests, environments) are no part of it."""
-    yield from sorted(folder.glob("*.py"))
+    """Python files of a package and of those in it, but for verbs and studies."""
+    yield from (path for path in sorted(folder.glob("*.py")) if path.name != "cli.py")
     for inside in sorted(folder.iterdir()):
-        if (inside / "__init__.py").is_file():
+        if (inside / "__init__.py").is_file() and inside.name != "studies":
             yield from source_files(inside)

@@ -58,14 +58,14 @@ MAX_TIME = click.option(
 WORKERS = click.option(
     "--workers", type=click.IntRange(0), default=1, show_default=True, help="Threads that decode images."
 )
-DATASETS = click.option("--dataset", "datasets", multiple=True, help="Only this data set. Repeatable.")
+DATASETS = click.option("--dataset", "datasets", multiple=True, help="Only this dataset. Repeatable.")
 CORE = click.option("--core", is_flag=True, help="Only lines that their files mark as core.")
 PROOF_SPLIT = click.option(
     "--split", type=click.Choice(["val", "test"]), default="val", show_default=True, help="The lines to prove on."
 )
 MAX_CER_INCREASE = click.option(
     "--max-cer-increase", "budget", type=click.FloatRange(0), default=BUDGET, show_default=True,
-    help="Points of CER, on each data set.",
+    help="Percentage points of CER that a file may lose, on any dataset.",
 )  # fmt: skip
 
 
@@ -119,7 +119,7 @@ def line_options(command: Command) -> Command:
 
     for option in (
         CORE,
-        click.option("--exclude", multiple=True, help="A data set to leave out. Repeatable."),
+        click.option("--exclude", multiple=True, help="A dataset to leave out. Repeatable."),
         DATASETS,
         files_option("Default: lines/ in HTRJAND_DATA."),
     ):

@@ -32,6 +32,8 @@ from .runtime.errors import HtrjandError
 from .runtime.files import atomic_path
 from .train.fit import Machine, Outcome, train
 
+# Parts of the package that work is done with: a change of others makes nothing again.
+READING, TRAINING, BENCH = ("runtime", "train"), ("runtime", "train", "compress"), ("runtime", "train", "benchmarks")
 # Set by whatever starts the processes of a distributed run (Lightning, torchrun, Slurm): 0 in the first one.
 RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
 
@@ -64,7 +66,7 @@ class Pipeline:
         self.log = log if self.is_first else lambda _: None
         self.ledger = Ledger(out, self.log, writes=self.is_first)
         self.lines = RunLines(recipe, recipe_path)
-        self.lines.proof  # noqa: B018  # an error of it before anything is trained
+        self.lines.proof, self.lines.bench()  # errors of them before anything is trained
         self.cers: dict[Path, float] = {}  # of weights, percent
         self.notes: list[str] = []  # what the report says of the stages
 
@@ -157,7 +159,8 @@ class Pipeline:
             weights = work(folder).weights
             return {}, [weights, weights.with_suffix(".json")]
 
-        return self.ledger.do(name, recipe, inputs, self.lines.training_digest, trained).files[0]
+        done = self.ledger.do(name, recipe, inputs, self.lines.training_digest, trained, TRAINING)
+        return done.files[0]
 
     def check_cer(self, name: str, weights: Path, before: Path | None, budget: float, remedy: str) -> None:
         """Raises an HtrjandError where weights read worse, over those before them, than a stage's budget allows.
@@ -185,7 +188,7 @@ class Pipeline:
         def work(_: Path) -> tuple[dict[str, Any], list[Path]]:
             return {"cer": Reference(weights, self.lines.proof).reading.cer()}, []
 
-        done = self.ledger.do(f"cer-{name}", None, {"weights": weights}, self.lines.proof_digest, work)
+        done = self.ledger.do(f"cer-{name}", None, {"weights": weights}, self.lines.proof_digest, work, READING)
         return float(done.result["cer"])
 
     # Files.
@@ -213,7 +216,7 @@ class Pipeline:
         Args:
             weights: what all files are made from.
             keep: modules that stay in float.
-            choices: what of these two was chosen on the lines of the proof.
+            choices: what was chosen by CER on the lines of the proof: "modules in float", "fine-tuning".
             may_tune: whether an int8 file that reads worse than it may is a reason to fine-tune.
         """
         files = Files(self.recipe, self.lines, self.ledger, weights, keep, choices)
@@ -241,7 +244,7 @@ class Pipeline:
                 return run_bench([str(path) for path in files], rows, settings), []
 
             inputs = {path.name: path for path in files}
-            result = self.ledger.do("bench", settings, inputs, {"bench": digest_rows(rows)}, work).result
+            result = self.ledger.do("bench", settings, inputs, {"bench": digest_rows(rows)}, work, BENCH).result
             self.write("bench.json", json.dumps(result, indent=1, ensure_ascii=False) + "\n")
             self.notes += ["", markdown([result])]
         self.write("report.md", "\n".join(self.notes).rstrip() + "\n")

@@ -58,7 +58,7 @@ class Files:
         ledger: what is made already.
         weights: what all files are made from.
         keep: modules that stay in float.
-        choices: what of these two was chosen on the lines of the proof.
+        choices: what was chosen by CER on the lines of the proof: "modules in float", "fine-tuning".
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Files:
         shapes: list[tuple[Format, int | None]] = [
             (form, None) for form in FORMATS.values() if form.name in stage.formats
         ]
-        shapes += [(form, width) for form in FORMATS.values() if form.fixed_width for width in stage.widths]
+        shapes += [(form, width) for form, _ in list(shapes) if form.fixed_width for width in stage.widths]
         return [
             Target(precision, form.suffix, width)
             for form, width in shapes

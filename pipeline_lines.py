@@ -41,7 +41,7 @@ class RunLines:
         return dict.fromkeys(row for row in rows if not datasets or row.dataset in datasets)
 
     def calibration(self, draw: int) -> list[LineRow]:
-        """Training lines of the data sets that the files are held to; other ones at each draw."""
+        """Training lines of the datasets that the files are held to; other ones at each draw."""
         if draw not in self.draws:
             datasets = self.recipe.prove.datasets
             rows = (row for row in self.training() if not datasets or row.dataset in datasets)
@@ -58,11 +58,14 @@ class RunLines:
         stage = self.recipe.prove
         rows = list(self.of_split(stage.split, stage.core, stage.datasets))
         if not rows:
-            raise HtrjandError(f"{self.recipe_path}: no {stage.split} line to hold the run to; check data and prove")
+            raise HtrjandError(
+                f"{self.recipe_path}: no {stage.split} line to hold the run to; check data and prove (lines that "
+                "data.hold_out takes for validation are no proof: import some into val, or prove on test)"
+            )
         return rows
 
     def bench(self) -> list[LineRow]:
-        """The lines that files are measured on: all, or a sample of each data set."""
+        """The lines that files are measured on: all, or a sample of each dataset."""
         stage = self.recipe.bench
         if stage is None:
             return []

@@ -19,13 +19,13 @@ MAX_WIDTH = 4096  # tests hold them equal, for --help loads neither
 @files_option()
 @click.option("--split", default="test", show_default=True, type=click.Choice(["train", "val", "test", "all"]))
 @DATASETS
-@click.option("--limit", type=click.IntRange(1), help="At most so many lines a data set, drawn at random (seeded).")
+@click.option("--limit", type=click.IntRange(1), help="At most so many lines a dataset, drawn at random (seeded).")
 @click.option("-m", "--model", "models", multiple=True, help="A model file. Repeatable.")
 @click.option(
     "--engine", "named", multiple=True, type=click.Choice(ENGINES), help="The bundled model, or a peer. Repeatable."
 )
 @click.option("--threads", multiple=True, type=click.IntRange(1), help="Repeatable. Default: 1, and all cores.")
-@click.option("--only", type=click.Choice(["accuracy", "latency"]), help="One of the two runs.")
+@click.option("--only", type=click.Choice(["accuracy", "latency"]), help="Measure errors only, or speed only.")
 @click.option("--width", type=click.IntRange(16, MAX_WIDTH), help="Cut or pad lines to these columns; latency only.")
 @click.option("--queries", type=click.IntRange(1), help="Readings an engine, at least (100).")
 @click.option("--seconds", type=click.FloatRange(0), help="Seconds an engine, at least (10).")

@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 from .. import __version__
+from ..runtime.formats import FORMATS
 
 # Instruction sets that decide how fast a small network runs, on x86 and on ARM.
 FLAGS_OF_INTEREST = {
@@ -26,9 +27,8 @@ FLAGS_OF_INTEREST = {
     "amx_bf16",
 } | {"neon", "asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve", "sve2"}
 LIBRARIES = (
-    "numpy", "pillow", "onnxruntime", "ai-edge-litert", "tflite-runtime", "openvino", "torch", "rapidocr",
-    "opencv-python-headless", "rapidfuzz",
-)  # fmt: skip
+    "numpy", "pillow", "torch", "rapidocr", "opencv-python-headless", "rapidfuzz",
+)  # fmt: skip  # besides those that read model files
 FOREIGN_CORES = 0.2  # cores that other programs may use on average; with more, p90 changes
 STEAL = 0.02  # share of the time that the host may take from a virtual machine
 DRIFT = 0.25  # relative change allowed in the time of the probe: thermal throttling of a Pi is 30 % and more
@@ -54,7 +54,8 @@ def describe() -> dict[str, object]:
 def versions() -> dict[str, str]:
     """Versions of Python, of this package, and of the libraries that are installed."""
     found = {"python": platform.python_version(), "htrjand": __version__}
-    for name in LIBRARIES:
+    engines = (name.replace("_", "-") for form in FORMATS.values() for name in form.libraries)
+    for name in dict.fromkeys((*LIBRARIES, *engines)):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -36,10 +36,14 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 # The defaults of QuantizeRecipe, which a test holds equal: --help loads none of it.
 CALIBRATE = click.option(
-    "--calibrate", type=click.IntRange(1), default=128, show_default=True, help="Training lines to see ranges on."
+    "--calibrate",
+    type=click.IntRange(1),
+    default=128,
+    show_default=True,
+    help="Training lines, for the ranges.",
 )
 KEEP = ("convs.0",)
-JSON_FILE = click.option("-o", "--output", type=FILE, help="A JSON file of the same.")
+JSON_FILE = click.option("-o", "--output", type=FILE, help="A JSON file for the same table.")
 
 
 def trial_options(command: Command) -> Command:
@@ -57,7 +61,7 @@ def trial_options(command: Command) -> Command:
         return command(*args, lines=pixels, rows=rows, **others)
 
     limit = click.option(
-        "--limit", type=click.IntRange(1), default=60, show_default=True, help="Validation lines a data set, at most."
+        "--limit", type=click.IntRange(1), default=60, show_default=True, help="Validation lines a dataset, at most."
     )  # more take longer, and change little
     return line_options(CALIBRATE(limit(with_lines)))  # type: ignore[return-value]
 
@@ -130,7 +134,7 @@ def sensitivity(model: Path, output: Path | None, lines: Lines, rows: list[LineR
 @JSON_FILE
 @MAX_CER_INCREASE
 def search(weights: Path, output: Path | None, budget: float, lines: Lines, rows: list[LineRow]) -> None:
-    """Find what has to stay in float, or that it takes fine-tuning.
+    """Find the modules that have to stay in float.
 
     Tries int8 editions of WEIGHTS (.safetensors) until one is within the budget; where none is, `htrjand qat` is left.
     """
@@ -149,7 +153,7 @@ def search(weights: Path, output: Path | None, budget: float, lines: Lines, rows
 @MAX_TIME
 @WORKERS
 def qat(recipe: Path, output: Path, max_time: float | None, workers: int) -> None:
-    """Fine-tune a network until it bears eight bits.
+    """Fine-tune a network with the rounding of int8 simulated.
 
     RECIPE (YAML) says which weights and how; the result goes into OUTPUT. It runs in one process, on the CPU.
     """

@@ -49,7 +49,7 @@ class QatRecipe:
     blank: float = 0.1  # weight of a frame of which the teacher is sure that it is blank; others weigh up to 1
     data: DataRecipe = field(default_factory=DataRecipe)
     augment: AugmentRecipe = field(default_factory=AugmentRecipe)
-    total_lines: int = 20_000  # shown in the whole run, a line counting each time
+    total_lines: int = 20_000  # that the whole run trains on; a line seen twice counts twice
     batch_columns: int = 14_336  # pixel columns in a batch
     optimizer: str = "muon"  # or adamw
     peak_rate: float = 2e-4  # the highest learning rate

@@ -30,10 +30,10 @@ def export(
 ) -> None:  # fmt: skip
     """Write weights as ONNX, OpenVINO or TFLite, proven equal.
 
-    WEIGHTS is a .safetensors file; a proof stands beside each file. With -i they are proven on lines too, without on
-    noise alone. An .onnx file can be given for an .ort.
+    WEIGHTS is a .safetensors file; a proof stands beside each file. With -i the lines that they read are compared too;
+    without -i only logits of random images are. An .onnx file can be given for an .ort.
     """
-    from ..runtime.errors import HtrjandError
+    from ..runtime.errors import HtrjandError, UsageError
     from ..runtime.formats import FORMATS
     from .files import convert_file, export_files
     from .proof import Reference, summary_line
@@ -41,8 +41,12 @@ def export(
     rows = list(lines.rows(split)) if lines.files else []
     if lines.files and not rows:
         raise HtrjandError(f"{weights}: no {split} line to prove on; check -i, --dataset, --exclude and --split")
+    if len(set(outputs)) < len(outputs):
+        raise UsageError(f"{weights}: one -o is given twice; name different files")
     reference = Reference(weights, rows)
     if weights.suffix in FORMATS:
+        if width is not None or precision != "fp32":
+            raise UsageError(f"{weights}: is converted as it is; --precision and --width are for weights")
         proofs = [convert_file(weights, output, reference, budget) for output in outputs]
     else:
         proofs = export_files(weights, list(outputs), precision, width, reference, budget)
@@ -61,9 +65,9 @@ def prove(model: Path, against: Path, lines: LineChoice, split: str, budget: flo
 
     Writes the proof beside MODEL.
     """
-    from .proof import Reference, summary_line, write_proof
+    from .proof import Reference, made_by, summary_line, write_proof
     from .proof import prove as prove_file
 
-    proof = prove_file(model, model, Reference(against, list(lines.rows(split))), budget)
+    proof = made_by(model) | prove_file(model, model, Reference(against, list(lines.rows(split))), budget)
     write_proof(model, proof)
     click.echo(f"{model}: {summary_line(proof)}")

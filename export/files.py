@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ..runtime.engines import open_session
+from ..runtime import Recognizer
 from ..runtime.errors import UsageError
 from ..runtime.files import atomic_model
 from ..runtime.formats import FORMATS, format_of
@@ -71,7 +71,9 @@ def convert_file(model: Path, out: Path, reference: Reference, budget: float = B
         raise UsageError(
             f"{out}: cannot be converted from {model}; what is converted is {pairs}; for other formats give the weights"
         )
-    open_session(model, 1)  # a damaged one is found before it is written anew
+    precision = Recognizer(model, 1).info.precision  # a damaged file is found before it is written anew
+    if precision not in form.precisions:
+        raise UsageError(f"{out}: {form.suffix} files have no {precision}; convert an fp32 or int8 file")
     with atomic_model(out) as part:
         import_module(form.exporter).convert(model, part)
         proof = prove(part, out, reference, budget)

@@ -100,7 +100,7 @@ def name_nodes(model: onnx.ModelProto) -> None:
         module = ["", *ast.literal_eval(scopes)][-2]
         if node.op_type == "Conv" and module.endswith(".norm"):  # one that a batch norm was folded into has its name
             module = module.removesuffix("norm") + "conv.conv"
-        name = f"{module}/{node.op_type}" if module and module[0] != "_" else node.op_type  # "_": nobody's
+        name = f"{module}/{node.op_type}" if module and module[0] != "_" else node.op_type  # "_": of no module
         taken[name] += 1
         node.name = name if taken[name] == 1 else f"{name}_{taken[name]}"
 

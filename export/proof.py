@@ -28,6 +28,15 @@ BUDGET = 0.3  # points of CER
 Logits = npt.NDArray[np.float32]
 
 
+# Whether a file is in int8 -> what helps. On the command line and in a recipe of `htrjand run` these have one name.
+REMEDIES = {
+    True: "calibrate on more lines (calibrate), leave a module in float (keep), fine-tune with `htrjand qat`, or allow "
+    "more (max-cer-increase)",
+    False: "allow more (max-cer-increase)",
+}
+MAKING = ("calibration lines", "calibration draw", "in float", "accuracy control", "chosen on these lines")
+
+
 class BudgetError(HtrjandError):
     """A file reads worse than its budget of CER allows."""
 
@@ -116,8 +125,7 @@ def check_budget(proof: Mapping[str, Any], name: str, budget: float) -> None:
             raise BudgetError(
                 f"{name}: {after:.2f} % CER on {'all lines' if dataset == 'all' else dataset} where "
                 f"{proof['reference']['file']} has {before:.2f} %: {after - before:.2f} points worse; the budget is "
-                f"{budget:g}: calibrate with more lines, keep a module in float (--keep), fine-tune with `htrjand "
-                "qat`, or allow more with --max-cer-increase; the file is not released"
+                f"{budget:g}: {REMEDIES[proof['precision'] == 'int8']}; the file is not released"
             )
 
 
@@ -194,13 +202,22 @@ def summary_line(proof: Mapping[str, Any]) -> str:
     cer = proof["cer"]["all"]
     return (
         f"{values}, {proof['texts equal']} of {cer['lines']} {proof['split']} lines read alike, CER "
-        f"{cer['file']:.2f} % (there {cer['reference']:.2f} %)"
+        f"{cer['file']:.2f} % (reference: {cer['reference']:.2f} %)"
     )
 
 
 def proof_path(out: Path) -> Path:
     """`<name>.<format>.proof.json`, beside the file: one name may have several formats."""
     return out.with_name(f"{out.name}.proof.json")
+
+
+def made_by(out: Path) -> dict[str, Any]:
+    """What an earlier proof of this very file says of how it was made; nothing where there is none."""
+    try:
+        proof = json.loads(proof_path(out).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {key: proof[key] for key in MAKING if key in proof} if proof.get("sha256") == sha256(out) else {}
 
 
 def write_proof(out: Path, proof: dict[str, Any]) -> Path:

@@ -104,9 +104,9 @@ add(
 
 
 def format_of(path: str | Path) -> Format:
-    """The format of a file, by its suffix; a UsageError lists the known ones."""
+    """The format of a file, by its suffix in small letters; a UsageError lists the known ones."""
     path = Path(path)
-    form = FORMATS.get(path.suffix.lower())
+    form = FORMATS.get(path.suffix)
     if form is None:
         raise UsageError(f"{path}: unknown model format {path.suffix!r}; give a name that ends in {', '.join(FORMATS)}")
     return form

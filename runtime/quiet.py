@@ -1,4 +1,4 @@
-"""Native libraries that write to stderr past Python: nobody who reads a line asked for that."""
+"""Silences native libraries that write to stderr directly, past Python."""
 
 from __future__ import annotations
 

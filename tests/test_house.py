@@ -179,10 +179,7 @@ def test_parts_speak_of_each_other_by_relative_imports() -> None:
 
 def test_no_two_files_import_each_other() -> None:
     """By whatever way round, imports inside functions included: each file can be understood after those it imports."""
-    files = {
-        module_name(path): path
-        for path in [ROOT / "cli.py", ROOT / "pipeline.py", *(path for paths in SOURCES.values() for path in paths)]
-    }
+    files = {module_name(path): path for path in ALL}
     needs = {name: {target for target in imports(path) if target in files} for name, path in files.items()}
     while done := {name for name, others in needs.items() if not others}:
         needs = {name: others - done for name, others in needs.items() if name not in done}

@@ -74,7 +74,7 @@ def test_all_that_decides_a_result_is_in_its_key(folder: Folder, monkeypatch: py
     assert folder.do() == 8
     monkeypatch.setattr(module, "__version__", "another")
     assert folder.do() == 9
-    monkeypatch.setattr(module, "sources_digest", lambda: "another")
+    monkeypatch.setattr(module, "sources_digest", lambda parts: "another")
     assert folder.do() == 10
     assert folder.do() == 10
 

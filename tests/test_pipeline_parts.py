@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -34,7 +35,7 @@ from htrjand.pipeline_recipe import (
     TeacherStage,
 )
 from htrjand.runtime import Recognizer
-from htrjand.runtime.errors import HtrjandError
+from htrjand.runtime.errors import HtrjandError, UsageError
 from htrjand.train.checkpoint import load_network, save_network, weights_of
 from htrjand.train.data.lines import LineRow, read_lines, write_lines
 from htrjand.train.recipe import DataRecipe, TrainRecipe
@@ -117,9 +118,31 @@ def first_draw_is_white(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
+@pytest.mark.parametrize(
+    ("recipe", "says"),
+    [
+        ("teacher: {train: {data: {files: [x.parquet]}}}", "teacher.train.data: a run takes this from data"),
+        ("student: {distill: {teacher: other.safetensors}}", "student.distill.teacher: a run takes this from teacher"),
+        ("quantize: {qat: {keep: [head]}}", "quantize.qat.keep: a run takes this from quantize.keep"),
+        ("export: {formats: [onnx], widths: [640]}", "widths: no file of onnx is made for one width"),
+        ("export: {widths: [100]}", "widths: multiples of 16, at most 4096; got 100"),
+        ("export: {formats: [ort], precisions: [fp16]}", "precisions: ort files have no fp16"),
+        ("bench: {split: valid}", "bench: split: one of train, val, test, not 'valid'"),
+        ("bench: {limit: 0}", "limit: 1 or more"),
+        ("name: a/b", "name: the beginning of file names"),
+    ],
+)
+def test_recipes_that_cannot_be_run_are_refused_before_anything_is_trained(
+    tmp_path: Path, recipe: str, says: str
+) -> None:
+    (tmp_path / "recipe.yaml").write_text(recipe, encoding="utf-8")
+    with pytest.raises(UsageError, match=re.escape(says)):
+        load_recipe(PipelineRecipe, tmp_path / "recipe.yaml")
+
+
 def test_a_training_on_more_lines_is_another(tiny: PipelineRecipe, tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(TINY, encoding="utf-8")
-    train = replace(load_recipe(TrainRecipe, tmp_path / "tiny.yaml"), val_every=10)
+    train = replace(load_recipe(TrainRecipe, tmp_path / "tiny.yaml"), val_every=10, data=DataRecipe())
     tuning = QatRecipe(augment=train.augment, batch_columns=2048, val_every=10, warm_up=5)
 
     def weights(lines: int) -> tuple[Path, Path]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option(
     "--total-lines",
     type=click.IntRange(1),
-    help="Lines the run sees, in place of the recipe's; with `decay_start` in the recipe, of a run under way too.",
+    help="Lines the run sees, in place of the recipe's; with decay_start in the recipe, of a resumed run too.",
 )
 @MAX_TIME
 @machine_options

@@ -89,6 +89,8 @@ def load_data(
     for kind, lines in (("train on", train), ("choose by", val)):
         if not lines:
             why = "; ".join(notes[1:]) or "check data.files, its splits and filters"
+            if kind == "choose by":
+                why += "; data.hold_out takes validation lines from the training lines"
             raise HtrjandError(f"{recipe_path}: no line left to {kind}; {why}")
     return Data(charset, train, spread, "; ".join(notes))
 

@@ -13,7 +13,7 @@ from .batches import Batch
 from .data.error_rates import character_errors
 from .network import FRAME_STRIDE
 
-Counts = npt.NDArray[np.float64]  # errors and characters, a row a line or a data set
+Counts = npt.NDArray[np.float64]  # errors and characters, a row a line or a dataset
 
 
 def ctc_loss(logits: Tensor, batch: Batch) -> Tensor:
@@ -26,7 +26,8 @@ def ctc_loss(logits: Tensor, batch: Batch) -> Tensor:
 def count_errors(logits: Tensor, batch: Batch, charset: Sequence[str]) -> Counts:
     """Edits and reference characters of each line, read greedily: float64 [N, 2]; logits float [N, T, V].
 
-    The same count as that of a proof or a benchmark: texts are compared as `normalize` spells them.
+    Edits are counted as in a proof or a benchmark, between texts as `normalize` spells them; which lines are counted
+    differs, see `load_data`.
     """
     counts, start = np.zeros((len(batch.lengths), 2)), 0
     paths = logits.argmax(-1).cpu().numpy()  # N, T

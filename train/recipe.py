@@ -78,14 +78,14 @@ class TrainRecipe:
     grow: bool = False  # add the characters of the training lines that the weights of `begin` lack
     freeze: int = 0  # convolution blocks that are not trained, counted from the input
     patience: int | None = None  # validations of the last stage in a row without a better CER that end the run
-    total_lines: int = 300_000  # shown in the whole run, a line counting each time
+    total_lines: int = 300_000  # that the whole run trains on; a line seen twice counts twice
     batch_columns: int = 7_168  # pixel columns in a batch: 8 lines of 896
     optimizer: str = "muon"  # or adamw: see optimizers.py
     peak_rate: float = 4e-3  # the highest learning rate
     adamw_rate: float = 2e-3  # with muon, upper limit of the rate of parameters that AdamW updates
     decay_start: float = 0.0  # progress at which the rate begins to fall; above 0, `total_lines` may change later
     warm_up: int = 500  # steps
-    weight_decay: float = 0.01  # a step: this share of the rate is taken off each weight
+    weight_decay: float = 0.01  # decoupled: at each step weights shrink by the rate times this
     clip: float = 1.0  # largest norm of the gradient
     shortcut: float = 0.1  # weight of the CTC loss on the CNN alone
     origin: float = 0.0  # weight of the loss of a head that names each line's dataset; that head is not kept
@@ -126,9 +126,9 @@ def signature(recipe: Any) -> str:
 
 
 def differences(saved: Any, given: Any, name: str = "") -> Iterator[str]:
-    """What differs between two recipes as JSON values: `optimizer: "adamw" there, "muon" here`."""
+    """What differs between two recipes as JSON values: `optimizer: "adamw" saved, "muon" given`."""
     if isinstance(saved, dict) and isinstance(given, dict):
         for key in sorted({*saved, *given}):
             yield from differences(saved.get(key), given.get(key), f"{name}.{key}" if name else key)
     elif saved != given:
-        yield f"{name}: {json.dumps(saved)} there, {json.dumps(given)} here"
+        yield f"{name}: {json.dumps(saved)} saved, {json.dumps(given)} given"

@@ -52,7 +52,7 @@ def main(lines: Path, output: Path, doc: str | None, begin: str, counts: tuple[i
         )
     known = {entry.partition(":")[0] for entry in load_card(weights).training_data}
     if known & {row.dataset for row in test}:
-        raise UsageError(f"{lines}: {weights.name} was trained on lines of this data set; take another")
+        raise UsageError(f"{lines}: {weights.name} was trained on lines of this dataset; take another")
     output.mkdir(parents=True, exist_ok=True)
     found = [{"lines": 0, "cer": read_rows(open_weights(weights), test).cer(), "lines_seen": 0}]
     recipe = load_recipe(TrainRecipe, RECIPE)

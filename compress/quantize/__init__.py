@@ -69,7 +69,8 @@ def quantize_proven(
             if not controls_accuracy(format_of(out)):
                 raise
             kept = module.quantize_within(model, lines, reference.rows, part, recipe, budget)
-            proof = prove(part, out, reference, budget) | {"accuracy control": True}
+            proof = prove(part, out, reference, budget)
+            proof |= {"accuracy control": True, "chosen on these lines": ["accuracy control"]}
         proof |= {"calibration lines": len(lines), "in float": kept}
         write_proof(out, proof)
     return proof

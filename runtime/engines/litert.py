@@ -47,7 +47,7 @@ class LiteRtSession:
         self.lock = threading.Lock()
         self.shapes: list[tuple[int, ...]] = []  # of the inputs that memory is allocated for
         try:
-            with quiet_stderr():  # it tells of its delegates
+            with quiet_stderr():  # it logs its delegates
                 self.interpreter = Interpreter(model_content=content, num_threads=threads or usable_cores())
             ports = self.interpreter.get_input_details(), self.interpreter.get_output_details()
             self.inputs, self.outputs = (tuple(map(port, details)) for details in ports)

@@ -132,7 +132,7 @@ def test_the_verbs(weights: Path, tiny_run: Path, tmp_path: Path) -> None:
     lines = ["-i", str(tiny_run / "lines.parquet")]
     done = CliRunner().invoke(main, ["export", str(weights), "-o", str(out), "-o", str(ort), *lines])
     assert done.exit_code == 0, done.output
-    assert done.output.count("8 of 8 val lines read alike, CER 0.00 % (there 0.00 %)") == 2
+    assert done.output.count("8 of 8 val lines read alike, CER 0.00 % (reference: 0.00 %)") == 2
     proof_path(out).unlink()
     proven = CliRunner().invoke(main, ["prove", str(out), "--against", str(weights), *lines])
     assert proven.exit_code == 0 and proof_path(out).is_file()
@@ -204,6 +204,6 @@ def test_a_proof_in_a_line(file: Path, weights: Path) -> None:
     proof = json.loads(proof_path(file).read_text())
     said = summary_line(proof)
     assert said.startswith("logits within ") and said.endswith(
-        " of weights.safetensors, 8 of 8 val lines read alike, CER 0.00 % (there 0.00 %)"
+        " of weights.safetensors, 8 of 8 val lines read alike, CER 0.00 % (reference: 0.00 %)"
     )
     assert summary_line(prove(file, file, Reference(weights))).endswith(" of weights.safetensors")

@@ -107,7 +107,7 @@ def test_muon_and_adamw_are_chosen_by_the_recipe(tiny_run: Path, tmp_path: Path)
 def test_a_run_goes_on_under_its_own_optimiser_only(tiny_run: Path) -> None:
     path = tiny_run / "adamw.yaml"
     path.write_text(TINY + "optimizer: adamw\n", encoding="utf-8")
-    with pytest.raises(UsageError, match='another recipe \\(optimizer: "muon" there, "adamw" here\\)'):
+    with pytest.raises(UsageError, match='another recipe \\(optimizer: "muon" saved, "adamw" given\\)'):
         fit.train(load_recipe(TrainRecipe, path), path, tiny_run / "run", machine=CPU)
 
 

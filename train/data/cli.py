@@ -1,4 +1,4 @@
-"""`htrjand data`: lines of anybody's into the line contract, looked over, shown, and drawn."""
+"""`htrjand data`: import, audit, show and synthesise lines."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def show(
     wanted = (row for row in read_lines(files, split, core=core) if not datasets or row.dataset in datasets)
     rows = spread(wanted, count, seed)
     if not rows:
-        raise HtrjandError("no line of these files is of that split and data set; ask for others")
+        raise HtrjandError("no line of these files is of that split and dataset; ask for others")
     drawn, broken = [], 0
     for row in rows:
         try:
@@ -182,7 +182,7 @@ def synth(
 @click.argument("source", type=PATH)
 @click.option("-f", "--format", "form", help="One of those below. Default: what SOURCE looks like.")
 @click.option("-o", "--output", type=FILE, required=True, help="A .parquet file.")
-@click.option("--dataset", help="The name of the data set. Default: that of SOURCE.")
+@click.option("--dataset", help="The name of the dataset. Default: that of SOURCE.")
 @click.option("--split", type=SPLIT, help="All lines into this one.")
 @click.option("--val-share", type=click.FloatRange(0, 1, max_open=True), default=0.1, show_default=True)
 @click.option("--test-share", type=click.FloatRange(0, 1, max_open=True), default=0.0, show_default=True)
@@ -201,7 +201,7 @@ def import_lines_of(
     alto        ALTO XML with page images          rimes       RIMES-2011
     gt          x.png with x.gt.txt                bentham     Bentham R0, ICFHR 2014
     csv, tsv    a table of image paths and texts   saint-gall  IAM-HistDB
-    hf          Hugging Face data set              washington  IAM-HistDB
+    hf          Hugging Face dataset              washington  IAM-HistDB
 
     Splits are those that the layout's own files tell. Where it tells none, whole documents (of one document: pages) are
     dealt out by --val-share and --test-share, in the same way each time. A line that cannot be used is left out and

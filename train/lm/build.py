@@ -31,7 +31,7 @@ class LmRecipe:
     lines_weight: float = 10.0  # how often the text of a line file counts, against once for prose
     splits: tuple[str, ...] = ("train",)  # of line files
     languages: tuple[str, ...] = ()  # of lines; none: all
-    exclude: tuple[str, ...] = ()  # data sets of lines to leave out
+    exclude: tuple[str, ...] = ()  # datasets of lines to leave out
     characters: tuple[str, ...] = WESTERN  # the first is ""
     name: str = "htrjand-lm"
     licence: str = ""

@@ -21,7 +21,7 @@ def lm() -> None:
 @click.option("--order", type=click.IntRange(2, 8), default=6, show_default=True, help="Characters of the longest.")
 @click.option("--size", type=click.IntRange(1), default=190_000, show_default=True, help="N-grams to keep at most.")
 @click.option("--lang", "languages", multiple=True, help="Of line files only lines of this language. Repeatable.")
-@click.option("--exclude", multiple=True, help="A data set of line files to leave out. Repeatable.")
+@click.option("--exclude", multiple=True, help="A dataset of line files to leave out. Repeatable.")
 @click.option("--lines-weight", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True,
               help="How often a text of line files counts, against once for other text.")  # fmt: skip
 @click.option("--split", "splits", type=click.Choice(["train", "val", "test"]), multiple=True, default=("train",),

@@ -56,7 +56,7 @@ def transcriptions(
     Args:
         splits: train alone, or an evaluation on the others would be worthless.
         languages: of the lines; none given: all.
-        exclude: data sets to leave out.
+        exclude: datasets to leave out.
     """
     if not splits:
         raise UsageError(f"{path}: no split to take texts of; name train")

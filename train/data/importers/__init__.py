@@ -1,4 +1,4 @@
-"""Importers: ground truth in the layouts of other tools and data sets, read as lines. One module for each layout.
+"""Importers: ground truth in the layouts of other tools and datasets, read as lines. One module for each layout.
 
 An importer is a generator `read(source)` of `LineRow` and `Skipped`, in the module that `FORMATS` names. It streams: at
 most one page is in memory. What it cannot use it yields as `Skipped`; it raises only where it cannot continue (no such
@@ -29,7 +29,7 @@ class Source:
     split: str | None = None  # of all lines; None: that of the layout's split files, else assigned by document
     lang: str = ""  # BCP 47
     images: Path | None = None  # folder of the images, where they are not beside their ground truth
-    image_column: str = ""  # of a table or a Hugging Face data set; empty: found by its usual names
+    image_column: str = ""  # of a table or a Hugging Face dataset; empty: found by its usual names
     text_column: str = ""
 
 
@@ -52,8 +52,8 @@ class Format:
     module: str  # beside this one; its `read` (or `function`) is the importer
     help: str
     function: str = "read"
-    lang: str = ""  # of a data set in a single language
-    named: bool = False  # the format is that of one data set, which has its name
+    lang: str = ""  # of a dataset in a single language
+    named: bool = False  # the format is that of one dataset, which has its name
     splits: bool = True  # False: the layout has no splits, and those of its rows are ignored
 
 
@@ -68,7 +68,7 @@ FORMATS: dict[str, Format] = {
     "bentham": Format("bentham", "Bentham R0 (ICFHR 2014): Images/Lines, Transcriptions", lang="en", named=True),
     "saint-gall": Format("iamhistdb", "Saint Gall of IAM-HistDB", "read_saint_gall", lang="la", named=True),
     "washington": Format("iamhistdb", "George Washington of IAM-HistDB", "read_washington", lang="en", named=True),
-    "hf": Format("hub", "a Hugging Face data set, by name or folder (needs `pip install datasets`)"),
+    "hf": Format("hub", "a Hugging Face dataset, by name or folder (needs `pip install datasets`)"),
 }
 
 REPEATED = "line id is there twice"

@@ -24,7 +24,7 @@ def guess_format(path: Path) -> str:
         UsageError: there is no such path, or none or several formats fit.
     """
     if not path.exists():
-        raise UsageError(f"{path}: no such file or folder; a Hugging Face data set by its name needs -f hf")
+        raise UsageError(f"{path}: no such file or folder; a Hugging Face dataset by its name needs -f hf")
     found = formats_of(path)
     known = [name for name in found if name in DATA_SETS]  # takes precedence over generic formats among its files
     if len(known) == 1:

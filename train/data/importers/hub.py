@@ -1,11 +1,11 @@
-"""Hugging Face data sets: by name (needs a network), or from a folder.
+"""Hugging Face datasets: by name (needs a network), or from a folder.
 
     set/dataset_dict.json | set/state.json          written by `save_to_disk`
     set/train/metadata.csv | metadata.jsonl         an image folder: `file_name,text` (file_name beside it)
     set/data/train-00000-of-00001.parquet           Parquet with an `image` and a `text` column
 
 The image column is the first of type image, or one with a usual name; the text column has a usual name. Splits are the
-data set's own; if there is only one, splits are assigned by document. Columns `id`, `doc`, `page` and `lang` are used
+dataset's own; if there is only one, splits are assigned by document. Columns `id`, `doc`, `page` and `lang` are used
 where they exist; without `doc`, a line's document is its image's folder.
 """
 
@@ -30,7 +30,7 @@ def read(source: Source) -> Iterator[Found]:
     """The lines of every split, streamed.
 
     Raises:
-        HtrjandError: `datasets` is not installed, or it cannot load the data set.
+        HtrjandError: `datasets` is not installed, or it cannot load the dataset.
         UsageError: no image or no text column.
     """
     try:
@@ -57,13 +57,13 @@ def load(datasets: Any, path: Path) -> dict[str, Any]:
         else:
             loaded = datasets.load_dataset(str(path) if local else path.as_posix(), streaming=True)
     except (OSError, ValueError, RuntimeError) as error:  # which one depends on the file system and the network
-        hint = "check the folder" if local else "no such folder; for a data set by name, check it and the network"
-        raise HtrjandError(f"{path}: cannot be loaded as a Hugging Face data set ({error}); {hint}") from error
+        hint = "check the folder" if local else "no such folder; for a dataset by name, check it and the network"
+        raise HtrjandError(f"{path}: cannot be loaded as a Hugging Face dataset ({error}); {hint}") from error
     return dict(loaded) if isinstance(loaded, dict) else {"train": loaded}
 
 
 def first_row(rows: Iterable[Row]) -> Row:
-    """The first row, for the names of its columns where the data set does not list them."""
+    """The first row, for the names of its columns where the dataset does not list them."""
     return next(iter(rows), {})
 
 

@@ -101,7 +101,7 @@ def test_a_row_without_image_is_left_out(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_no_data_set(tmp_path: Path) -> None:
     (tmp_path / "set").mkdir()
-    with pytest.raises(HtrjandError, match="cannot be loaded as a Hugging Face data set"):
+    with pytest.raises(HtrjandError, match="cannot be loaded as a Hugging Face dataset"):
         rows_of(tmp_path / "set")
 
 
