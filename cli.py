@@ -139,7 +139,7 @@ def read(
     OUTPUT is written when all is read. Until then OUTPUT.part holds what is read so far, an image a line; --resume
     keeps that and reads the rest.
     """
-    from .runtime import Recognizer
+    from .runtime import Recognizer, UsageError
 
     warnings.filterwarnings("ignore", module="PIL")  # of a file that is half broken: it is read, or an error tells why
     part = None if str(output) == "-" else part_of(output)
@@ -147,6 +147,8 @@ def read(
     recognizer = Recognizer(model, threads, lm)
     failed: list[Path] = []
     paths = expand(images, failed)
+    if others := sorted(done.difference(map(str, paths))):
+        raise UsageError(f"{part}: holds images that are not asked for now ({others[0]}); ask for them, or remove it")
     total = len(paths) + len(failed)
     with whole_file(None if part is None else output) as whole, terminable():
         try:

@@ -19,6 +19,7 @@ from .runtime.info import sha256
 if TYPE_CHECKING:
     from .train.data.lines import LineRow
 
+IN_ROWS = ("files", "val_files")  # keys of a recipe that say where lines are: their digest is in a key, not their place
 PARTS = ("runtime", "train", "compress", "export", "benchmarks")
 Work = Callable[[Path], tuple[dict[str, Any], list[Path]]]  # a folder to work in -> (result for JSON, files made)
 
@@ -54,7 +55,7 @@ class Ledger:
 
         - the name of the stage;
         - the recipe: the very object that is executed, so that no setting of it can be forgotten. A path in it that is
-          one of the inputs counts by its role: folders may be moved;
+          one of the inputs counts by its role, and files of lines by what they hold: both may be moved;
         - the inputs: the content of each file, with the card or the weights beside it, under its role;
         - the rows: digests of the lines that the work reads (`digest_rows`), under their roles. They hold which data
           sets are taken and left out, and which lines of them;
@@ -112,7 +113,8 @@ class Ledger:
 def plain(value: Any, roles: Mapping[str, str]) -> Any:
     """A recipe as values for JSON; a text that is the path of an input becomes its role."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name), roles) for field in fields(value)}
+        names = (field.name for field in fields(value) if field.name not in IN_ROWS)
+        return {name: plain(getattr(value, name), roles) for name in names}
     if isinstance(value, Mapping):
         return {str(key): plain(item, roles) for key, item in value.items()}
     if isinstance(value, list | tuple):

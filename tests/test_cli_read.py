@@ -247,6 +247,8 @@ def test_what_cannot_be_resumed(htrjand, scans, tiny_model, tmp_path):
     assert "not of -f json" in refusal("-f", "json", "-o", tmp_path / "out")
     (tmp_path / "out.part").write_text('{"path": "1.png"}\n')
     assert "not of -f txt" in refusal("-o", tmp_path / "out")
+    (tmp_path / "out.part").write_text("elsewhere/1.png\tabc\n")
+    assert "holds images that are not asked for now (elsewhere/1.png)" in refusal("-o", tmp_path / "out")
     (tmp_path / "out.part").unlink()
     done = htrjand("read", scans / "2.png", "-m", tiny_model, "--resume", "-o", tmp_path / "out")
     assert done.exit_code == 0 and (tmp_path / "out").read_text() == "b a\n", "nothing to go on with: from the start"

@@ -12,7 +12,8 @@ import pytest
 from generated import printed_row
 
 import htrjand.ledger as module
-from htrjand.ledger import Ledger, digest_rows, source_files, sources_digest
+from htrjand.ledger import PARTS, Ledger, digest_rows, plain, source_files, sources_digest
+from htrjand.train.recipe import DataRecipe
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -121,8 +122,14 @@ def test_lines_are_told_apart_by_what_they_say_and_show() -> None:
     assert digest_rows(iter(rows)) == digest_rows(rows)
 
 
-def test_the_sources_are_those_of_the_package_alone(tmp_path: Path) -> None:
-    names = {path.relative_to(ROOT).as_posix() for path in source_files(ROOT)}
-    assert {"ledger.py", "export/onnx.py", "runtime/engines/onnx.py", "train/data/lines.py"} <= names
-    assert not [name for name in names if name.startswith(("tests/", ".", "build/"))]
-    assert sources_digest() == sources_digest() and len(sources_digest()) == 64
+def test_the_sources_are_those_of_the_parts_without_verbs_and_studies() -> None:
+    names = {path.relative_to(ROOT).as_posix() for part in PARTS for path in source_files(ROOT / part)}
+    assert {"export/onnx.py", "runtime/engines/onnx.py", "train/data/lines.py", "benchmarks/run.py"} <= names
+    assert not [name for name in names if name.endswith("/cli.py") or "studies" in name]
+    assert sources_digest() == sources_digest(PARTS) and len(sources_digest()) == 64
+    assert len({sources_digest(parts) for parts in (("runtime",), ("runtime", "train"), PARTS)}) == 3
+
+
+def test_where_lines_lie_is_no_part_of_a_key() -> None:
+    first, moved = (DataRecipe(files=(name,), val_files=(name,)) for name in ("a.parquet", "b/a.parquet"))
+    assert plain({"data": first}, {}) == plain({"data": moved}, {}) != plain({"data": replace(first, core=True)}, {})

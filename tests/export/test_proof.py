@@ -20,9 +20,11 @@ from htrjand.export.proof import (
     Reference,
     check_budget,
     differ_by_ties,
+    made_by,
     proof_path,
     prove,
     summary_line,
+    write_proof,
 )
 from htrjand.runtime.errors import HtrjandError
 from htrjand.runtime.info import sha256
@@ -207,3 +209,26 @@ def test_a_proof_in_a_line(file: Path, weights: Path) -> None:
         " of weights.safetensors, 8 of 8 val lines read alike, CER 0.00 % (reference: 0.00 %)"
     )
     assert summary_line(prove(file, file, Reference(weights))).endswith(" of weights.safetensors")
+
+
+def test_a_second_proof_keeps_how_the_file_was_made(file: Path, weights: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.onnx"
+    copy.write_bytes(file.read_bytes())
+    proof = prove(copy, copy, Reference(weights)) | {"calibration draw": 3, "in float": ["head"]}
+    write_proof(copy, proof)
+    done = CliRunner().invoke(main, ["prove", str(copy), "--against", str(weights), "-i", str(tmp_path / "none")])
+    assert done.exit_code == 1, "the lines are missing"
+    assert made_by(copy) == {"calibration draw": 3, "in float": ["head"]}
+    seal_changed = copy.read_bytes() + b" "
+    copy.write_bytes(seal_changed)
+    assert made_by(copy) == {}, "another file"
+
+
+def test_what_is_converted_is_not_changed_besides(file: Path, tmp_path: Path) -> None:
+    for options, says in (
+        (["--precision", "fp16"], "converted as it is"),
+        (["--width", "640"], "converted as it is"),
+        (["-o", str(tmp_path / "x.ort")], "one -o is given twice"),
+    ):
+        done = CliRunner().invoke(main, ["export", str(file), "-o", str(tmp_path / "x.ort"), *options])
+        assert done.exit_code == 2 and says in done.output, options
