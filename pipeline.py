@@ -39,7 +39,7 @@ RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
 
 
 class Stopped(Exception):
-    """Ends another process of a distributed run, where the first one has stopped with an error and tells of it."""
+    """Ends another process of a distributed run, where the first one has stopped with an error and reports it."""
 
 
 class Pipeline:
@@ -52,7 +52,7 @@ class Pipeline:
         recipe_path: its relative paths begin there.
         out: the folder.
         machine: what training may use.
-        log: is told how far the run is.
+        log: called with a line for each step.
 
     Raises:
         HtrjandError: there is no line to hold the run to.

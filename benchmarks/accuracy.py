@@ -30,7 +30,7 @@ def measure_accuracy(
         folder: holds the pixels of `rows` as a worker wants them.
         result: gets what the engine is, and `accuracy`: `{"all": summary, "datasets": {dataset: summary}}`, see
             `error_rates.summary`.
-        progress: is told the number of lines just read.
+        progress: called with the number of lines just read.
     """
     errors: dict[str, list[LineErrors]] = defaultdict(list)
     with Worker(engine, threads, folder) as worker:

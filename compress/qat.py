@@ -51,7 +51,7 @@ class QatRecipe:
     augment: AugmentRecipe = field(default_factory=AugmentRecipe)
     total_lines: int = 20_000  # that the whole run trains on; a line seen twice counts twice
     batch_columns: int = 14_336  # pixel columns in a batch
-    optimizer: str = "muon"  # or adamw
+    optimizer: str = "muon"  # muon or adamw
     peak_rate: float = 2e-4  # the highest learning rate
     warm_up: int = 50  # steps
     ema: float = 0.99  # decay of the moving average of the weights

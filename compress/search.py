@@ -129,7 +129,7 @@ def search(
         rows: validation lines.
         budget: points of CER more, on every dataset.
         candidates: modules to keep in float, in the order they are to be tried.
-        log: is told each trial.
+        log: called with a line for each trial.
 
     Returns:
         The first candidate within the budget, or, where there is none, the least harmful.
@@ -143,7 +143,7 @@ def search(
         check_kept(QuantizeRecipe(keep=keep), products(network), weights)
     check_calibration(lines, weights)
     if not rows:
-        raise HtrjandError(f"{weights}: no line to tell the harm by; check the lines and the split")
+        raise HtrjandError(f"{weights}: no line to compare errors on; check the lines and the split")
     compressor = load_compressor()
     info = model_info(card, weights)
     base: list[Reading] = []
@@ -201,10 +201,10 @@ def recipe(compressor: Any, network: Network, keep: tuple[str, ...]) -> Any:
 
 def load_compressor() -> Any:
     """neural-compressor's functions, in silence; an HtrjandError where it is not installed."""
-    for name in ("torchao", "torch.utils._pytree"):  # they tell of kernels that no CPU has, and of their own future
+    for name in ("torchao", "torch.utils._pytree"):  # they log kernels that no CPU has, and deprecations
         logging.getLogger(name).setLevel(logging.ERROR)
     before = os.environ.get("LOGLEVEL")
-    os.environ["LOGLEVEL"] = "CRITICAL"  # read at import, where it already tells of the processor
+    os.environ["LOGLEVEL"] = "CRITICAL"  # read at import, where the library already logs the processor
     try:
         from neural_compressor.torch.quantization import StaticQuantConfig, TuningConfig, autotune
     except ImportError as missing:

@@ -81,7 +81,7 @@ def sensitivity(
         model: the fp32 `.onnx`.
         lines: training lines to calibrate on, uint8 [64, W].
         rows: validation lines.
-        log: is told each layer as it is done.
+        log: called with a line for each layer.
 
     Raises:
         HtrjandError: the model is no fp32 file, or there are too few lines.
@@ -90,7 +90,7 @@ def sensitivity(
     check_float(model, info)
     check_calibration(lines, model)
     if not rows:
-        raise HtrjandError(f"{model}: no line to tell the harm by; check the lines and the split")
+        raise HtrjandError(f"{model}: no line to compare errors on; check the lines and the split")
     logging.getLogger("root").setLevel(logging.ERROR)
     pixels, texts = [row.pixels() for row in rows], [row.text for row in rows]
     with tempfile.TemporaryDirectory() as folder:

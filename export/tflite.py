@@ -24,7 +24,7 @@ try:
 except ImportError as missing:
     raise HtrjandError(f"TensorFlow is not installed ({missing}): pip install 'htrjand[tensorflow]'") from missing
 
-READY = 1024  # columns that an interpreter which is told no width makes ready for
+READY = 1024  # columns that an interpreter allocates for until it is resized
 
 
 def export(network: Network, info: ModelInfo, out: Path, width: int | None = None) -> None:

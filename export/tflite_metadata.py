@@ -33,7 +33,7 @@ def describe_tflite(content: bytes, info: ModelInfo, width: int | None = None) -
     Args:
         content: a TFLite file.
         info: what it is.
-        width: columns that an interpreter makes ready for until it is told another number; None leaves them.
+        width: columns that an interpreter allocates for until it is resized; None leaves them.
     """
     description = (
         f"{info.name} {info.version} ({info.precision}) reads handwritten text lines. In: image, grey, uint8 "

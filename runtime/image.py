@@ -54,7 +54,7 @@ def load_line_and_width(source: LineSource) -> tuple[Grey, int]:
 
 
 def paper_grey(line: Grey) -> int:
-    """The grey of the paper in a line [64, W]: the 80th percentile of its pixels, as `numpy.percentile` tells it."""
+    """The grey of the paper in a line [64, W]: the 80th percentile of its pixels, as `numpy.percentile` computes it."""
     place = 0.8 * (line.size - 1)
     below = int(place)
     upto = np.bincount(line.ravel(), minlength=256).cumsum()  # 256: a count is seven times faster than a partition

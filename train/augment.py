@@ -24,7 +24,7 @@ class AugmentRecipe:
     elastic: float = 1.5  # pixels
     thickness: float = 0.6  # weight of the eroded or dilated strokes, mixed with the line
     blur: float = 0.6  # weight of a 3×3 mean, mixed with the line
-    contrast: float = 0.35  # logarithm of the exponent
+    contrast: float = 0.35  # greys are raised to a power from exp(−this) to exp(this)
     shade: float = 30.0  # grey levels of uneven light
     noise: float = 10.0  # grey levels
     cutout: float = 0.3  # share of lines that lose a patch

@@ -31,9 +31,9 @@ class DataRecipe:
     hold_out: float = 0.0  # share of the training lines to validate with, where the files hold no validation lines
     temperature: float = 1.0  # a dataset of n lines weighs n^(1/temperature): above 1 small ones come more often
     charset: str | None = None  # one of train/data/charset.py by its name (western); None: that of the training lines
-    marks: str = "keep"  # or strip: take editorial marks off, and leave out lines that are not transcribed as written
+    marks: str = "keep"  # keep, or strip: take editorial marks off, and leave out lines not transcribed as written
     least: int = 1  # a character that the training lines hold less often is left out, and its lines with it
-    too_narrow: str = "error"  # or skip: what to do with a line whose text needs more frames than its image has
+    too_narrow: str = "error"  # error or skip: what to do with a line whose text needs more frames than it has
     val_files: tuple[str, ...] = ()  # files of the validation lines; none: they come from `files`
     val_lines: int = 600  # about how many of the validation lines, evenly spread, decide which weights are kept
 
@@ -80,7 +80,7 @@ class TrainRecipe:
     patience: int | None = None  # validations of the last stage in a row without a better CER that end the run
     total_lines: int = 300_000  # that the whole run trains on; a line seen twice counts twice
     batch_columns: int = 7_168  # pixel columns in a batch: 8 lines of 896
-    optimizer: str = "muon"  # or adamw: see optimizers.py
+    optimizer: str = "muon"  # muon or adamw: see optimizers.py
     peak_rate: float = 4e-3  # the highest learning rate
     adamw_rate: float = 2e-3  # with muon, upper limit of the rate of parameters that AdamW updates
     decay_start: float = 0.0  # progress at which the rate begins to fall; above 0, `total_lines` may change later

@@ -52,7 +52,7 @@ def quantize_proven(
         The proof, which stands beside the file.
 
     Raises:
-        HtrjandError: as `quantize_file`; or the file reads worse, or there is no line to tell by.
+        HtrjandError: as `quantize_file`; or the file reads worse, or there is no line to compare errors on.
     """
     module = quantizer(out)
     if model.suffix != out.suffix:

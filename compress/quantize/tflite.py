@@ -126,7 +126,7 @@ def ranges(content: bytes, ops: list[Op], lines: Lines) -> dict[str, dict[str, n
 
 @contextmanager
 def silence() -> Iterator[None]:
-    """The quantiser tells of itself on stdout and stderr, by bars and by warnings."""
+    """Silences the quantiser, which writes bars and warnings to stdout and stderr."""
     with ExitStack() as stack:
         for quiet in (
             warnings.catch_warnings(), quiet_stderr(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO())

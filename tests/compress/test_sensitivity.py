@@ -103,5 +103,5 @@ def test_the_verb_prints_a_table_and_writes_the_same(
 def test_too_few_lines_are_refused(hurt: tuple[Path, Network], rows: list[LineRow]) -> None:
     with pytest.raises(HtrjandError, match="3 calibration lines are too few"):
         sensitivity(hurt[0], [row.pixels() for row in rows[:3]], rows)
-    with pytest.raises(HtrjandError, match="no line to tell the harm by"):
+    with pytest.raises(HtrjandError, match="no line to compare errors on"):
         sensitivity(hurt[0], [row.pixels() for row in rows], [])
