@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .train.data.lines import LineRow
 
 IN_ROWS = ("files", "val_files")  # keys of a recipe that say where lines are: their digest is in a key, not their place
-PARTS = ("runtime", "train", "compress", "export", "benchmarks")
+PARTS = ("runtime", "train", "compress", "export")  # what model files are made with
 Work = Callable[[Path], tuple[dict[str, Any], list[Path]]]  # a folder to work in -> (result for JSON, files made)
 
 

@@ -121,7 +121,7 @@ def line_options(command: Command) -> Command:
         CORE,
         click.option("--exclude", multiple=True, help="A dataset to leave out. Repeatable."),
         DATASETS,
-        files_option("Default: lines/ in HTRJAND_DATA (not for export)."),
+        files_option("Default, but for export: lines/ in HTRJAND_DATA."),
     ):
         with_lines = option(with_lines)
     return with_lines  # type: ignore[return-value]

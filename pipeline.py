@@ -66,7 +66,7 @@ class Pipeline:
         self.log = log if self.is_first else lambda _: None
         self.ledger = Ledger(out, self.log, writes=self.is_first)
         self.lines = RunLines(recipe, recipe_path)
-        self.lines.proof, self.lines.bench()  # errors of them before anything is trained
+        _ = self.lines.proof, self.lines.bench  # where one is empty, an error before anything is trained
         self.cers: dict[Path, float] = {}  # of weights, percent
         self.notes: list[str] = []  # what the report says of the stages
 
@@ -238,7 +238,7 @@ class Pipeline:
             settings = Settings(
                 stage.threads or (1, usable_cores()), stage.queries, stage.seconds, cold_starts=stage.cold_starts
             )
-            rows = self.lines.bench()
+            rows = self.lines.bench
 
             def work(_: Path) -> tuple[dict[str, Any], list[Path]]:
                 return run_bench([str(path) for path in files], rows, settings), []

@@ -64,14 +64,21 @@ class RunLines:
             )
         return rows
 
+    @cached_property
     def bench(self) -> list[LineRow]:
-        """The lines that files are measured on: all, or a sample of each dataset."""
+        """The lines that files are measured on: all, or a sample of each dataset; none where nothing is measured.
+
+        Raises:
+            HtrjandError: there is none to measure on.
+        """
         stage = self.recipe.bench
         if stage is None:
             return []
         by_dataset: dict[str, list[LineRow]] = {}
         for row in self.of_split(stage.split, datasets=stage.datasets):
             by_dataset.setdefault(row.dataset, []).append(row)
+        if not by_dataset:
+            raise HtrjandError(f"{self.recipe_path}: no {stage.split} line to measure on; check data and bench")
         return [row for rows in by_dataset.values() for row in sampled(rows, stage.limit)]
 
     @cached_property

@@ -26,9 +26,8 @@ FLAGS_OF_INTEREST = {
     "amx_int8",
     "amx_bf16",
 } | {"neon", "asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve", "sve2"}
-LIBRARIES = (
-    "numpy", "pillow", "torch", "rapidocr", "opencv-python-headless", "rapidfuzz",
-)  # fmt: skip  # besides those that read model files
+# Besides those that read model files, which the table of formats names.
+LIBRARIES = ("numpy", "pillow", "torch", "rapidocr", "opencv-python-headless", "rapidfuzz")
 FOREIGN_CORES = 0.2  # cores that other programs may use on average; with more, p90 changes
 STEAL = 0.02  # share of the time that the host may take from a virtual machine
 DRIFT = 0.25  # relative change allowed in the time of the probe: thermal throttling of a Pi is 30 % and more

@@ -212,7 +212,7 @@ def test_no_line_is_proven_or_measured_twice(tiny: PipelineRecipe, tmp_path: Pat
 
     for val_files, proven in ((), 8), (("all.parquet",), 8), (("some.parquet",), 6):
         assert len(lines(val_files).proof) == proven, "what val_files leave out is in no proof"
-        assert len(lines(val_files).bench()) == 8
+        assert len(lines(val_files).bench) == 8
     alone = lines(("some.parquet",))
     alone.recipe = replace(alone.recipe, prove=ProveStage("test"))
     assert len(alone.proof) == 8
@@ -222,7 +222,7 @@ def test_the_bench_takes_so_many_lines_of_each_data_set(tiny: PipelineRecipe, tm
     rows = [printed_row(text, str(i), "test", name) for name in "ab" for i, text in enumerate(TEXTS)]
     write_lines(tmp_path / "lines.parquet", rows)
     recipe = replace(tiny, data=DataRecipe(files=("lines.parquet",)), bench=BenchStage(limit=3))
-    chosen = RunLines(recipe, tmp_path / "recipe.yaml").bench()
+    chosen = RunLines(recipe, tmp_path / "recipe.yaml").bench
     assert [row.dataset for row in chosen] == ["a"] * 3 + ["b"] * 3
 
 

@@ -120,9 +120,8 @@ class LineBatches:
     def __iter__(self) -> Iterator[Batch]:
         """Threads, not processes, make batches ahead: Pillow decodes without the GIL, and threads share the caches.
 
-        A process forked while TensorFlow, LiteRT and OpenVINO are loaded may crash, one started afresh takes 5 s and
-        0.7 GB for 83,000 lines, and neither is quicker: on two cores forked processes delivered 1,000 lines a second
-        (one) and 1,300 (two), threads 1,500 and 1,900.
+        A process forked while TensorFlow, LiteRT and OpenVINO are loaded may crash. One started afresh takes seconds
+        and a copy of all lines. Neither was quicker than a thread.
         """
         if not self.workers:
             for chosen, width, number in self.planned():

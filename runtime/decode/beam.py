@@ -65,12 +65,12 @@ class Language:
 
 @dataclass
 class Beam:
-    """The hypotheses of N lines, B each: scores of prefixes that end in a blank or in their last character, …"""
+    """The hypotheses of N lines, B each; every field is an array [N, B]."""
 
-    blank: Floats  # ln p of all paths that end in a blank
-    inked: Floats  # and in the last character
-    language: Floats  # ln p of the text
-    length: Floats
+    blank: Floats  # ln p of all paths to the prefix that end in a blank
+    inked: Floats  # ln p of those that end in its last character
+    language: Floats  # ln p of the prefix by the language model
+    length: Floats  # characters of the prefix
     state: npt.NDArray[np.uint32]  # of the language model
     last: Indices  # class
     prefix: npt.NDArray[np.uint64]  # a hash
@@ -85,7 +85,7 @@ def decode_beam(
     """Reads the lines of a batch.
 
     A character's confidence is its greatest probability from its own peak to the next one's; the line's is the product
-    of these. They are not calibrated.
+    of these, of an empty line the probability of its least sure blank. They are not calibrated.
 
     Args:
         logits: of each line, [T, V].
@@ -111,7 +111,8 @@ def as_line(classes: list[int], frames: list[int], p: Floats, info: ModelInfo, w
         Character(info.charset[c], chance, left, right)
         for c, chance, left, right in zip(classes, sure, (x0 * scale).tolist(), (x1 * scale).tolist(), strict=True)
     )
-    return Line("".join(item.char for item in characters), float(np.prod(sure)) if sure else 1.0, characters)
+    whole = float(np.prod(sure)) if sure else float(p[:, info.blank].min())
+    return Line("".join(item.char for item in characters), whole, characters)
 
 
 def beam_search(
@@ -214,11 +215,7 @@ def advance(
     stay_total = total(np.logaddexp(stay_blank, stay_inked), beam.language, beam.length, language)
     more_total = total(more, spoken, beam.length[:, :, None] + 1, language)
     scores = np.concatenate((stay_total, more_total.reshape(count, -1)), 1)
-    kept = (
-        np.argpartition(-scores, width - 1, axis=1)[:, :width]
-        if scores.shape[1] > width
-        else np.tile(np.arange(width), (count, 1))
-    )
+    kept = np.argpartition(-scores, width - 1, axis=1)[:, :width]
 
     grown = kept >= width
     source = np.where(grown, (kept - width) // more.shape[2], kept)

@@ -13,7 +13,7 @@ from ...runtime.errors import HtrjandError, UsageError
 from ...runtime.files import atomic_path
 from ..data.charset import WESTERN
 from .counts import Counts, encoded
-from .smooth import kneser_ney, pruned, pruned_to
+from .smooth import kneser_ney, pruned_to
 from .texts import PIECE, is_lines, prose, transcriptions
 from .write import write
 
@@ -26,7 +26,6 @@ class LmRecipe:
 
     order: int = 6  # characters of the longest n-grams
     size: int | None = 190_000  # n-grams to keep at most; none: all
-    threshold: float = 0.0  # nats a character: n-grams that change the model by less go, in place of a size
     piece: int = PIECE  # characters of prose that count as a line; 0: its lines as they are
     lines_weight: float = 10.0  # how often the text of a line file counts, against once for prose
     splits: tuple[str, ...] = ("train",)  # of line files
@@ -65,11 +64,7 @@ def build(
         raise HtrjandError(f"{', '.join(map(str, paths))}: no text with a character of the charset; name other files")
     model = kneser_ney(counts, len(recipe.characters) - 1)
     log(f"{model.size():,} n-grams of up to {recipe.order} characters")
-    threshold = recipe.threshold
-    if threshold:
-        model = pruned(model, threshold)
-    elif recipe.size:
-        model, threshold = pruned_to(model, recipe.size)
+    model, threshold = pruned_to(model, recipe.size or model.size())
     log(f"{model.size():,} n-grams kept")
     about = {
         "name": recipe.name, "version": __version__, "licence": recipe.licence, "languages": list(recipe.languages),
