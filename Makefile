@@ -22,7 +22,7 @@ FONTS := build/fonts
 
 # Installed in editable mode. The root being the package, setuptools writes an import hook with one entry, `htrjand` ->
 # this folder: new files and folders are seen at once, `htrjand` is a command, and processes that tests start find the
-# package from any folder. A plain install would have to be made again after every edit; the link `.paths` alone gives no
+# package from any folder. The C kernel is compiled into runtime/decode/ where there is a compiler. A plain install would have to be made again after every edit; the link `.paths` alone gives no
 # command and needs PYTHONPATH in every process, so only mypy, which does not run import hooks, goes through it.
 # A stamp a set of extras: installed again when what is to be installed changes, over what is there.
 install = echo "installing into $(VENV); the first time takes minutes" && $(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[$(1)]' && touch $@
@@ -69,10 +69,10 @@ fonts: $(VENV)/demo.stamp
 	  { apt-get download -q $$package && dpkg-deb -x $${package}_*.deb . ; } || echo "$$package: not fetched; its hands are left out" >&2; done
 
 # Torch, onnx and the measuring: neither the other formats nor the peers that the table of the README compares with.
-$(VENV)/demo.stamp: pyproject.toml constraints.txt | $(BIN)/pip
+$(VENV)/demo.stamp: pyproject.toml constraints.txt runtime/decode/beam.c | $(BIN)/pip
 	@$(call install,export)
 
-$(VENV)/test.stamp: pyproject.toml constraints.txt | $(BIN)/pip
+$(VENV)/test.stamp: pyproject.toml constraints.txt runtime/decode/beam.c | $(BIN)/pip
 	@$(call install,all$(,)dev)
 
 $(BIN)/pip:

@@ -124,11 +124,16 @@ def run(recipe: Path, files: tuple[Path, ...], output: Path, machine: Machine) -
 @click.option("-o", "--output", type=FILE, default="-", help="A file. Default: -, stdout.")
 @click.option("--resume", is_flag=True, help="Go on with OUTPUT.part, which an interrupted run left.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads to compute with. Default: one for each core.")
-@click.option("--lm", type=PATH, help="A language model (htrjand lm build): fewer errors, in several times the time.")
+@click.option(
+    "--lm", type=PATH, help="A language model (htrjand lm build). Default: the bundled one, for its languages."
+)
+@click.option("--no-lm", is_flag=True, help="Read each character by its image alone.")
+@click.option("--beam", type=click.IntRange(min=1), default=12, show_default=True,
+              help="Texts of a line followed at a time, with a language model.")  # fmt: skip
 @click.pass_context
 def read(
     ctx: click.Context, images: tuple[Path, ...], model: Path | None, form: str, output: Path, resume: bool,
-    threads: int | None, lm: Path | None,
+    threads: int | None, lm: Path | None, no_lm: bool, beam: int,
 ) -> None:  # fmt: skip
     """Read the text of line images.
 
@@ -141,10 +146,12 @@ def read(
     """
     from .runtime import Recognizer, UsageError
 
+    if lm and no_lm:
+        raise UsageError("--lm and --no-lm ask for opposite things; give one of them")
     warnings.filterwarnings("ignore", module="PIL")  # of a file that is half broken: it is read, or an error tells why
     part = None if str(output) == "-" else part_of(output)
     done = earlier(part, form, resume)
-    recognizer = Recognizer(model, threads, lm)
+    recognizer = Recognizer(model, threads, None if no_lm else lm or "bundled", beam)
     failed: list[Path] = []
     paths = expand(images, failed)
     if others := sorted(done.difference(map(str, paths))):
@@ -202,7 +209,7 @@ def models(ctx: click.Context, files: tuple[Path, ...], form: str) -> None:
             warn(f"{path}: to read it, install {' or '.join(format_of(path).libraries)}")
             continue
         try:
-            found.append((path, Recognizer(path, threads=1).info))
+            found.append((path, Recognizer(path, 1, None).info))
         except HtrjandError as error:
             warn(error)
             failed = True

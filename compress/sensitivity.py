@@ -86,7 +86,7 @@ def sensitivity(
     Raises:
         HtrjandError: the model is no fp32 file, or there are too few lines.
     """
-    info = Recognizer(model, 1).info
+    info = Recognizer(model, 1, None).info
     check_float(model, info)
     check_calibration(lines, model)
     if not rows:

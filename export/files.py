@@ -71,7 +71,7 @@ def convert_file(model: Path, out: Path, reference: Reference, budget: float = B
         raise UsageError(
             f"{out}: cannot be converted from {model}; what is converted is {pairs}; for other formats give the weights"
         )
-    precision = Recognizer(model, 1).info.precision  # a damaged file is found before it is written anew
+    precision = Recognizer(model, 1, None).info.precision  # a damaged file is found before it is written anew
     if precision not in form.precisions:
         raise UsageError(f"{out}: {form.suffix} files have no {precision}; convert an fp32 or int8 file")
     with atomic_model(out) as part:

@@ -42,8 +42,8 @@ class BudgetError(HtrjandError):
 
 
 def open_reader(path: Path) -> Recognizer:
-    """A reader of a model file, or of weights."""
-    return open_weights(path) if path.suffix == ".safetensors" else Recognizer(path)
+    """A reader of a model file, or of weights; greedy, for a proof is of the network alone."""
+    return open_weights(path) if path.suffix == ".safetensors" else Recognizer(path, lm=None)
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def prove(part: Path, name: Path, reference: Reference, budget: float = BUDGET) 
     Raises:
         HtrjandError: the file differs by more than it may; a BudgetError where it is its CER that does.
     """
-    reader = Recognizer(part)
+    reader = Recognizer(part, lm=None)
     values = compare_values(reader, reference)
     exact = reader.info.precision == "fp32"
     worst = max(values, key=lambda key: values[key])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .decode import Line, decode_greedy
-from .decode.beam import Language, decode_beam
+from .decode.beam import WIDTH, Language, decode_beam
 from .decode.ngram import Ngram
 from .engines import Port, Session, open_session
 from .errors import HtrjandError, UsageError
@@ -18,7 +19,9 @@ from .formats import FORMATS, format_of
 from .image import HEIGHT, Grey, LineSource, load_line_and_width, pad_line
 from .info import ModelInfo
 
+BUNDLED_LM = "bundled"  # what `lm` calls the bundled n-gram
 BUNDLED = "htrjand-student-int8"  # in every format; the first whose library is installed is opened
+LANGUAGE = "htrjand-fr-en-de.lm"  # the bundled n-gram
 TOGETHER = 16  # lines that are decoded at a time
 WINDOW = 32  # batches whose lines are in memory at once: enough for lines of like width to meet
 
@@ -29,36 +32,43 @@ class Recognizer:
     Args:
         model: a model file; None opens the bundled student.
         threads: threads to compute with; None leaves it to the engine.
-        lm: a language model (`htrjand lm build`), which decides between what the image leaves open; None reads each
-            character by its image alone.
+        lm: a language model (`htrjand lm build`), which decides between what the image leaves open. "bundled" is the
+            one that came with the package, for models that say they read its languages and no others; other models
+            read without. None reads each character by its image alone.
+        beam: texts of a line that are followed at a time, where there is a language model.
 
     Attributes:
         path: the model file.
         info: what it says of itself.
         session: the file, opened.
+        language: the language model and its weights, or None.
 
     Raises:
-        HtrjandError: the file cannot be used; the message names it and the remedy.
+        HtrjandError: a file cannot be used; the message names it and the remedy.
     """
 
     def __init__(
-        self, model: str | Path | None = None, threads: int | None = None, lm: str | Path | None = None
-    ) -> None:
+        self, model: str | Path | None = None, threads: int | None = None, lm: str | Path | None = BUNDLED_LM,
+        beam: int = WIDTH,
+    ) -> None:  # fmt: skip
+        if beam < 1:
+            raise UsageError(f"a beam of {beam} texts reads nothing; give 1 or more")
         session = open_session(bundled_model() if model is None else model, threads)
         info = ModelInfo.from_metadata(session.metadata, session.path)
-        self._take(session, info, None if lm is None else Ngram(lm))
+        self._take(session, info, language_for(info, lm), beam)
 
     @classmethod
     def over(cls, session: Session, info: ModelInfo) -> Recognizer:
-        """A reader over any session that takes and gives what a line reader does: a torch network, say."""
+        """A reader over any session that takes and gives what a line reader does: a torch network, say. Without a
+        language model."""
         reader = cls.__new__(cls)
         reader._take(session, info)
         return reader
 
-    def _take(self, session: Session, info: ModelInfo, lm: Ngram | None = None) -> None:
+    def _take(self, session: Session, info: ModelInfo, language: Language | None = None, beam: int = WIDTH) -> None:
         check_line_reader(session, info)
         self.session, self.info, self.path = session, info, session.path
-        self.language = Language.of(lm, info.charset) if lm else None
+        self.language, self.beam = language, beam
 
     def read_line(self, source: LineSource) -> Line:
         """Reads one line: a path, encoded bytes, an array (uint8 or uint16) or a PIL image."""
@@ -95,7 +105,7 @@ class Recognizer:
         """The texts of some lines, by index, of their logits."""
         widths = {index: (loaded[index][0].shape[1], loaded[index][1]) for index in logits}
         if self.language:
-            lines = decode_beam(list(logits.values()), self.info, self.language, list(widths.values()))
+            lines = decode_beam(list(logits.values()), self.info, self.language, list(widths.values()), self.beam)
             return dict(zip(logits, lines, strict=True))
         return {index: decode_greedy(frames, self.info, *widths[index]) for index, frames in logits.items()}
 
@@ -181,12 +191,33 @@ def check_line_reader(session: Session, info: ModelInfo) -> None:
         )
 
 
+def language_for(info: ModelInfo, lm: str | Path | None) -> Language | None:
+    """The language that `Recognizer` reads with, for a model that says this of itself."""
+    if lm is None:
+        return None
+    if lm != BUNDLED_LM:
+        return Language.of(Ngram(lm), info)
+    if not info.languages:
+        return None
+    ngram = bundled_ngram()
+    return Language.of(ngram, info) if set(info.languages) <= set(ngram.about["languages"]) else None
+
+
 def fits(port: Port, wanted: Port) -> bool:
     """Whether a port has the name, type, number of axes and fixed sizes of another."""
     return (
         (port.name, port.dtype, len(port.shape)) == (wanted.name, wanted.dtype, len(wanted.shape))
         and all(size in (None, other) for size, other in zip(wanted.shape, port.shape, strict=True))
     )  # fmt: skip
+
+
+@cache
+def bundled_ngram() -> Ngram:
+    """The language model that came with the package; all readers share it."""
+    path = Path(str(files(__package__) / "models" / LANGUAGE))
+    if not path.is_file():
+        raise HtrjandError(f"{path}: the bundled language model is missing; install htrjand again, or read without one")
+    return Ngram(path)
 
 
 def bundled_models() -> list[Path]:

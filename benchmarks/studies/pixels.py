@@ -205,7 +205,7 @@ def main(
         raise UsageError("no line to measure on; name page images by --pages or lines by -i")
     results: list[dict[str, Any]] = []
     for reader in [
-        Recognizer(model, threads) for model in models or (None,)
+        Recognizer(model, threads, None) for model in models or (None,)
     ]:  # all are opened first, so that a wrong path fails at once
         results.append({"model": reader.path.name, "split": split, "kinds": {}})
         click.echo(f"{reader.path.name}\n")

@@ -35,7 +35,7 @@ def quantize_file(model: Path, lines: Lines, out: Path, recipe: QuantizeRecipe) 
         UsageError: the format is unknown, or a module to keep is not in the network.
     """
     module = quantizer(out)
-    check_float(model, Recognizer(model, 1).info)
+    check_float(model, Recognizer(model, 1, None).info)
     check_calibration(lines, model)
     kept: list[str] = module.quantize(model, lines, out, recipe)
     return kept

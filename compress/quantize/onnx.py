@@ -47,7 +47,7 @@ def quantize(model: Path, lines: Lines, out: Path, recipe: QuantizeRecipe) -> li
 
     A tensor's range is the mean of the extremes of each calibration line: one odd line does not widen it for all.
     """
-    info = Recognizer(model, 1).info
+    info = Recognizer(model, 1, None).info
     logging.getLogger("root").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:
         ready = Path(folder) / "ready.onnx"

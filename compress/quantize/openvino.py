@@ -100,7 +100,7 @@ def save(quantised: openvino.Model, info: ModelInfo, out: Path) -> list[str]:
 
 def read_float(model: Path) -> tuple[openvino.Model, ModelInfo]:
     """The graph of an `.xml` or `.onnx` file, and what it says of itself."""
-    info = Recognizer(model, 1).info
+    info = Recognizer(model, 1, None).info
     check_float(model, info)
     return read_onnx(model) if model.suffix == ".onnx" else openvino.Core().read_model(model), info
 

@@ -58,7 +58,7 @@ def quantize(model: Path, lines: Lines, out: Path, recipe: QuantizeRecipe) -> li
 
     A file for one width is calibrated on the lines that fit into it.
     """
-    info = Recognizer(model, 1).info
+    info = Recognizer(model, 1, None).info
     content = model.read_bytes()
     every = weighted_ops(content)
     check_kept(recipe, list(dict.fromkeys(op.module for op in every)), model)

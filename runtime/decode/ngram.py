@@ -6,7 +6,7 @@ The file is one line of JSON (UTF-8), then arrays, each at a multiple of 8 bytes
 |---|---|
 | `format` | `htrjand-lm/1`: the version of this table |
 | `name`, `version`, `licence`, `smoothing` | plain text |
-| `languages`, `sources` | lists: ISO 639-1 codes; what it was counted on |
+| `languages`, `sources` | lists: ISO 639-1 codes; files of text, and datasets with their number of lines |
 | `order` | characters of the longest n-grams |
 | `ngrams` | how many there are of each length |
 | `characters` | list of strings: the character of each code; code 0 is the beginning of a line, "" |
@@ -113,24 +113,21 @@ class Ngram:
 
     def advance(self, states: States, codes: Codes) -> tuple[npt.NDArray[np.float32], States]:
         """ln p of each code after its state, both [K], and the states after it."""
-        logs = np.zeros(len(states), np.float32)
-        after = np.zeros(len(states), np.uint32)
-        left = np.flatnonzero(codes != UNKNOWN)
-        logs[codes == UNKNOWN] = UNKNOWN_LOG
-        at = states[left].astype(np.uint32)
-        while len(left):
-            keys = (at << np.uint32(8)) | codes[left]
-            places = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-            found = self.keys[places] == keys
-            nodes = places[found] + 1
-            logs[left[found]] += self.logs[nodes]
-            after[left[found]] = self.next[nodes]
-            lost = ~found & (at == 0)
-            logs[left[lost]] += np.float32(UNKNOWN_LOG)
-            on = ~found & (at != 0)
-            left, at = left[on], at[on]
-            logs[left] += self.backoff_logs[at]
-            at = self.suffixes[at]
+        logs, after = np.zeros(len(states), np.float32), np.zeros(len(states), np.uint32)
+        left, at = np.arange(len(states)), states
+        for _ in range(self.about["order"]):  # contexts, each without the first character of the one before
+            keys = (at << np.uint32(8)) | codes
+            places = self.keys.searchsorted(keys)
+            found = self.keys.take(places, mode="clip") == keys
+            nodes, there = places[found] + 1, left[found]
+            logs[there] += self.logs.take(nodes)
+            after[there] = self.next.take(nodes)
+            if len(there) == len(left):
+                return logs, after
+            left, at, codes = left[~found], at[~found], codes[~found]
+            logs[left] += self.backoff_logs.take(at)
+            at = self.suffixes.take(at)
+        logs[left] = UNKNOWN_LOG
         return logs, after
 
     def bits(self, lines: list[str]) -> tuple[float, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,13 +53,16 @@ def build(
     """
     codes = {char: code for code, char in enumerate(recipe.characters)}
     counts = Counts(recipe.order)
+    sources: list[str] = []
     for path in paths:
-        lines, weight = texts_of(path, recipe)
+        datasets: Counter[str] = Counter()
+        lines, weight = texts_of(path, recipe, datasets)
         characters = 0
         for part in encoded(lines, codes):
             counts.add(part, weight)
             characters += len(part)
         log(f"{path}: {characters:,} characters")
+        sources += [f"{name}: {count} lines" for name, count in sorted(datasets.items())] or [path.name]
     seen = int((counts.keys[1] != 0).sum())
     if not seen:
         raise HtrjandError(f"{', '.join(map(str, paths))}: no text with a character of the charset; name other files")
@@ -68,7 +72,7 @@ def build(
     log(f"{model.size():,} n-grams kept")
     about = {
         "name": recipe.name, "version": __version__, "licence": recipe.licence, "languages": list(recipe.languages),
-        "sources": [path.name for path in paths], "splits": list(recipe.splits) if any(map(is_lines, paths)) else [],
+        "sources": sources, "splits": list(recipe.splits) if any(map(is_lines, paths)) else [],
         "smoothing": "interpolated Kneser-Ney", "pruned below": threshold, "folding": "htrjand.runtime.text.normalize",
     }  # fmt: skip
     with atomic_path(out) as part_path:
@@ -76,8 +80,8 @@ def build(
         return Ngram(part_path).about
 
 
-def texts_of(path: Path, recipe: LmRecipe) -> tuple[Iterable[str], float]:
-    """The lines of a path, and how often each counts."""
+def texts_of(path: Path, recipe: LmRecipe, datasets: Counter[str]) -> tuple[Iterable[str], float]:
+    """The lines of a path, and how often each counts; `datasets` gets the number of lines of each, as they are read."""
     if is_lines(path):
-        return transcriptions(path, recipe.splits, recipe.languages, recipe.exclude), recipe.lines_weight
+        return transcriptions(path, recipe.splits, recipe.languages, recipe.exclude, datasets), recipe.lines_weight
     return prose(path, recipe.piece), 1.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import lzma
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
@@ -49,14 +50,16 @@ def opened(path: Path) -> IO[str]:
 
 
 def transcriptions(
-    path: Path, splits: Sequence[str] = ("train",), languages: Iterable[str] = (), exclude: Iterable[str] = ()
-) -> Iterator[str]:
+    path: Path, splits: Sequence[str] = ("train",), languages: Iterable[str] = (), exclude: Iterable[str] = (),
+    counted: Counter[str] | None = None,
+) -> Iterator[str]:  # fmt: skip
     """The normalised texts of line files, without editorial marks; those that say they are not the ink are left out.
 
     Args:
         splits: train alone, or an evaluation on the others would be worthless.
         languages: of the lines; none given: all.
         exclude: datasets to leave out.
+        counted: gets how many lines of each dataset there were.
     """
     if not splits:
         raise UsageError(f"{path}: no split to take texts of; name train")
@@ -66,4 +69,6 @@ def transcriptions(
             for row, _ in placed_lines(file, split, exclude=exclude, images=False):
                 text = without_marks(row.text)
                 if text and (not wanted or row.lang in wanted):
+                    if counted is not None:
+                        counted[row.dataset] += 1
                     yield normalize(text)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import sysconfig
+from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby, product
 from pathlib import Path
 
@@ -13,10 +16,14 @@ from tiny_model import CHARSET
 
 from htrjand.cli import main
 from htrjand.runtime import HtrjandError, Recognizer
-from htrjand.runtime.decode.beam import Language, beam_search
+from htrjand.runtime.decode import kernel
+from htrjand.runtime.decode.beam import TINY, Language, beam_search, codes_of
+from htrjand.runtime.decode.greedy import softmax
 from htrjand.runtime.decode.ngram import Ngram
+from htrjand.runtime.image import load_line
 from htrjand.train.lm.build import LmRecipe, build
 
+ROOT = Path(__file__).parents[3]
 FRAMES, CLASSES, WIDE = 5, 4, 600
 
 
@@ -56,28 +63,69 @@ def test_alone_and_with_weight_0_it_finds_the_most_probable_text(ngram: Ngram, s
     logs = logs_of(seed)
     every = texts(logs)
     best = max(every, key=every.__getitem__)
-    mute = Language.of(ngram, CHARSET[:CLASSES], weight=0.0, bonus=0.0)
-    for language in (None, mute):
-        ((classes, frames),) = beam_search([logs], language, width=WIDE)
+    mute = Language(ngram, codes_of(ngram, CHARSET[:CLASSES]), weight=0.0, bonus=0.0)
+    for language, compiled in product((None, mute), (True, False)):
+        ((classes, frames),) = beam_search([logs], language, width=WIDE, compiled=compiled)
         assert tuple(classes) == best
         assert frames == sorted(set(frames)) and all(0 <= frame < FRAMES for frame in frames)
 
 
 @pytest.mark.parametrize("seed", range(25))
 def test_with_a_language_it_finds_the_text_of_the_best_score(ngram: Ngram, seed: int) -> None:
-    logs, language = logs_of(seed, sharpness=1.0), Language.of(ngram, CHARSET[:CLASSES], weight=0.8, bonus=0.6)
+    logs, language = logs_of(seed, sharpness=1.0), Language(ngram, codes_of(ngram, CHARSET[:CLASSES]), 0.8, 0.6)
     scores = {
         text: np.log(p) + 0.8 * spoken(ngram, language.codes[list(text)]) + 0.6 * len(text)
         for text, p in texts(logs).items()
     }
-    ((classes, _),) = beam_search([logs], language, width=WIDE)
-    assert tuple(classes) == max(scores, key=scores.__getitem__)
+    for compiled in (True, False):
+        ((classes, _),) = beam_search([logs], language, width=WIDE, compiled=compiled)
+        assert tuple(classes) == max(scores, key=scores.__getitem__)
 
 
-def test_a_batch_reads_as_one_by_one(ngram: Ngram) -> None:
-    language = Language.of(ngram, CHARSET[:CLASSES])
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_batch_reads_as_one_by_one(ngram: Ngram, compiled: bool) -> None:
+    language = Language(ngram, codes_of(ngram, CHARSET[:CLASSES]))
     lines = [logs_of(seed, frames, 3.0) for seed, frames in enumerate((30, 1, 77, 30, 12, 50))]
-    assert beam_search(lines, language) == [beam_search([line], language)[0] for line in lines]
+    alone = [beam_search([line], language, compiled=compiled)[0] for line in lines]
+    assert beam_search(lines, language, compiled=compiled) == alone
+
+
+def test_it_is_compiled_where_there_is_a_compiler() -> None:
+    if sysconfig.get_config_var("CC") is None or shutil.which(sysconfig.get_config_var("CC").split()[0]) is None:
+        pytest.skip("no C compiler here")
+    assert kernel.function() is not None, "install the package again: pip install -e ."
+
+
+@pytest.mark.parametrize("width", [1, 2, 12, 40])
+def test_the_kernel_finds_what_numpy_finds(ngram: Ngram, width: int) -> None:
+    if kernel.function() is None:
+        pytest.skip("the kernel is not compiled here")
+    lines = [logs_of(seed, frames, sharpness) for seed, (frames, sharpness) in enumerate(
+        product((1, 3, 20, 60, 150), (0.5, 1.0, 2.0, 4.0, 8.0))
+    )]  # fmt: skip
+    lines.append(np.log(np.array([[0.999, 0.001, 1e-30, 1e-30]] * 5, np.float32)))  # nothing but sure blanks
+    for language in (None, Language(ngram, codes_of(ngram, CHARSET[:CLASSES]))):
+        with_it, without = (beam_search(lines, language, width=width, compiled=compiled) for compiled in (True, False))
+        assert with_it == without
+        assert len({tuple(classes) for classes, _ in with_it}) > 15
+
+
+def test_the_kernel_finds_what_numpy_finds_with_the_bundled_files() -> None:
+    """Real lines of the sample, logits of the bundled student and of a doubtful one: all that a reader meets."""
+    if kernel.function() is None:
+        pytest.skip("the kernel is not compiled here")
+    reader = Recognizer(threads=1)
+    lines = [load_line(path) for path in sorted((ROOT / "benchmarks/sample/lines").glob("*.png"))]
+    for temperature in (1.0, 3.0):
+        logs = [np.log(np.maximum(softmax(frames / temperature), TINY)) for frames in reader.logits(lines, 16)]
+        assert beam_search(logs, reader.language) == beam_search(logs, reader.language, compiled=False)
+
+
+def test_threads_may_search_at_once(ngram: Ngram) -> None:
+    language = Language(ngram, codes_of(ngram, CHARSET[:CLASSES]))
+    lines = [logs_of(seed, 100, 2.0) for seed in range(64)]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda line: beam_search([line], language)[0], lines)) == beam_search(lines, language)
 
 
 def test_sure_blanks_are_skipped_and_still_part_twins() -> None:
