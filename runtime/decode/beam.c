@@ -45,6 +45,7 @@ typedef struct {
 
 typedef struct {
     int32_t source, added, before;
+    uint32_t state;
 } Link;
 
 static float log_add(float a, float b) {
@@ -170,12 +171,13 @@ static int advance(const Search *search, const Ngram *ngram, const uint8_t *code
  * gaps        [frames], whether sure blanks came before the frame
  * ngram       NULL: none
  * codes       [classes], of the n-gram
- * found       room for `frames` classes; peaks: for as many steps, at which each was most probable
+ * found, peaks, states
+ *             room for `frames` values: the class of each character, the frame of its peak, the n-gram's state after it
  *
  * Returns the number of characters, or -1 when memory ran out.
  */
 EXPORT int32_t htrjand_beam(const Search *search, const float *logs, const uint8_t *gaps, const Ngram *ngram,
-                            const uint8_t *codes, int32_t *found, int32_t *peaks) {
+                            const uint8_t *codes, int32_t *found, int32_t *peaks, uint32_t *states) {
     size_t room = (size_t)search->width * (1 + (size_t)search->candidates), frames = (size_t)search->frames;
     Hypothesis *beam = malloc(room * sizeof *beam), *next = malloc(room * sizeof *next), *other;
     Link *links = malloc(frames * (size_t)search->width * sizeof *links);
@@ -193,7 +195,7 @@ EXPORT int32_t htrjand_beam(const Search *search, const float *logs, const uint8
                             count, next, tried);
             for (int i = 0; i < count; i++)
                 links[(size_t)step * (size_t)search->width + (size_t)i] =
-                    (Link){next[i].source, next[i].added, next[i].before};
+                    (Link){next[i].source, next[i].added, next[i].before, next[i].state};
             other = beam;
             beam = next;
             next = other;
@@ -207,6 +209,7 @@ EXPORT int32_t htrjand_beam(const Search *search, const float *logs, const uint8
             if (link.added >= 0) {
                 found[--place] = link.added;
                 peaks[place] = peak;
+                states[place] = link.state;
                 peak = link.before;
             }
             chosen = link.source;
@@ -217,4 +220,24 @@ EXPORT int32_t htrjand_beam(const Search *search, const float *logs, const uint8
     free(links);
     free(tried);
     return length;
+}
+
+/* ln p of all n-grams that hold a character, when others stand in its place: see `said` of confidence.py.
+ *
+ * codes, before, ends
+ *             of each character of some lines: its code, the n-gram's state before it, where its line ends
+ * order       characters of the longest n-grams
+ * place, other
+ *             of each of `tried` replacements: the character that it replaces, and the code that stands there now
+ * said        gets the sum, of each replacement
+ */
+EXPORT void htrjand_said(const Ngram *ngram, const uint8_t *codes, const uint32_t *before, const int64_t *ends,
+                         int32_t order, int32_t tried, const int64_t *place, const uint8_t *other, float *said) {
+    for (int32_t i = 0; i < tried; i++) {
+        int64_t at = place[i];
+        uint32_t state;
+        said[i] = language_log(ngram, before[at], other[i], &state);
+        for (int64_t ahead = at + 1; ahead < at + order && ahead < ends[at]; ahead++)
+            said[i] += language_log(ngram, state, codes[ahead], &state);
+    }
 }

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +18,13 @@ import numpy.typing as npt
 from ..errors import HtrjandError
 from ..info import ModelInfo
 from . import kernel
+from .confidence import confidences
 from .greedy import softmax, spans
 from .line import Character, Line
 from .ngram import UNKNOWN, Ngram
 
-WEIGHT, BONUS = 0.7, 1.5  # the best of a few on validation lines, with the bundled student
+# Of models that were not fitted to the n-gram (`htrjand lm fit`): what fits the bundled student.
+WEIGHT, BONUS, TEMPERATURE = 0.7, 1.5, 1.9
 WIDTH = 12  # hypotheses kept of each line
 CANDIDATES = 10  # characters tried at a frame
 UNLIKELY = -6.0  # ln p of a character that is not tried
@@ -33,7 +36,24 @@ MIX = np.uint64(0x9E3779B97F4A7C15)  # odd, of random bits: prefixes are told ap
 
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.intp]
-Found = tuple[list[int], list[int]]  # classes of the characters of a text, and the frame of each
+
+
+class Step(NamedTuple):
+    """A frame's step of a search; arrays [N, B]."""
+
+    source: Indices  # the hypothesis that each came from
+    added: Indices  # the class that it added, or −1
+    before: Indices  # the step of the peak of the last character before that
+    state: npt.NDArray[np.uint32]  # of the language model, after it
+
+
+class Found(NamedTuple):
+    """The best text of a line: of each character its class, the frame at which it was most probable, and the state of
+    the language model after it."""
+
+    classes: list[int]
+    frames: list[int]
+    states: list[int]
 
 
 @dataclass(frozen=True)
@@ -45,12 +65,14 @@ class Language:
         codes: of each class of the charset, its code in the model.
         weight: of ln p of the language, against that of CTC.
         bonus: for each character: without it a language model, for which each costs, would leave some out.
+        temperature: of confidences: above 1 they are lower.
     """
 
     ngram: Ngram
     codes: npt.NDArray[np.uint8]
     weight: float = WEIGHT
     bonus: float = BONUS
+    temperature: float = TEMPERATURE
 
     @classmethod
     def of(cls, ngram: Ngram, info: ModelInfo) -> Language:
@@ -94,35 +116,36 @@ def decode_beam(
 ) -> list[Line]:  # fmt: skip
     """Reads the lines of a batch.
 
-    A character's confidence is its greatest probability from its own peak to the next one's; the line's is the product
-    of these, of an empty line the probability of its least sure blank. They are not calibrated.
+    A character's confidence is its chance against others in its place (`confidence.py`); the line's is the product of
+    these, of an empty line the probability of its least sure blank.
 
     Args:
         logits: of each line, [T, V].
-        info: the charset, blank, frame stride and temperature.
+        info: the charset, blank and frame stride.
         widths: columns of each line before padding, and of its image as it was given, which `x0` and `x1` are in.
         beam: hypotheses kept of each line.
     """
-    chances = [softmax(line / np.float32(info.temperature)) for line in logits]
-    found = beam_search([np.log(np.maximum(line, TINY)) for line in chances], language, info.blank, beam)
+    logs = [np.log(np.maximum(softmax(line), TINY)) for line in logits]
+    found = beam_search(logs, language, info.blank, beam)
+    sure = confidences(found, logs, language)
     return [
-        as_line(classes, frames, p, info, *width)
-        for (classes, frames), p, width in zip(found, chances, widths, strict=True)
+        as_line(line, chances, values, info, *width)
+        for line, chances, values, width in zip(found, sure, logs, widths, strict=True)
     ]
 
 
-def as_line(classes: list[int], frames: list[int], p: Floats, info: ModelInfo, width: int, image_width: int) -> Line:
-    """A text with the confidence and the place of each character; p [T, V]."""
-    starts = np.array(frames, np.intp)
-    ends = np.append(starts[1:], len(p)).astype(np.intp)[: len(starts)]
-    sure = [float(p[a:b, c].max()) for a, b, c in zip(starts.tolist(), ends.tolist(), classes, strict=True)]
+def as_line(found: Found, chances: list[float], logs: Floats, info: ModelInfo, width: int, image_width: int) -> Line:
+    """A text with the confidence and the place of each character; logs: ln p [T, V]."""
+    starts = np.array(found.frames, np.intp)
     x0, x1 = spans(starts, starts + 1, info.frame_stride, width)
     scale = image_width / width
     characters = tuple(
         Character(info.charset[c], chance, left, right)
-        for c, chance, left, right in zip(classes, sure, (x0 * scale).tolist(), (x1 * scale).tolist(), strict=True)
+        for c, chance, left, right in zip(
+            found.classes, chances, (x0 * scale).tolist(), (x1 * scale).tolist(), strict=True
+        )
     )
-    whole = float(np.prod(sure)) if sure else float(p[:, info.blank].min())
+    whole = float(np.prod(chances)) if chances else float(np.exp(logs[:, info.blank].min()))
     return Line("".join(item.char for item in characters), whole, characters)
 
 
@@ -138,17 +161,15 @@ def beam_search(
         width: hypotheses kept of each line.
         compiled: search with the compiled kernel, where there is one.
 
-    Returns:
-        For each line the classes of its characters, and the frame at which each was most probable.
     """
     frames = [np.flatnonzero(line[:, blank] < SURE) for line in logs]
-    if compiled and kernel.function() is not None:
+    if compiled and kernel.library() is not None:
         return [
             search_compiled(line, chosen, language, blank, width) for line, chosen in zip(logs, frames, strict=True)
         ]
     count, steps = len(logs), max((len(chosen) for chosen in frames), default=0)
     if not steps:
-        return [([], []) for _ in logs]
+        return [Found([], [], []) for _ in logs]
     classes = logs[0].shape[1]
     values = np.full((count, steps, classes), NEVER, np.float32)
     values[:, :, blank] = 0.0  # behind its last frame a line sees blanks
@@ -175,7 +196,7 @@ def beam_search(
         peak=np.full((count, width), NEVER, np.float32), peak_step=np.zeros((count, width), np.intp),
     )  # fmt: skip
     beam.blank[:, 0] = 0.0
-    history: list[tuple[Indices, Indices, Indices]] = []
+    history: list[Step] = []
     for step in range(steps):
         frame = values[:, step], order[:, step], chances[:, step], gaps[:, step]
         history.append(advance(beam, step, *frame, language, blank))
@@ -186,21 +207,21 @@ def beam_search(
 def search_compiled(line: Floats, frames: Indices, language: Language | None, blank: int, width: int) -> Found:
     """The best text of one line, of which these frames are searched."""
     if not len(frames):
-        return [], []
+        return Found([], [], [])
     settings = kernel.Settings(
         blank, width, CANDIDATES, UNLIKELY, BEHIND, language.weight if language else 0.0,
         language.bonus if language else 0.0,
     )  # fmt: skip
     gaps = np.diff(frames, prepend=-1) > 1
     ngram, codes = (language.ngram, language.codes) if language else (None, None)
-    classes, peaks = kernel.search(np.ascontiguousarray(line[frames]), gaps, settings, ngram, codes)
-    return classes.tolist(), frames[peaks].tolist()
+    classes, peaks, states = kernel.search(line[frames], gaps, settings, ngram, codes)
+    return Found(classes.tolist(), frames[peaks].tolist(), states.tolist())
 
 
 def advance(
     beam: Beam, step: int, values: Floats, candidates: Indices, chances: Floats, gaps: npt.NDArray[np.bool_],
     language: Language | None, blank: int,
-) -> tuple[Indices, Indices, Indices]:  # fmt: skip
+) -> Step:  # fmt: skip
     """One frame of each line, in place.
 
     Args:
@@ -208,9 +229,6 @@ def advance(
         candidates: classes that are tried [N, K].
         chances: their ln p [N, K].
         gaps: whether a sure blank came before [N].
-
-    Returns:
-        Of each hypothesis where it came from, the class it added or −1, and the peak of the last character before that.
     """
     count, width = beam.blank.shape
     lines = np.arange(count)[:, None]
@@ -265,7 +283,7 @@ def advance(
     before, step_before = beam.peak[lines, source], beam.peak_step[lines, source]
     beam.peak = np.where(grown, seen, np.maximum(seen, before))
     beam.peak_step = np.where(grown | (seen > before), step, step_before)
-    return source, added, step_before
+    return Step(source, added, step_before, beam.state)
 
 
 def total(ctc: Floats, spoken: Floats, length: Floats, language: Language | None) -> Floats:
@@ -276,16 +294,15 @@ def total(ctc: Floats, spoken: Floats, length: Floats, language: Language | None
     return scores
 
 
-def trace(
-    history: Sequence[tuple[Indices, Indices, Indices]], beam: Beam, line: int, place: int, frames: Indices
-) -> Found:
-    """The classes of a hypothesis and the frames of their peaks, followed from the last character to the first."""
-    classes, peaks = [], []
+def trace(history: Sequence[Step], beam: Beam, line: int, place: int, frames: Indices) -> Found:
+    """A hypothesis, followed from its last character to its first."""
+    classes, peaks, states = [], [], []
     peak = int(beam.peak_step[line, place])
-    for source, added, before in reversed(history):
-        if added[line, place] >= 0:
-            classes.append(int(added[line, place]))
+    for step in reversed(history):
+        if step.added[line, place] >= 0:
+            classes.append(int(step.added[line, place]))
             peaks.append(int(frames[peak]))
-            peak = int(before[line, place])
-        place = int(source[line, place])
-    return classes[::-1], peaks[::-1]
+            states.append(int(step.state[line, place]))
+            peak = int(step.before[line, place])
+        place = int(step.source[line, place])
+    return Found(classes[::-1], peaks[::-1], states[::-1])

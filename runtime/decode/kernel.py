@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .ngram import UNKNOWN_LOG, Ngram
+from .ngram import UNKNOWN_LOG, Codes, Ngram, States
 
 Integers = npt.NDArray[np.int32]
+Indices = npt.NDArray[np.intp]
 
 
 class Settings(NamedTuple):
@@ -49,45 +50,75 @@ class Trie(ctypes.Structure):
 
 
 @cache
-def function() -> Any | None:
-    """The compiled search; None where it was not compiled, or not for this machine."""
+def library() -> ctypes.CDLL | None:
+    """What was compiled; None where nothing was, or not for this machine."""
     for suffix in EXTENSION_SUFFIXES:
         path = Path(__file__).with_name(f"_beam{suffix}")
         if path.is_file():
             try:
-                found = ctypes.CDLL(str(path)).htrjand_beam
+                found = ctypes.CDLL(str(path))
+                found.htrjand_beam.argtypes = [ctypes.c_void_p] * 8
+                found.htrjand_beam.restype = ctypes.c_int32
+                integer, address = ctypes.c_int32, ctypes.c_void_p
+                found.htrjand_said.argtypes = [*[address] * 4, integer, integer, *[address] * 3]
+                found.htrjand_said.restype = None
             except (OSError, AttributeError):
                 continue
-            found.argtypes = [ctypes.c_void_p] * 7
-            found.restype = ctypes.c_int32
             return found
     return None
+
+
+def trie(ngram: Ngram) -> Any:
+    """An n-gram, as C takes it; valid as long as the n-gram is."""
+    arrays = ngram.keys, ngram.logs, ngram.backoff_logs, ngram.suffixes, ngram.next
+    return ctypes.byref(Trie(*(array.ctypes.data for array in arrays), len(ngram.next), UNKNOWN_LOG))
 
 
 def search(
     logs: npt.NDArray[np.float32], gaps: npt.NDArray[np.bool_], settings: Settings, ngram: Ngram | None,
     codes: npt.NDArray[np.uint8] | None,
-) -> tuple[Integers, Integers]:  # fmt: skip
-    """The classes of the best text of one line, and of each the place in `logs` at which it was most probable.
+) -> tuple[Integers, Integers, States]:  # fmt: skip
+    """The best text of one line: the class of each character, the place in `logs` at which it was most probable, and
+    the n-gram's state after it.
 
     Args:
-        logs: ln p [S, V] of the frames to search, contiguous.
+        logs: ln p [S, V] of the frames to search.
         gaps: [S], whether frames of a sure blank came before.
         ngram: None: what CTC alone finds most probable.
         codes: [V], of each class in the n-gram.
     """
-    compiled = function()
+    compiled = library()
     assert compiled is not None
+    logs, gaps = as_c(logs, np.float32), as_c(gaps, np.bool_)
     what = Search(*logs.shape, *settings, ngram.start() if ngram else 0)
     found, peaks = np.zeros(len(logs), np.int32), np.zeros(len(logs), np.int32)
-    trie = None
-    if ngram is not None:
-        arrays = ngram.keys, ngram.logs, ngram.backoff_logs, ngram.suffixes, ngram.next
-        trie = ctypes.byref(Trie(*(array.ctypes.data for array in arrays), len(ngram.next), UNKNOWN_LOG))
-    length = compiled(
-        ctypes.byref(what), logs.ctypes.data, gaps.ctypes.data, trie, None if codes is None else codes.ctypes.data,
-        found.ctypes.data, peaks.ctypes.data,
+    states = np.zeros(len(logs), np.uint32)
+    length = compiled.htrjand_beam(
+        ctypes.byref(what), logs.ctypes.data, gaps.ctypes.data, trie(ngram) if ngram else None,
+        None if codes is None else codes.ctypes.data, found.ctypes.data, peaks.ctypes.data, states.ctypes.data,
     )  # fmt: skip
     if length < 0:
         raise MemoryError(f"a beam of {settings.width} over {len(logs)} frames")
-    return found[:length], peaks[:length]
+    return found[:length], peaks[:length], states[:length]
+
+
+def as_c(array: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """The array as C walks it: row after row."""
+    return np.ascontiguousarray(array, dtype)
+
+
+def said(
+    ngram: Ngram, codes: Codes, before: States, ends: Indices, place: Indices, other: Codes
+) -> npt.NDArray[np.float32]:
+    """`said` of confidence.py."""
+    compiled = library()
+    assert compiled is not None
+    sums = np.zeros(len(place), np.float32)
+    # C takes whole arrays of its own types: an index of numpy has 32 bits on some machines, and may be a view.
+    characters = as_c(codes, np.uint8), as_c(before, np.uint32), as_c(ends, np.int64)
+    replaced = as_c(place, np.int64), as_c(other, np.uint8), sums
+    compiled.htrjand_said(
+        trie(ngram), *(array.ctypes.data for array in characters), ngram.about["order"], len(place),
+        *(array.ctypes.data for array in replaced),
+    )  # fmt: skip
+    return sums

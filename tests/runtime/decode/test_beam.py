@@ -18,6 +18,7 @@ from htrjand.cli import main
 from htrjand.runtime import HtrjandError, Recognizer
 from htrjand.runtime.decode import kernel
 from htrjand.runtime.decode.beam import TINY, Language, beam_search, codes_of
+from htrjand.runtime.decode.confidence import confidences
 from htrjand.runtime.decode.greedy import softmax
 from htrjand.runtime.decode.ngram import Ngram
 from htrjand.runtime.image import load_line
@@ -65,7 +66,7 @@ def test_alone_and_with_weight_0_it_finds_the_most_probable_text(ngram: Ngram, s
     best = max(every, key=every.__getitem__)
     mute = Language(ngram, codes_of(ngram, CHARSET[:CLASSES]), weight=0.0, bonus=0.0)
     for language, compiled in product((None, mute), (True, False)):
-        ((classes, frames),) = beam_search([logs], language, width=WIDE, compiled=compiled)
+        ((classes, frames, _),) = beam_search([logs], language, width=WIDE, compiled=compiled)
         assert tuple(classes) == best
         assert frames == sorted(set(frames)) and all(0 <= frame < FRAMES for frame in frames)
 
@@ -78,7 +79,7 @@ def test_with_a_language_it_finds_the_text_of_the_best_score(ngram: Ngram, seed:
         for text, p in texts(logs).items()
     }
     for compiled in (True, False):
-        ((classes, _),) = beam_search([logs], language, width=WIDE, compiled=compiled)
+        ((classes, _, _),) = beam_search([logs], language, width=WIDE, compiled=compiled)
         assert tuple(classes) == max(scores, key=scores.__getitem__)
 
 
@@ -93,12 +94,12 @@ def test_a_batch_reads_as_one_by_one(ngram: Ngram, compiled: bool) -> None:
 def test_it_is_compiled_where_there_is_a_compiler() -> None:
     if sysconfig.get_config_var("CC") is None or shutil.which(sysconfig.get_config_var("CC").split()[0]) is None:
         pytest.skip("no C compiler here")
-    assert kernel.function() is not None, "install the package again: pip install -e ."
+    assert kernel.library() is not None, "install the package again: pip install -e ."
 
 
 @pytest.mark.parametrize("width", [1, 2, 12, 40])
 def test_the_kernel_finds_what_numpy_finds(ngram: Ngram, width: int) -> None:
-    if kernel.function() is None:
+    if kernel.library() is None:
         pytest.skip("the kernel is not compiled here")
     lines = [logs_of(seed, frames, sharpness) for seed, (frames, sharpness) in enumerate(
         product((1, 3, 20, 60, 150), (0.5, 1.0, 2.0, 4.0, 8.0))
@@ -107,12 +108,12 @@ def test_the_kernel_finds_what_numpy_finds(ngram: Ngram, width: int) -> None:
     for language in (None, Language(ngram, codes_of(ngram, CHARSET[:CLASSES]))):
         with_it, without = (beam_search(lines, language, width=width, compiled=compiled) for compiled in (True, False))
         assert with_it == without
-        assert len({tuple(classes) for classes, _ in with_it}) > 15
+        assert len({tuple(line.classes) for line in with_it}) > 15
 
 
 def test_the_kernel_finds_what_numpy_finds_with_the_bundled_files() -> None:
     """Real lines of the sample, logits of the bundled student and of a doubtful one: all that a reader meets."""
-    if kernel.function() is None:
+    if kernel.library() is None:
         pytest.skip("the kernel is not compiled here")
     reader = Recognizer(threads=1)
     lines = [load_line(path) for path in sorted((ROOT / "benchmarks/sample/lines").glob("*.png"))]
@@ -131,9 +132,9 @@ def test_threads_may_search_at_once(ngram: Ngram) -> None:
 def test_sure_blanks_are_skipped_and_still_part_twins() -> None:
     sure, ink = np.full(CLASSES, -20.0, np.float32), np.full(CLASSES, -20.0, np.float32)
     sure[0] = ink[2] = 0.0
-    ((classes, frames),) = beam_search([np.stack([sure, ink, ink, sure, sure, ink, sure])], None)
+    ((classes, frames, _),) = beam_search([np.stack([sure, ink, ink, sure, sure, ink, sure])], None)
     assert (classes, frames) == ([2, 2], [1, 5])
-    assert beam_search([np.stack([sure] * 3), np.stack([ink])], None) == [([], []), ([2], [0])]
+    assert [line[:2] for line in beam_search([np.stack([sure] * 3), np.stack([ink])], None)] == [([], []), ([2], [0])]
 
 
 def test_a_reader_with_a_language_reads_what_it_knows(ngram: Ngram, tiny_model: Path, draw, tmp_path: Path) -> None:
@@ -157,3 +158,23 @@ def test_a_model_of_another_script(tiny_model: Path, tmp_path: Path) -> None:
     build([tmp_path / "greek.txt"], tmp_path / "greek.lm", LmRecipe(size=None, characters=("", " ", "α", "β", "γ")))
     with pytest.raises(HtrjandError, match=r"greek\.lm: shares no letter with the charset"):
         Recognizer(tiny_model, 1, tmp_path / "greek.lm")
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_confidence_is_the_chance_against_other_characters_in_the_place(ngram: Ngram, compiled: bool) -> None:
+    """Against whole texts, scored one by one."""
+    if compiled and kernel.library() is None:
+        pytest.skip("the kernel is not compiled here")
+    language = Language(ngram, codes_of(ngram, CHARSET[:CLASSES]), 0.8, 0.6, 1.5)
+    lines = [logs_of(seed, frames, 1.5) for seed, frames in enumerate((4, 9, 30, 1))]
+    found = beam_search(lines, language)
+    assert {0, 2, 10} <= {len(line.classes) for line in found}
+    for line, logs, sure in zip(found, lines, confidences(found, lines, language, compiled), strict=True):
+        for place, chance in enumerate(sure):
+            scores = []
+            for other in range(1, CLASSES):
+                text = [*line.classes[:place], other, *line.classes[place + 1 :]]
+                scores.append((logs[line.frames[place], other] + 0.8 * spoken(ngram, language.codes[text])) / 1.5)
+            powers = np.exp(np.array(scores) - max(scores))
+            assert chance == pytest.approx(powers[line.classes[place] - 1] / powers.sum(), abs=1e-5)
+        assert len(sure) == len(line.classes)
