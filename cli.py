@@ -130,10 +130,13 @@ def run(recipe: Path, files: tuple[Path, ...], output: Path, machine: Machine) -
 @click.option("--no-lm", is_flag=True, help="Read each character by its image alone.")
 @click.option("--beam", type=click.IntRange(min=1), default=12, show_default=True,
               help="Texts of a line followed at a time, with a language model.")  # fmt: skip
+@click.option("--min-confidence", type=click.FloatRange(0, 1), metavar="C",
+              help="Tell on stderr, and by \"check\": true in JSON, of lines with a word below C.")  # fmt: skip
 @click.pass_context
 def read(
     ctx: click.Context, images: tuple[Path, ...], model: Path | None, form: str, output: Path, resume: bool,
     threads: int | None, lm: Path | None, no_lm: bool, beam: int,
+    min_confidence: float | None,
 ) -> None:  # fmt: skip
     """Read the text of line images.
 
@@ -160,7 +163,7 @@ def read(
     with whole_file(None if part is None else output) as whole, terminable():
         try:
             with progress([path for path in paths if str(path) not in done], part is None) as shown:
-                rows = read_each(recognizer, shown, form, done, failed)
+                rows = read_each(recognizer, shown, form, done, failed, min_confidence)
                 if part is None:
                     write_rows(sys.stdout, rows, form, several=total > 1)
                 else:
@@ -263,9 +266,13 @@ def expand(images: Iterable[Path], failed: list[Path]) -> list[Path]:
 
 
 def read_each(
-    recognizer: Recognizer, paths: Iterable[Path], form: str, done: set[str], failed: list[Path]
-) -> Iterator[str]:
-    """Yields a row of each image that could be read, and adds it to `done`; warns of the others: these are `failed`."""
+    recognizer: Recognizer, paths: Iterable[Path], form: str, done: set[str], failed: list[Path],
+    least: float | None = None,
+) -> Iterator[str]:  # fmt: skip
+    """Yields a row of each image that could be read, and adds it to `done`; warns of the others: these are `failed`.
+
+    Where `least` is given, it warns too of lines with a word that is less sure, or with none and as a whole less sure.
+    """
     from .runtime import HtrjandError
 
     for path in paths:
@@ -276,6 +283,12 @@ def read_each(
             failed.append(path)
         else:
             values = {"path": str(path)} | line.to_dict()
+            if least is not None:
+                doubtful = [word for word in line.words if word.confidence < least]
+                values["check"] = bool(doubtful) or (not line.words and line.confidence < least)
+                if values["check"]:
+                    words = ", ".join(f"{word.text} ({word.confidence:.2f})" for word in doubtful)
+                    warn(f"{path}: check {words or f'whether it is empty ({line.confidence:.2f})'}")
             yield json.dumps(values, ensure_ascii=False) if form == "json" else f"{path}\t{line.text}"
             done.add(str(path))  # when its row is written
 

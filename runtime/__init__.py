@@ -4,9 +4,9 @@
 >>> Recognizer().read_line("line.png").text
 """
 
-from .decode import Character, Line
+from .decode import Character, Line, Word
 from .errors import HtrjandError, UsageError
 from .info import ModelInfo
 from .recognizer import Recognizer, bundled_models
 
-__all__ = ["Character", "HtrjandError", "Line", "ModelInfo", "Recognizer", "UsageError", "bundled_models"]
+__all__ = ["Character", "HtrjandError", "Line", "ModelInfo", "Recognizer", "UsageError", "Word", "bundled_models"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
@@ -252,3 +254,35 @@ def test_what_cannot_be_resumed(htrjand, scans, tiny_model, tmp_path):
     (tmp_path / "out.part").unlink()
     done = htrjand("read", scans / "2.png", "-m", tiny_model, "--resume", "-o", tmp_path / "out")
     assert done.exit_code == 0 and (tmp_path / "out").read_text() == "b a\n", "nothing to go on with: from the start"
+
+
+def test_what_a_person_should_check(htrjand):
+    images = [SAMPLE / "lines" / name for name in ("03.png", "05.png")]
+    plain = htrjand("read", *images)
+    checked = htrjand("read", *images, "--min-confidence", 0.5)
+    assert (checked.exit_code, checked.stdout) == (0, plain.stdout)
+    (told,) = checked.stderr.splitlines()  # the first line is read without an error, and surely
+    assert re.fullmatch(rf"htrjand: {images[1]}: check (\S+ \(0\.[0-4]\d\)(, )?)+", told)
+    for least, expected in ((1, [True, True]), (0.5, [False, True]), (0, [False, False])):
+        done = htrjand("read", *images, "-f", "json", "--min-confidence", least)
+        assert [item["check"] for item in json.loads(done.stdout)] == expected
+        assert len(done.stderr.splitlines()) == sum(expected)
+
+
+def test_an_empty_line_is_to_be_checked_by_its_own_confidence(htrjand, tmp_path):
+    Image.fromarray(np.full((64, 300), 255, np.uint8)).save(tmp_path / "empty.png")
+    done = htrjand("read", tmp_path / "empty.png", "--min-confidence", 1)
+    assert done.stdout == "\n" and re.search(r"empty\.png: check whether it is empty \(\d\.\d\d\)$", done.stderr, re.M)
+
+
+def test_with_the_bundled_language_and_without(htrjand, tmp_path):
+    sample = SAMPLE / "lines" / "05.png"
+    with_it, without = htrjand("read", sample), htrjand("read", sample, "--no-lm")
+    assert with_it.stdout != without.stdout and "bouillir de l'eau pour" in with_it.stdout
+    wide, narrow = htrjand("read", sample, "--beam", 12), htrjand("read", sample, "--beam", 1)
+    assert wide.stdout == with_it.stdout != narrow.stdout
+    both = htrjand("read", sample, "--lm", tmp_path / "none.lm", "--no-lm")
+    assert both.exit_code == 2 and "--lm and --no-lm" in both.stderr
+    missing = htrjand("read", sample, "--lm", tmp_path / "none.lm")
+    assert missing.exit_code == 1 and "none.lm: no such language model" in missing.stderr
+    assert htrjand("read", sample, "--beam", 0).exit_code == 2

@@ -1,6 +1,6 @@
 """From the logits of a line to its text."""
 
 from .greedy import decode_greedy
-from .line import Character, Line
+from .line import Character, Line, Word
 
-__all__ = ["Character", "Line", "decode_greedy"]
+__all__ = ["Character", "Line", "Word", "decode_greedy"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,15 +18,46 @@ class Character:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """A line read. `text` is its characters joined; `confidence` how sure the whole text is (0 to 1).
+class Word:
+    """Characters between spaces: `confidence` is the product of theirs."""
 
-    Both become chances of being right only once a model's `temperature` is calibrated.
+    text: str
+    confidence: float
+    x0: float
+    x1: float
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line read. `text` is its characters joined; `confidence` the chance that all of it is right (0 to 1).
+
+    How far confidences are chances stands in docs/language.md; of models that were not fitted (`htrjand lm fit`) they
+    are not calibrated.
     """
 
     text: str
     confidence: float
     characters: tuple[Character, ...]
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """The words of the text, in order."""
+        found: list[list[Character]] = [[]]
+        for item in self.characters:
+            if item.char.isspace():
+                found.append([])
+            else:
+                found[-1].append(item)
+        return tuple(
+            Word(
+                "".join(item.char for item in word),
+                math.prod(item.confidence for item in word),
+                word[0].x0,
+                word[-1].x1,
+            )
+            for word in found
+            if word
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: confidences with four decimals, places with two."""
