@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from ..runtime.errors import HtrjandError
 from ..runtime.image import HEIGHT
-from ..train.checkpoint import load_card, load_network, save_network, sha256, weights_of
+from ..train.checkpoint import NOT_MEASURED, load_card, load_network, save_network, sha256, weights_of
 from ..train.fit import Log, Machine, Outcome
 from ..train.network import FRAME_STRIDE, Network, NetworkRecipe
 from ..train.network.attention import AttentionBlock
@@ -162,7 +162,9 @@ def prune(
             network, card = load_network(path)
             pruned = prune_network(network, target)
             history = card.history | {"pruned from": sha256(path)}
-            save_network(begin, weights_of(pruned), dataclasses.replace(card, network=target, history=history, cer={}))
+            save_network(
+                begin, weights_of(pruned), dataclasses.replace(card, network=target, history=history, **NOT_MEASURED)
+            )
         share = dataclasses.replace(
             recipe.distill.train, begin=str(begin.resolve()), network=target,
             total_lines=-(-recipe.distill.train.total_lines // recipe.steps),

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ..runtime.errors import UsageError
 from ..train.augment import AugmentRecipe
 from ..train.batches import Batch, LineBatches
-from ..train.checkpoint import Card, load_network, sha256
+from ..train.checkpoint import NOT_MEASURED, Card, load_network, sha256
 from ..train.data.error_rates import percent
 from ..train.dataset import Data, load_data
 from ..train.fit import Log, Machine, Outcome, describe, fit
@@ -150,7 +150,7 @@ def qat(
     quantized = rounded(network, QuantizeRecipe(keep=recipe.keep))
     batches = islice(LineBatches(data.train, recipe.batch_columns, 0.0, recipe.seed), CALIBRATION)
     quantized.calibrate((batch.image, batch.padded_widths) for batch in batches)
-    card = replace(card, training_data=describe(data.train, card), history=history, cer={})
+    card = replace(card, training_data=describe(data.train, card), history=history, **NOT_MEASURED)
     return fit(Qat(recipe, quantized, card, out, max_time, teacher), data, machine, log)
 
 

@@ -44,6 +44,12 @@ def export(network: Network, info: ModelInfo, out: Path, width: int | None = Non
     seal(out)
 
 
+def redescribe(model: Path, info: ModelInfo, out: Path) -> None:
+    """Writes a file with another description, sealed (not atomic)."""
+    out.write_bytes(describe(onnx.load(model), info).SerializeToString())
+    seal(out)
+
+
 TRACED: dict[str, onnx.ModelProto] = {}  # the graphs traced last, by the fingerprints of their networks
 KEPT = 4  # of 3 MB each: of a student
 
@@ -112,9 +118,9 @@ def describe(model: onnx.ModelProto, info: ModelInfo) -> onnx.ModelProto:
         model.metadata_props.add(key=key, value=value)
     for node in model.graph.node:
         del node.metadata_props[:]
-        node.doc_string = ""
+        node.ClearField("doc_string")
     for value in (*model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer):
         del value.metadata_props[:]
-        value.doc_string = ""
+        value.ClearField("doc_string")
     model.producer_name = info.name
     return model

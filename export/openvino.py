@@ -30,6 +30,11 @@ def export(network: Network, info: ModelInfo, out: Path, width: int | None = Non
         save_openvino(read_onnx(model), info, out)
 
 
+def redescribe(model: Path, info: ModelInfo, out: Path) -> None:
+    """Writes a file with another description, sealed (not atomic)."""
+    save_openvino(openvino.Core().read_model(model), info, out)
+
+
 def read_onnx(model: Path) -> openvino.Model:
     """An ONNX file as an OpenVINO graph, which computes the same in the form that runs fastest there.
 

@@ -9,7 +9,7 @@ import onnxruntime  # type: ignore[import-untyped]
 
 from ..runtime.engines import first_line
 from ..runtime.engines.onnx import FAILURES, FATAL
-from ..runtime.errors import HtrjandError
+from ..runtime.errors import HtrjandError, UsageError
 from ..runtime.info import ModelInfo
 from ..runtime.seal import MARK, seal
 from ..train.network import Network
@@ -22,6 +22,13 @@ def export(network: Network, info: ModelInfo, out: Path, width: int | None = Non
         model = Path(folder) / "model.onnx"
         onnx.export(network, info, model)
         convert(model, out)
+
+
+def redescribe(model: Path, info: ModelInfo, out: Path) -> None:
+    """No part of an `.ort` file can be written anew: raises a UsageError."""
+    raise UsageError(
+        f"{model}: the description of an .ort file cannot be changed; change its .onnx, and convert that again"
+    )
 
 
 def convert(model: Path, out: Path) -> None:

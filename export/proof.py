@@ -213,11 +213,17 @@ def proof_path(out: Path) -> Path:
 
 def made_by(out: Path) -> dict[str, Any]:
     """What an earlier proof of this very file says of how it was made; nothing where there is none."""
+    proof = proof_of(out)
+    return {key: proof[key] for key in MAKING if key in proof}
+
+
+def proof_of(out: Path) -> dict[str, Any]:
+    """The proof beside a file, if it is of that very file; else nothing."""
     try:
-        proof = json.loads(proof_path(out).read_text(encoding="utf-8"))
+        proof: dict[str, Any] = json.loads(proof_path(out).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return {key: proof[key] for key in MAKING if key in proof} if proof.get("sha256") == sha256(out) else {}
+    return proof if proof.get("sha256") == sha256(out) else {}
 
 
 def write_proof(out: Path, proof: dict[str, Any]) -> Path:

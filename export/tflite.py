@@ -48,3 +48,9 @@ def export(network: Network, info: ModelInfo, out: Path, width: int | None = Non
         content = converter.convert()
     out.write_bytes(describe_tflite(content, info, width or READY))
     seal(out)
+
+
+def redescribe(model: Path, info: ModelInfo, out: Path) -> None:
+    """Writes a file with another description, sealed (not atomic)."""
+    out.write_bytes(describe_tflite(model.read_bytes(), info))
+    seal(out)

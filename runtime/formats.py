@@ -21,7 +21,8 @@ class Format:
     """A model file format. The modules are named in full, and offer these functions:
 
     - `session`: `open_session(path, threads) -> Session`, see `engines`.
-    - `exporter`: `export(network, info, out, width)` writes and seals a float file. Where `converted_from` is set also
+    - `exporter`: `export(network, info, out, width)` writes and seals a float file; `redescribe(model, info, out)`
+      writes and seals a file, int8 too, with another description. Where `converted_from` is set also
       `convert(model, out)`, which writes a file of that format in this one.
     - `quantizer`: `quantize(model, lines, out, recipe) -> list[str]` writes and seals an int8 file from the float file
       of this format, and returns the modules that stay in float. It may have `quantize_within(model, lines, rows, out,

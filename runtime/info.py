@@ -15,9 +15,13 @@ plain strings as they are, numbers in decimal, lists and tables as JSON (UTF-8, 
 | `height`, `width_multiple`, `max_width` | integers: rows; columns: a multiple of, at most | `64`, `16`, `4096` |
 | `frame_stride` | integer: columns a frame of the logits stands for | `4` |
 | `blank` | integer: the class that is no character | `0` |
-| `temperature` | divide the logits by it before the softmax to get calibrated probabilities | `1.0` |
+| `temperature` | divide the logits by it before the softmax to get chances (greedy decoder) | `1.0` |
+| `language_model` | JSON table: the n-gram that the beam is fitted to, and how; `{}`: none | see below |
 | `preprocessing` | one sentence for whoever writes a reader; not read back | |
 | `seal` | tells that the file is whole and unchanged: see `seal.py` | `htrjand-seal:` and 64 digits |
+
+`language_model` has four keys: `seal`, the 64 digits of the n-gram's own; `weight`, of ln p of the language; `bonus`,
+for each character; `temperature`, of the confidences that the beam gives. `htrjand lm fit` writes it.
 
 To read: make the line grey (0 = black), scale it to `height` rows, pad it, feed `image` uint8 [N, 1, height, W], take
 the greatest of each frame of `logits` float32 [N, W / frame_stride, classes], merge equal neighbours, drop the blanks.
@@ -28,8 +32,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +51,30 @@ PREPROCESSING = (
 TEXTS = ("name", "version", "licence", "weights_sha256", "precision")
 LISTS = ("charset", "languages", "training_data")
 INTEGERS = ("frame_stride", "height", "width_multiple", "max_width", "blank")
+
+
+@dataclass(frozen=True)
+class LanguageFit:
+    """How a model reads with the n-gram that it was fitted to; see `language_model` above.
+
+    Raises:
+        HtrjandError: a value is none that can be read with.
+    """
+
+    seal: str
+    weight: float
+    bonus: float
+    temperature: float
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch("[0-9a-f]{64}", self.seal):
+            raise HtrjandError("language_model: seal is not of 64 hexadecimal digits")
+        for key in ("weight", "bonus", "temperature"):
+            value = getattr(self, key)
+            if not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+                raise HtrjandError(f"language_model: {key} is {value!r}, no number of 0 or more")
+        if not self.temperature:
+            raise HtrjandError("language_model: temperature is not above 0")
 
 
 @dataclass(frozen=True)
@@ -71,6 +100,7 @@ class ModelInfo:
     max_width: int = 4096
     blank: int = 0
     temperature: float = 1.0
+    language_model: LanguageFit | None = None
 
     def __post_init__(self) -> None:
         if problem := self._problem():
@@ -104,6 +134,8 @@ class ModelInfo:
                 metadata[item.name] = value
             elif isinstance(value, int | float):
                 metadata[item.name] = repr(value)
+            elif item.name == "language_model":
+                metadata[item.name] = json.dumps(asdict(value) if value else {})
             else:
                 plain = dict(value) if isinstance(value, Mapping) else list(value)
                 metadata[item.name] = json.dumps(plain, ensure_ascii=False)
@@ -130,6 +162,8 @@ class ModelInfo:
             values |= {key: int(metadata[key]) for key in INTEGERS}
             values["cer"] = {name: float(percent) for name, percent in json.loads(metadata["cer"]).items()}
             values["temperature"] = float(metadata["temperature"])
+            fitted = json.loads(metadata.get("language_model", "{}"))  # files of 0.1.0 have none
+            values["language_model"] = LanguageFit(**fitted) if fitted != {} else None
             return cls(**values)
         except KeyError as error:
             raise HtrjandError(f"{path}: its metadata lack {error}; {remedy}") from error

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..runtime.errors import HtrjandError, UsageError
 from ..runtime.files import atomic_path
+from ..runtime.info import LanguageFit
 from .network import Network, NetworkRecipe
 from .recipe_loader import from_dict
 
@@ -37,7 +38,13 @@ class Card:
     lines_seen: int = 0
     val_cer: float | None = None  # percent, on the validation lines
     cer: dict[str, float] = field(default_factory=dict)  # percent, on the test lines of each dataset: set on release
+    temperature: float = 1.0  # this and the next: see runtime/info.py
+    language_model: LanguageFit | None = None
     history: dict[str, str] = field(default_factory=dict)  # SHA-256 of the teacher, of the weights it began from, …
+
+
+# What was measured of weights: others that are made of them begin without it.
+NOT_MEASURED: dict[str, Any] = {"cer": {}, "temperature": 1.0, "language_model": None}
 
 
 def save_network(path: str | Path, weights: dict[str, Tensor], card: Card) -> None:
@@ -45,8 +52,13 @@ def save_network(path: str | Path, weights: dict[str, Tensor], card: Card) -> No
     path = Path(path)
     with atomic_path(path) as part:
         save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, part)
+    save_card(path, card)
+
+
+def save_card(path: str | Path, card: Card) -> None:
+    """Writes the JSON beside weights."""
     values = {"format": FORMAT, "sha256": sha256(path), **dataclasses.asdict(card)}
-    with atomic_path(path.with_suffix(".json")) as part:
+    with atomic_path(Path(path).with_suffix(".json")) as part:
         part.write_text(json.dumps(values, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 

@@ -74,6 +74,8 @@ def model_info(card: Card, weights: Path) -> ModelInfo:
         height=HEIGHT,
         width_multiple=WIDTH_MULTIPLE,
         max_width=MAX_WIDTH,
+        temperature=card.temperature,
+        language_model=card.language_model,
     )
 
 

@@ -23,8 +23,8 @@ from .greedy import softmax, spans
 from .line import Character, Line
 from .ngram import UNKNOWN, Ngram
 
-# Of models that were not fitted to the n-gram (`htrjand lm fit`): what fits the bundled student.
-WEIGHT, BONUS, TEMPERATURE = 0.7, 1.5, 1.9
+# Of models that were not fitted to the n-gram (`htrjand lm fit`): near to what fits the bundled student.
+WEIGHT, BONUS, TEMPERATURE = 0.7, 1.5, 2.0
 WIDTH = 12  # hypotheses kept of each line
 CANDIDATES = 10  # characters tried at a frame
 UNLIKELY = -6.0  # ln p of a character that is not tried
@@ -76,7 +76,7 @@ class Language:
 
     @classmethod
     def of(cls, ngram: Ngram, info: ModelInfo) -> Language:
-        """As a model that says this of itself reads with an n-gram.
+        """As a model that says this of itself reads with an n-gram: as it was fitted to it, or by the defaults.
 
         Raises:
             HtrjandError: the n-gram shares no letter with the model's charset.
@@ -86,7 +86,10 @@ class Language:
             raise HtrjandError(
                 f"{ngram.path}: shares no letter with the charset of the model; take one of its language"
             )
-        return cls(ngram, codes)
+        fitted = info.language_model
+        if fitted is None or fitted.seal != ngram.seal:
+            return cls(ngram, codes)
+        return cls(ngram, codes, fitted.weight, fitted.bonus, fitted.temperature)
 
 
 @dataclass

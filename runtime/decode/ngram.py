@@ -35,7 +35,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import HtrjandError
-from ..seal import check_seal
+from ..seal import MARK, check_seal
 
 FORMAT = "htrjand-lm/1"
 UNKNOWN = 255  # the code of a character that the n-gram does not have
@@ -101,6 +101,11 @@ class Ngram:
         self.next = np.arange(size, dtype=np.uint32)  # the state that a node leads to
         while (leaves := ~inner[self.next]).any():
             self.next[leaves] = self.suffixes[self.next[leaves]]
+
+    @property
+    def seal(self) -> str:
+        """64 hexadecimal digits, by which a model knows the n-gram that it was fitted to."""
+        return str(self.about["seal"]).removeprefix(MARK.decode())
 
     def start(self) -> int:
         """The state at the beginning of a line."""

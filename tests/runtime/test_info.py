@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import pytest
 
 from htrjand.runtime import HtrjandError, ModelInfo
-from htrjand.runtime.info import sha256
+from htrjand.runtime.info import LanguageFit, sha256
 
 INFO = ModelInfo(
     name="student",
@@ -18,7 +19,18 @@ INFO = ModelInfo(
     weights_sha256="ab" * 32,
     precision="int8",
     temperature=1.25,
+    language_model=LanguageFit("cd" * 32, 0.7, 1.5, 2),
 )
+
+
+def fitted(**changes: object) -> str:
+    return json.dumps(asdict(INFO.language_model) | changes)
+
+
+def test_a_file_of_before_language_models_has_none():
+    metadata = INFO.to_metadata()
+    del metadata["language_model"]
+    assert ModelInfo.from_metadata(metadata, "m.onnx").language_model is None
 
 
 def test_metadata_come_back_as_they_went():
@@ -36,7 +48,7 @@ def test_an_integrator_can_read_the_texts():
     assert "64 rows" in metadata["preprocessing"] and float(metadata["temperature"]) == 1.25
 
 
-@pytest.mark.parametrize("key", sorted(INFO.to_metadata().keys() - {"preprocessing", "seal"}))
+@pytest.mark.parametrize("key", sorted(INFO.to_metadata().keys() - {"preprocessing", "seal", "language_model"}))
 def test_a_missing_key_is_named(key):
     metadata = INFO.to_metadata()
     del metadata[key]
@@ -64,6 +76,14 @@ def test_a_missing_key_is_named(key):
         ("precision", "int4"),
         ("temperature", "0"),
         ("temperature", "nan"),
+        ("language_model", "[]"),
+        ("language_model", '{"seal": "cd"}'),
+        ("language_model", fitted(seal="CD" * 32)),
+        ("language_model", fitted(weight=-0.1)),
+        ("language_model", fitted(bonus="1")),
+        ("language_model", fitted(bonus=float("nan"))),
+        ("language_model", fitted(temperature=0)),
+        ("language_model", fitted(more=1)),
     ],
 )
 def test_metadata_that_cannot_be_used_are_refused(key, value):
