@@ -106,3 +106,46 @@ def test_the_bundled_model_reads_a_batch_as_alone():
     for one, line in zip(together, lines, strict=True):
         alone = reader.read_line(line)
         assert alone.text == one.text and alone.confidence == pytest.approx(one.confidence, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("languages", "reads_with_it"), [(("fr",), True), (("en", "de", "fr"), True), (("fr", "pl"), False), ((), False)]
+)
+def test_the_bundled_language_is_for_models_that_read_its_languages_and_no_others(
+    make_model, draw, languages, reads_with_it
+):
+    model = make_model(languages=languages, sharpness=0.0001)
+    reader, plain = Recognizer(model, 1), Recognizer(model, 1, None)
+    assert (reader.language is not None) == reads_with_it and plain.language is None
+    line = draw("bac")
+    assert (reader.read_line(line).text != plain.read_line(line).text) == reads_with_it
+
+
+def test_a_beam_of_nothing(tiny_model):
+    with pytest.raises(UsageError, match="a beam of 0 texts reads nothing; give 1 or more"):
+        Recognizer(tiny_model, 1, beam=0)
+
+
+def test_the_beam_is_as_wide_as_was_asked(draw, make_model):
+    """Of a doubtful line a beam of one keeps what looks best at each frame, a wider one what is best in the end."""
+    model = make_model(languages=("fr",), sharpness=0.0001)
+    random = np.random.default_rng(3)
+    lines = [draw("".join(random.choice(list("abcé "), 12))) for _ in range(8)]
+    texts = {beam: [line.text for line in Recognizer(model, 1, beam=beam).read_lines(lines)] for beam in (1, 12, 60)}
+    assert texts[1] != texts[12]
+
+
+def test_readers_share_the_bundled_language(make_model):
+    model = make_model(languages=("fr",))
+    one, other = Recognizer(model, 1), Recognizer(model, 1)
+    assert one.language.ngram is other.language.ngram
+    assert set(one.language.ngram.about["languages"]) == {"fr", "en", "de"}
+    assert one.language.ngram.path.stat().st_size <= 1_000_000
+
+
+def test_the_bundled_language_that_is_missing(make_model, monkeypatch):
+    monkeypatch.setattr(recognizer_module, "LANGUAGE", "none.lm")
+    recognizer_module.bundled_ngram.cache_clear()
+    with pytest.raises(HtrjandError, match="bundled language model is missing"):
+        Recognizer(make_model(languages=("fr",)), 1)
+    assert Recognizer(make_model(languages=("fr",)), 1, None).language is None

@@ -53,15 +53,17 @@ def build(
 
 
 @lm.command()
-@click.argument("file", type=PATH)
+@click.argument("file", type=PATH, required=False)
 @format_option("txt", "json")
-def show(file: Path, form: str) -> None:
-    """Print what a language model says of itself."""
+def show(file: Path | None, form: str) -> None:
+    """Print what a language model says of itself: FILE, or the bundled one."""
     import json
 
     from ...runtime.decode.ngram import Ngram
+    from ...runtime.recognizer import bundled_ngram
 
-    about: dict[str, Any] = {"path": str(file), "bytes": file.stat().st_size} | Ngram(file).about
+    ngram = Ngram(file) if file else bundled_ngram()
+    about: dict[str, Any] = {"path": str(ngram.path), "bytes": ngram.path.stat().st_size} | ngram.about
     del about["arrays"], about["seal"]
     if form == "json":
         click.echo(json.dumps(about, ensure_ascii=False, indent=1))
