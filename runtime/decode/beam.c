@@ -107,8 +107,9 @@ static int best(Hypothesis *all, int count, int width) {
 }
 
 /* One frame: `beam` of `count` hypotheses becomes that of the next; returns its count. `next` has room for all. */
-static int advance(const Search *search, const Ngram *ngram, const uint8_t *codes, const float *frame, int gap,
-                   int32_t step, Hypothesis *beam, int count, Hypothesis *next, int32_t *tried) {
+static int advance(const Search *search, const Ngram *ngram, const uint8_t *codes, const float *scales,
+                   const float *frame, int gap, int32_t step, Hypothesis *beam, int count, Hypothesis *next,
+                   int32_t *tried) {
     int many = most_probable(search, frame, tried), total = count;
     float top = NEVER, likeliest = NEVER;
     for (int32_t c = 0; c < search->classes; c++)
@@ -147,7 +148,8 @@ static int advance(const Search *search, const Ngram *ngram, const uint8_t *code
             *grown = beam[i];
             grown->blank = NEVER;
             grown->inked = ctc;
-            if (ngram) grown->language += language_log(ngram, beam[i].state, codes[class], &grown->state);
+            if (ngram)
+                grown->language += scales[class] * language_log(ngram, beam[i].state, codes[class], &grown->state);
             grown->length++;
             grown->last = class;
             grown->parent = beam[i].prefix;
@@ -170,14 +172,16 @@ static int advance(const Search *search, const Ngram *ngram, const uint8_t *code
  * logs        ln p [frames, classes] of the frames that are searched
  * gaps        [frames], whether sure blanks came before the frame
  * ngram       NULL: none
- * codes       [classes], of the n-gram
+ * codes, scales
+ *             [classes]: the code in the n-gram, and how much of its ln p counts
  * found, peaks, states
  *             room for `frames` values: the class of each character, the frame of its peak, the n-gram's state after it
  *
  * Returns the number of characters, or -1 when memory ran out.
  */
 EXPORT int32_t htrjand_beam(const Search *search, const float *logs, const uint8_t *gaps, const Ngram *ngram,
-                            const uint8_t *codes, int32_t *found, int32_t *peaks, uint32_t *states) {
+                            const uint8_t *codes, const float *scales, int32_t *found, int32_t *peaks,
+                            uint32_t *states) {
     size_t room = (size_t)search->width * (1 + (size_t)search->candidates), frames = (size_t)search->frames;
     Hypothesis *beam = malloc(room * sizeof *beam), *next = malloc(room * sizeof *next), *other;
     Link *links = malloc(frames * (size_t)search->width * sizeof *links);
@@ -191,8 +195,8 @@ EXPORT int32_t htrjand_beam(const Search *search, const float *logs, const uint8
         beam->prefix = ROOT_HASH;
         beam->parent = NO_PARENT;
         for (step = 0; step < search->frames; step++) {
-            count = advance(search, ngram, codes, logs + (size_t)step * (size_t)search->classes, gaps[step], step, beam,
-                            count, next, tried);
+            count = advance(search, ngram, codes, scales, logs + (size_t)step * (size_t)search->classes, gaps[step],
+                            step, beam, count, next, tried);
             for (int i = 0; i < count; i++)
                 links[(size_t)step * (size_t)search->width + (size_t)i] =
                     (Link){next[i].source, next[i].added, next[i].before, next[i].state};
@@ -224,20 +228,22 @@ EXPORT int32_t htrjand_beam(const Search *search, const float *logs, const uint8
 
 /* ln p of all n-grams that hold a character, when others stand in its place: see `said` of confidence.py.
  *
- * codes, before, ends
- *             of each character of some lines: its code, the n-gram's state before it, where its line ends
+ * codes, scales, before, ends
+ *             of each character of some lines: its code, how much of its ln p counts, the n-gram's state before it, where
+ *             its line ends
  * order       characters of the longest n-grams
- * place, other
- *             of each of `tried` replacements: the character that it replaces, and the code that stands there now
+ * place, other, other_scales
+ *             of each of `tried` replacements: the character that it replaces, the code that stands there now, its scale
  * said        gets the sum, of each replacement
  */
-EXPORT void htrjand_said(const Ngram *ngram, const uint8_t *codes, const uint32_t *before, const int64_t *ends,
-                         int32_t order, int32_t tried, const int64_t *place, const uint8_t *other, float *said) {
+EXPORT void htrjand_said(const Ngram *ngram, const uint8_t *codes, const float *scales, const uint32_t *before,
+                         const int64_t *ends, int32_t order, int32_t tried, const int64_t *place, const uint8_t *other,
+                         const float *other_scales, float *said) {
     for (int32_t i = 0; i < tried; i++) {
         int64_t at = place[i];
         uint32_t state;
-        said[i] = language_log(ngram, before[at], other[i], &state);
+        said[i] = other_scales[i] * language_log(ngram, before[at], other[i], &state);
         for (int64_t ahead = at + 1; ahead < at + order && ahead < ends[at]; ahead++)
-            said[i] += language_log(ngram, state, codes[ahead], &state);
+            said[i] += scales[ahead] * language_log(ngram, state, codes[ahead], &state);
     }
 }

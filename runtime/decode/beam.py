@@ -29,6 +29,7 @@ WIDTH = 12  # hypotheses kept of each line
 CANDIDATES = 10  # characters tried at a frame
 UNLIKELY = -6.0  # ln p of a character that is not tried
 SURE = float(np.log(0.95))  # ln p of a blank after which nothing but a blank is tried
+DIGIT, CAPITAL = 0.7, 0.8  # how much of the language counts for these: it knows them worse than small letters
 BEHIND = 10.0  # a hypothesis whose CTC score is so far behind the best one's is given up before the language is asked
 TINY = np.float32(1e-30)  # of a probability: its logarithm is finite
 NEVER = np.float32(-1e30)  # the logarithm of nothing: small enough, and its sums stay finite
@@ -63,6 +64,7 @@ class Language:
     Args:
         ngram: the model.
         codes: of each class of the charset, its code in the model.
+        scales: of each class, how much of its ln p counts.
         weight: of ln p of the language, against that of CTC.
         bonus: for each character: without it a language model, for which each costs, would leave some out.
         temperature: of confidences: above 1 they are lower.
@@ -70,6 +72,7 @@ class Language:
 
     ngram: Ngram
     codes: npt.NDArray[np.uint8]
+    scales: Floats
     weight: float = WEIGHT
     bonus: float = BONUS
     temperature: float = TEMPERATURE
@@ -86,10 +89,10 @@ class Language:
             raise HtrjandError(
                 f"{ngram.path}: shares no letter with the charset of the model; take one of its language"
             )
-        fitted = info.language_model
+        fitted, scales = info.language_model, scales_of(info.charset)
         if fitted is None or fitted.seal != ngram.seal:
-            return cls(ngram, codes)
-        return cls(ngram, codes, fitted.weight, fitted.bonus, fitted.temperature)
+            return cls(ngram, codes, scales)
+        return cls(ngram, codes, scales, fitted.weight, fitted.bonus, fitted.temperature)
 
 
 @dataclass
@@ -111,6 +114,13 @@ class Beam:
 def codes_of(ngram: Ngram, charset: Sequence[str]) -> npt.NDArray[np.uint8]:
     """Of each class of a charset, its code in an n-gram; one that the n-gram lacks costs what unknown ones do."""
     return np.array([ngram.codes.get(char, UNKNOWN) if char else UNKNOWN for char in charset], np.uint8)
+
+
+def scales_of(charset: Sequence[str]) -> Floats:
+    """Of each class of a charset, how much of its ln p by a language model counts."""
+    return np.array(
+        [DIGIT if char.isdigit() else CAPITAL if char.isupper() else 1.0 for char in charset], np.float32
+    )  # fmt: skip
 
 
 def decode_beam(
@@ -216,8 +226,7 @@ def search_compiled(line: Floats, frames: Indices, language: Language | None, bl
         language.bonus if language else 0.0,
     )  # fmt: skip
     gaps = np.diff(frames, prepend=-1) > 1
-    ngram, codes = (language.ngram, language.codes) if language else (None, None)
-    classes, peaks, states = kernel.search(line[frames], gaps, settings, ngram, codes)
+    classes, peaks, states = kernel.search(line[frames], gaps, settings, language)
     return Found(classes.tolist(), frames[peaks].tolist(), states.tolist())
 
 
@@ -261,7 +270,7 @@ def advance(
     if language:
         n, source, place = np.nonzero(worth)
         logs, states = language.ngram.advance(beam.state[n, source], language.codes[candidates[n, place]])
-        spoken[n, source, place] += logs
+        spoken[n, source, place] += logs * language.scales[candidates[n, place]]
         after[n, source, place] = states
     stay_total = total(np.logaddexp(stay_blank, stay_inked), beam.language, beam.length, language)
     more_total = total(more, spoken, beam.length[:, :, None] + 1, language)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import kernel
-from .ngram import Codes, Ngram, States
+from .ngram import States
 
 if TYPE_CHECKING:
     from .beam import Found, Language
@@ -36,7 +36,6 @@ def confidences(
     lengths = [len(line.classes) for line in found]
     if not sum(lengths):
         return [[] for _ in found]
-    codes = language.codes
     chosen = np.concatenate([np.array(line.classes, np.intp) for line in found])  # K: characters of all lines
     ends = np.repeat(np.cumsum(lengths), lengths)  # K: where the line of each ends
     peaks = np.concatenate([values[line.frames] for line, values in zip(found, logs, strict=True)])  # K, V
@@ -47,7 +46,7 @@ def confidences(
     possible[np.arange(len(chosen)), chosen] = True
     place, other = np.nonzero(possible)  # M: a place, and a character in it
     use = kernel.said if compiled and kernel.library() is not None else said
-    language_logs = use(language.ngram, codes[chosen], before, ends, place, codes[other])
+    language_logs = use(language, chosen, before, ends, place, other)
     scores = (peaks[place, other] + np.float32(language.weight) * language_logs) / np.float32(language.temperature)
     first = np.flatnonzero(np.diff(place, prepend=-1))  # K: where each place begins
     powers = np.exp(scores - np.maximum.reduceat(scores, first)[place])
@@ -56,21 +55,23 @@ def confidences(
 
 
 def said(
-    ngram: Ngram, codes: Codes, before: States, ends: Indices, place: Indices, other: Codes
+    language: Language, chosen: Indices, before: States, ends: Indices, place: Indices, other: Indices
 ) -> npt.NDArray[np.float32]:
-    """ln p of all n-grams that hold a character, when others stand in its place [M].
+    """ln p of all n-grams that hold a character, when others stand in its place [M], as far as it counts.
 
     Args:
-        codes, before, ends: [K], of each character of some lines its code, the n-gram's state before it, and where its
-            line ends.
-        place, other: [M], the character that is replaced, and the code that stands there now.
+        chosen, before, ends: [K], of each character of some lines its class, the n-gram's state before it, and where
+            its line ends.
+        place, other: [M], the character that is replaced, and the class that stands there now.
     """
-    sums, states = ngram.advance(before[place], other)
+    ngram, codes, scales = language.ngram, language.codes, language.scales
+    sums, states = ngram.advance(before[place], codes[other])
+    sums *= scales[other]
     left, at = np.arange(len(place)), place
     for _ in range(ngram.about["order"] - 1):  # the characters behind it, as far as an n-gram reaches
         at = at + 1
         inside = at < ends[place[left]]
         left, at, states = left[inside], at[inside], states[inside]
-        logs, states = ngram.advance(states, codes[at])
-        sums[left] += logs
+        logs, states = ngram.advance(states, codes[chosen[at]])
+        sums[left] += logs * scales[chosen[at]]
     return sums

@@ -6,12 +6,15 @@ import ctypes
 from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from .ngram import UNKNOWN_LOG, Codes, Ngram, States
+from .ngram import UNKNOWN_LOG, Ngram, States
+
+if TYPE_CHECKING:
+    from .beam import Language
 
 Integers = npt.NDArray[np.int32]
 Indices = npt.NDArray[np.intp]
@@ -57,10 +60,10 @@ def library() -> ctypes.CDLL | None:
         if path.is_file():
             try:
                 found = ctypes.CDLL(str(path))
-                found.htrjand_beam.argtypes = [ctypes.c_void_p] * 8
+                found.htrjand_beam.argtypes = [ctypes.c_void_p] * 9
                 found.htrjand_beam.restype = ctypes.c_int32
                 integer, address = ctypes.c_int32, ctypes.c_void_p
-                found.htrjand_said.argtypes = [*[address] * 4, integer, integer, *[address] * 3]
+                found.htrjand_said.argtypes = [*[address] * 5, integer, integer, *[address] * 4]
                 found.htrjand_said.restype = None
             except (OSError, AttributeError):
                 continue
@@ -75,8 +78,7 @@ def trie(ngram: Ngram) -> Any:
 
 
 def search(
-    logs: npt.NDArray[np.float32], gaps: npt.NDArray[np.bool_], settings: Settings, ngram: Ngram | None,
-    codes: npt.NDArray[np.uint8] | None,
+    logs: npt.NDArray[np.float32], gaps: npt.NDArray[np.bool_], settings: Settings, language: Language | None,
 ) -> tuple[Integers, Integers, States]:  # fmt: skip
     """The best text of one line: the class of each character, the place in `logs` at which it was most probable, and
     the n-gram's state after it.
@@ -84,18 +86,20 @@ def search(
     Args:
         logs: ln p [S, V] of the frames to search.
         gaps: [S], whether frames of a sure blank came before.
-        ngram: None: what CTC alone finds most probable.
-        codes: [V], of each class in the n-gram.
+        language: None: what CTC alone finds most probable.
     """
     compiled = library()
     assert compiled is not None
     logs, gaps = as_c(logs, np.float32), as_c(gaps, np.bool_)
-    what = Search(*logs.shape, *settings, ngram.start() if ngram else 0)
+    what = Search(*logs.shape, *settings, language.ngram.start() if language else 0)
+    spoken: tuple[Any, ...] = (None, None, None)
+    if language:
+        spoken = trie(language.ngram), language.codes.ctypes.data, language.scales.ctypes.data
     found, peaks = np.zeros(len(logs), np.int32), np.zeros(len(logs), np.int32)
     states = np.zeros(len(logs), np.uint32)
     length = compiled.htrjand_beam(
-        ctypes.byref(what), logs.ctypes.data, gaps.ctypes.data, trie(ngram) if ngram else None,
-        None if codes is None else codes.ctypes.data, found.ctypes.data, peaks.ctypes.data, states.ctypes.data,
+        ctypes.byref(what), logs.ctypes.data, gaps.ctypes.data, *spoken, found.ctypes.data, peaks.ctypes.data,
+        states.ctypes.data,
     )  # fmt: skip
     if length < 0:
         raise MemoryError(f"a beam of {settings.width} over {len(logs)} frames")
@@ -108,17 +112,18 @@ def as_c(array: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
 
 
 def said(
-    ngram: Ngram, codes: Codes, before: States, ends: Indices, place: Indices, other: Codes
+    language: Language, chosen: Indices, before: States, ends: Indices, place: Indices, other: Indices
 ) -> npt.NDArray[np.float32]:
     """`said` of confidence.py."""
     compiled = library()
     assert compiled is not None
+    codes, scales = language.codes, language.scales
     sums = np.zeros(len(place), np.float32)
     # C takes whole arrays of its own types: an index of numpy has 32 bits on some machines, and may be a view.
-    characters = as_c(codes, np.uint8), as_c(before, np.uint32), as_c(ends, np.int64)
-    replaced = as_c(place, np.int64), as_c(other, np.uint8), sums
+    characters = codes[chosen], scales[chosen], as_c(before, np.uint32), as_c(ends, np.int64)
+    replaced = as_c(place, np.int64), codes[other], scales[other], sums
     compiled.htrjand_said(
-        trie(ngram), *(array.ctypes.data for array in characters), ngram.about["order"], len(place),
+        trie(language.ngram), *(array.ctypes.data for array in characters), language.ngram.about["order"], len(place),
         *(array.ctypes.data for array in replaced),
     )  # fmt: skip
     return sums
