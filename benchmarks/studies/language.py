@@ -132,7 +132,10 @@ def sizes(ngrams: tuple[Path, ...], lines: Lines, plot: Path | None, output: Pat
     if plot:
         with atomic_path(plot) as part:
             part.write_text(sizes_plot(found), encoding="utf-8")
-    save(output, {"model": lines.reader.path.name, "greedy": greedy, "sizes": [asdict(size) for size in found]})
+    save(output, {
+        "model": lines.reader.path.name, "split": lines.rows[0].split, "greedy": greedy,
+        "sizes": [asdict(size) for size in found],
+    })  # fmt: skip
 
 
 @main.command()
@@ -206,15 +209,19 @@ class Size:
     languages: str
     bytes: int
     ngrams: int
+    weight: float
+    bonus: float
     cer: dict[str, float]
 
 
 def size_of(path: Path, lines: Lines) -> Size:
     """Reads the lines with the n-gram of a file."""
     ngram = Ngram(path)
-    found = rates(lines, lines.read(Language.of(ngram, lines.reader.info)))
-    about = ngram.about
-    return Size(path.name, ", ".join(about["languages"]), path.stat().st_size, sum(about["ngrams"]), found)
+    language, about = Language.of(ngram, lines.reader.info), ngram.about
+    return Size(
+        path.name, ", ".join(about["languages"]), path.stat().st_size, sum(about["ngrams"]), language.weight,
+        language.bonus, rates(lines, lines.read(language)),
+    )  # fmt: skip
 
 
 def rates(lines: Lines, texts: Sequence[str]) -> dict[str, float]:
