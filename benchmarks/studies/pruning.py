@@ -20,9 +20,9 @@ from ...runtime.errors import HtrjandError
 from ...runtime.files import atomic_path
 from ...runtime.info import sha256
 from ..report import load_result
+from .plot import Axis, Curve, svg
 
 COLOURS = {"1": "#1f77b4", "3": "#d62728"}
-WIDTH, HEIGHT, LEFT, BOTTOM = 640, 400, 60, 50  # pixels of the plot, and its margins
 
 
 @dataclass(frozen=True)
@@ -86,47 +86,15 @@ def table(rows: Sequence[Row]) -> str:
 
 def plot(rows: Sequence[Row], kind: str) -> str:
     """SVG: CER against p50 latency of one precision; a polyline for each number of steps, from the unpruned network."""
-    (left, right) = with_margin([row.ms[kind] for row in rows])
-    (low, high) = with_margin([row.cer for row in rows])
-
-    def place(row: Row) -> tuple[float, float]:
-        x = LEFT + (row.ms[kind] - left) / (right - left) * (WIDTH - 2 * LEFT)
-        y = HEIGHT - BOTTOM - (row.cer - low) / (high - low) * (HEIGHT - 2 * BOTTOM)
-        return round(x, 1), round(y, 1)
-
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif">',
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
-        f'<path d="M{LEFT} {BOTTOM}V{HEIGHT - BOTTOM}H{WIDTH - LEFT}" fill="none" stroke="black"/>',
-        f'<text x="{WIDTH / 2}" y="{HEIGHT - 12}" text-anchor="middle">p50 of the {kind} file, ms a line</text>',
-        f'<text x="16" y="{HEIGHT / 2}" transform="rotate(-90 16 {HEIGHT / 2})" text-anchor="middle">CER, %</text>',
-    ]
-    for value, x in ((left, LEFT), (right, WIDTH - LEFT)):
-        parts.append(f'<text x="{x}" y="{HEIGHT - 32}" text-anchor="middle">{value:.1f}</text>')
-    for value, y in ((low, HEIGHT - BOTTOM), (high, BOTTOM)):
-        parts.append(f'<text x="{LEFT - 6}" y="{y}" text-anchor="end">{value:.1f}</text>')
     unpruned = [row for row in rows if row.ratio == "0"]
-    for number, steps in enumerate(sorted({row.steps for row in rows if row.ratio != "0"})):
-        colour = COLOURS.get(steps, "gray")
+    curves = []
+    for steps in sorted({row.steps for row in rows if row.ratio != "0"}):
         members = [*unpruned, *(row for row in rows if row.ratio != "0" and row.steps == steps)]
-        points = " ".join(f"{x},{y}" for x, y in map(place, members))
-        parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}"/>')
-        for row in members:
-            cx, cy = place(row)
-            parts.append(f'<circle cx="{cx}" cy="{cy}" r="4" fill="{colour}"/>')
-            label = f'<text x="{cx + 7}" y="{cy - 6 + 18 * number}" fill="{colour}">{row.ratio} %</text>'
-            parts.append(label)
         name = "at one go" if steps == "1" else f"in {steps} steps"
-        parts.append(
-            f'<text x="{WIDTH - LEFT}" y="{BOTTOM + 18 * number}" text-anchor="end" fill="{colour}">{name}</text>'
-        )
-    return "\n".join([*parts, "</svg>"]) + "\n"
-
-
-def with_margin(values: Sequence[float]) -> tuple[float, float]:
-    """The range of the values, widened by a tenth at each end."""
-    spare = (max(values) - min(values)) / 10 or 1.0
-    return min(values) - spare, max(values) + spare
+        points = [(row.ms[kind], row.cer) for row in members]
+        curves.append(Curve(name, COLOURS.get(steps, "gray"), points, [f"{row.ratio} %" for row in members]))
+    across = Axis.around(f"p50 of the {kind} file, ms a line", [row.ms[kind] for row in rows])
+    return svg(curves, across, Axis.around("CER, %", [row.cer for row in rows]))
 
 
 @click.command()
