@@ -46,7 +46,9 @@ def export(network: Network, info: ModelInfo, out: Path, width: int | None = Non
 
 def redescribe(model: Path, info: ModelInfo, out: Path) -> None:
     """Writes a file with another description, sealed (not atomic)."""
-    out.write_bytes(describe(onnx.load(model), info).SerializeToString())
+    changed = onnx.load(model)
+    put_metadata(changed, info)
+    out.write_bytes(changed.SerializeToString())
     seal(out)
 
 
@@ -113,14 +115,19 @@ def name_nodes(model: onnx.ModelProto) -> None:
 
 def describe(model: onnx.ModelProto, info: ModelInfo) -> onnx.ModelProto:
     """Puts the description into the file's metadata, and drops the exporter's notes, which double its size."""
+    put_metadata(model, info)
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer):
+        del value.metadata_props[:]
+        value.doc_string = ""
+    model.producer_name = info.name
+    return model
+
+
+def put_metadata(model: onnx.ModelProto, info: ModelInfo) -> None:
+    """Replaces all metadata of a file by a description."""
     del model.metadata_props[:]
     for key, value in info.to_metadata().items():
         model.metadata_props.add(key=key, value=value)
-    for node in model.graph.node:
-        del node.metadata_props[:]
-        node.ClearField("doc_string")
-    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer):
-        del value.metadata_props[:]
-        value.ClearField("doc_string")
-    model.producer_name = info.name
-    return model

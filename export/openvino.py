@@ -32,7 +32,7 @@ def export(network: Network, info: ModelInfo, out: Path, width: int | None = Non
 
 def redescribe(model: Path, info: ModelInfo, out: Path) -> None:
     """Writes a file with another description, sealed (not atomic)."""
-    save_openvino(openvino.Core().read_model(model), info, out)
+    save_openvino(openvino.Core().read_model(model, model.with_suffix(".bin")), info, out)
 
 
 def read_onnx(model: Path) -> openvino.Model:

@@ -221,9 +221,9 @@ def proof_of(out: Path) -> dict[str, Any]:
     """The proof beside a file, if it is of that very file; else nothing."""
     try:
         proof: dict[str, Any] = json.loads(proof_path(out).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return proof if proof["sha256"] == sha256(out) else {}
+    except (OSError, ValueError, KeyError, TypeError):
         return {}
-    return proof if proof.get("sha256") == sha256(out) else {}
 
 
 def write_proof(out: Path, proof: dict[str, Any]) -> Path:

@@ -71,7 +71,7 @@ class LanguageFit:
             raise HtrjandError("language_model: seal is not of 64 hexadecimal digits")
         for key in ("weight", "bonus", "temperature"):
             value = getattr(self, key)
-            if not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
                 raise HtrjandError(f"language_model: {key} is {value!r}, no number of 0 or more")
         if not self.temperature:
             raise HtrjandError("language_model: temperature is not above 0")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from toy_format import TOY
 from htrjand.benchmarks.engines import about, open_reader
 from htrjand.cli import main
 from htrjand.compress.quantize import QuantizeRecipe, quantize_proven
+from htrjand.export.describe import describe
 from htrjand.export.files import export_files
 from htrjand.export.proof import Reference
 from htrjand.runtime import HtrjandError, Recognizer, UsageError, formats
@@ -40,6 +42,13 @@ def test_it_is_exported_quantised_proven_and_read(weights: Path, tiny_run: Path,
     assert (proof["precision"], proof["in float"]) == ("int8", ["head"])
     read = Recognizer(tmp_path / "int8.toy").read_lines(lines)
     assert [line.text for line in read] == [row.text for row in rows]
+
+
+def test_what_it_says_of_itself_can_be_changed(weights: Path, tmp_path: Path) -> None:
+    export_files(weights, [tmp_path / "x.toy"])
+    wanted = dataclasses.replace(Recognizer(tmp_path / "x.toy").info, temperature=1.5)
+    describe(tmp_path / "x.toy", wanted)
+    assert Recognizer(tmp_path / "x.toy").info == wanted
 
 
 def test_the_command_line_takes_it(weights: Path, tmp_path: Path) -> None:

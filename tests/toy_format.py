@@ -49,6 +49,12 @@ def export(network: Network, info: ModelInfo, out: Path, width: int | None = Non
     write(out, dataclasses.asdict(network.recipe), weights, info.to_metadata())
 
 
+def redescribe(model: Path, info: ModelInfo, out: Path) -> None:
+    head, _, content = model.read_bytes().partition(b"\n")
+    description = json.loads(head)
+    write(out, description["network"], dict(np.load(io.BytesIO(content))), info.to_metadata())
+
+
 def quantize(model: Path, lines: Lines, out: Path, recipe: QuantizeRecipe) -> list[str]:
     """Weights in steps of 1/127 of the greatest; activations stay in float."""
     head, _, content = model.read_bytes().partition(b"\n")

@@ -271,8 +271,13 @@ class TrainingModule(lightning.LightningModule):
             setattr(self, key, rest[key])
 
     def fingerprint(self) -> str:
-        """SHA-256 of the run's lines, charset, network and history; a saved run is resumed only with the same."""
-        return hashlib.sha256(json.dumps([asdict(self.card), self.data_digest], sort_keys=True).encode()).hexdigest()
+        """SHA-256 of the run's lines, charset, network and history; a saved run is resumed only with the same.
+
+        What is fitted to finished weights is no part of it: states saved before cards had it are resumed.
+        """
+        card = asdict(self.card)
+        del card["temperature"], card["language_model"]
+        return hashlib.sha256(json.dumps([card, self.data_digest], sort_keys=True).encode()).hexdigest()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         recipe = self.recipe

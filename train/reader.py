@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..runtime import Recognizer
 from ..runtime.engines import Port
+from ..runtime.errors import HtrjandError
 from ..runtime.image import HEIGHT, MAX_WIDTH, WIDTH_MULTIPLE, pad_line
 from ..runtime.info import ModelInfo, sha256
 from ..runtime.text import normalize
@@ -60,23 +61,26 @@ def open_weights(path: str | Path, threads: int | None = None) -> Recognizer:
 
 
 def model_info(card: Card, weights: Path) -> ModelInfo:
-    """What a file exported from these weights is to say of itself."""
-    return ModelInfo(
-        name=card.name,
-        version=card.version,
-        charset=card.charset,
-        languages=card.languages,
-        licence=card.licence,
-        training_data=card.training_data,
-        cer=card.cer,
-        weights_sha256=sha256(weights),
-        frame_stride=FRAME_STRIDE,
-        height=HEIGHT,
-        width_multiple=WIDTH_MULTIPLE,
-        max_width=MAX_WIDTH,
-        temperature=card.temperature,
-        language_model=card.language_model,
-    )
+    """What a file exported from these weights is to say of itself; HtrjandError where the card cannot be right."""
+    try:
+        return ModelInfo(
+            name=card.name,
+            version=card.version,
+            charset=card.charset,
+            languages=card.languages,
+            licence=card.licence,
+            training_data=card.training_data,
+            cer=card.cer,
+            weights_sha256=sha256(weights),
+            frame_stride=FRAME_STRIDE,
+            height=HEIGHT,
+            width_multiple=WIDTH_MULTIPLE,
+            max_width=MAX_WIDTH,
+            temperature=card.temperature,
+            language_model=card.language_model,
+        )
+    except HtrjandError as error:
+        raise HtrjandError(f"{weights.with_suffix('.json')}: {error}; copy it again, or put it right") from error
 
 
 @dataclass(frozen=True)

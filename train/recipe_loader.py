@@ -11,7 +11,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
-from ..runtime.errors import UsageError
+from ..runtime.errors import HtrjandError, UsageError
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ def from_dict(cls: type[T], values: Any, where: str) -> T:
     given = {key: convert(hints[key], value, f"{where}: {key}") for key, value in values.items()}
     try:
         return cls(**given)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, HtrjandError) as error:
         raise UsageError(f"{where}: {error}") from error
 
 

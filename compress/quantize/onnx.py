@@ -21,6 +21,7 @@ from onnxruntime.quantization import (  # type: ignore[import-untyped]
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process  # type: ignore[import-untyped]
 
+from ...export.onnx import put_metadata
 from ...runtime import Recognizer
 from ...runtime.image import pad_line
 from ...runtime.seal import seal
@@ -57,9 +58,7 @@ def quantize(model: Path, lines: Lines, out: Path, recipe: QuantizeRecipe) -> li
         kept = {name: module for name, module in weighted.items() if stays_in_float(module, recipe)}
         write_quantized(ready, lines, out, [*kept, *unweighted_products(onnx.load(ready))])
     quantized = onnx.load(out)
-    del quantized.metadata_props[:]
-    for key, value in dataclasses.replace(info, precision="int8").to_metadata().items():
-        quantized.metadata_props.add(key=key, value=value)
+    put_metadata(quantized, dataclasses.replace(info, precision="int8"))
     out.write_bytes(quantized.SerializeToString())
     seal(out)
     return list(dict.fromkeys(kept.values()))

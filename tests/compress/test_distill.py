@@ -12,6 +12,7 @@ from generated import CPU, TINY
 
 from htrjand.compress.distill import DistillRecipe, distil, frame_kl, inherit
 from htrjand.runtime.errors import UsageError
+from htrjand.runtime.info import LanguageFit
 from htrjand.train.checkpoint import load_card, load_network, save_network
 from htrjand.train.data.lines import read_lines
 from htrjand.train.network import Network, NetworkRecipe
@@ -101,16 +102,19 @@ def test_a_student_of_its_own_weights_names_the_data_of_these_and_of_its_teacher
     tiny_run: Path, tmp_path: Path
 ) -> None:
     network, card = load_network(tiny_run / "run" / "weights.safetensors")
-    own = replace(card, training_data=("diary: 50 lines", "printed: 3 lines"))
+    own = replace(card, training_data=("diary: 50 lines", "printed: 3 lines"), temperature=2.0)
     save_network(tiny_run / "own.safetensors", network.state_dict(), own)
-    teacher = replace(card, training_data=("letters: 70 lines",))
+    fitted = LanguageFit("ab" * 32, 0.6, 1.25, 1.75)
+    teacher = replace(card, training_data=("letters: 70 lines",), language_model=fitted)
     save_network(tiny_run / "taught.safetensors", network.state_dict(), teacher)
     path = distil_recipe(tiny_run, inherit=False, control=False)
     recipe = load_recipe(DistillRecipe, path)
     short = replace(recipe.train, total_lines=16, begin="own.safetensors")
     recipe = replace(recipe, teacher="taught.safetensors", train=short)
     outcome = distil(recipe, path, tmp_path, machine=CPU)["student"]
-    assert load_card(outcome.weights).training_data == ("diary: 50 lines", "letters: 70 lines", "printed: 8 lines")
+    student = load_card(outcome.weights)
+    assert student.training_data == ("diary: 50 lines", "letters: 70 lines", "printed: 8 lines")
+    assert (student.temperature, student.language_model) == (1.0, None), "these were fitted to other weights"
 
 
 def test_an_unknown_key_and_a_missing_teacher_are_explained(tiny_run: Path, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor
 from htrjand.cli import main
 from htrjand.compress.prune import PruneRecipe, prune, prune_network, smaller
 from htrjand.runtime.errors import UsageError
+from htrjand.runtime.info import LanguageFit
 from htrjand.train.checkpoint import load_card, load_network, save_network, sha256, weights_of
 from htrjand.train.network import Network, NetworkRecipe
 from htrjand.train.recipe_loader import load_recipe
@@ -146,6 +147,20 @@ def test_what_was_pruned_from_other_weights_is_not_used(tiny_run: Path, tmp_path
     begin.with_suffix(".json").unlink()  # cut off between the two
     prune(replace(recipe, distill=short), path, tmp_path / "out", machine=CPU)
     assert load_card(begin).history["pruned from"] == sha256(weights)
+
+
+def test_what_was_found_with_the_weights_before_is_not_said_of_the_pruned(tiny_run: Path, tmp_path: Path) -> None:
+    network, card = load_network(tiny_run / "run" / "weights.safetensors")
+    fitted = LanguageFit("ab" * 32, 0.6, 1.25, 1.75)
+    said = replace(card, cer={"printed": 1.0}, temperature=2.0, language_model=fitted)
+    save_network(tmp_path / "said.safetensors", weights_of(network), said)
+    path = write_recipe(tiny_run, tmp_path / "prune.yaml", weights="said.safetensors")
+    recipe = load_recipe(PruneRecipe, path)
+    short = replace(recipe.distill, train=replace(recipe.distill.train, total_lines=16, val_every=5))
+    outcome = prune(replace(recipe, distill=short), path, tmp_path / "out", machine=CPU)
+    for weights in (tmp_path / "out" / "pruned.safetensors", outcome.weights):
+        found = load_card(weights)
+        assert (found.cer, found.temperature, found.language_model) == ({}, 1.0, None), weights
 
 
 def test_a_recipe_that_cannot_be(tiny_run: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from htrjand.export.onnx import export
 from htrjand.runtime import Recognizer
 from htrjand.runtime.errors import HtrjandError, UsageError
 from htrjand.runtime.image import pad_line
+from htrjand.runtime.info import LanguageFit
 from htrjand.train.checkpoint import load_card, load_network, load_tensors, save_network, weights_of
 from htrjand.train.data.lines import read_lines
 from htrjand.train.fit import Outcome
@@ -30,6 +32,7 @@ from htrjand.train.recipe_loader import from_dict, load_recipe
 
 SMALL = NetworkRecipe(channels=(12, 16, 16, 24), dim=32, heads=2, feed=64, blocks=1)
 KEEP = QuantizeRecipe.keep
+FITTED = LanguageFit("ab" * 32, 0.6, 1.25, 1.75)
 
 
 def images(count: int, width: int) -> torch.Tensor:
@@ -118,6 +121,7 @@ def hurt(tiny_run: Path) -> Path:
     network, card = load_network(tiny_run / "run" / "weights.safetensors")
     for block in (1, 2):
         widen(network, block, 300)
+    card = replace(card, cer={"printed": 1.0}, temperature=2.0, language_model=FITTED)
     save_network(tiny_run / "hurt.safetensors", weights_of(network), card)
     return tiny_run
 
@@ -138,7 +142,9 @@ def test_it_repairs_what_int8_hurts(hurt: Path, tmp_path: Path) -> None:
     before, after = load_tensors(hurt / "hurt.safetensors"), load_tensors(outcome.weights)
     assert {name: t.shape for name, t in before.items()} == {name: t.shape for name, t in after.items()}
     assert not torch.equal(before["head.weight"], after["head.weight"])
-    history = load_card(outcome.weights).history
+    card = load_card(outcome.weights)
+    history = card.history
+    assert (card.cer, card.temperature, card.language_model) == ({}, 1.0, None), "these were found with other weights"
     assert len(history["begins from"]) == 64
     assert "convs.0 in float" in history["int8"]
 

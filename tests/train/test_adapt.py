@@ -15,8 +15,9 @@ from generated import CPU, TINY, printed_row
 from htrjand.cli import main
 from htrjand.compress.distill import inherit
 from htrjand.runtime.errors import UsageError
+from htrjand.runtime.info import LanguageFit
 from htrjand.train.adapt import RECIPE, begin_from, find_weights, fits
-from htrjand.train.checkpoint import load_card, load_network, load_tensors
+from htrjand.train.checkpoint import load_card, load_network, load_tensors, save_network, weights_of
 from htrjand.train.data.lines import read_lines, write_lines
 from htrjand.train.fit import train
 from htrjand.train.network import Network, NetworkRecipe
@@ -37,7 +38,10 @@ def mine(tmp_path: Path) -> Path:
 
 
 def test_new_characters_are_learnt_and_the_old_keep_their_place(tiny_run: Path, mine: Path, tmp_path: Path) -> None:
-    weights = tiny_run / "run" / "weights.safetensors"
+    network, card = load_network(tiny_run / "run" / "weights.safetensors")
+    fitted = LanguageFit("ab" * 32, 0.6, 1.25, 1.75)
+    weights = tmp_path / "said.safetensors"
+    save_network(weights, weights_of(network), replace(card, temperature=2.0, language_model=fitted))
     short = TINY.replace("total_lines: 1600", "total_lines: 1500").replace("data: {files: [lines.parquet]}\n", "")
     recipe = tmp_path / "adapt.yaml"
     recipe.write_text(short + "grow: true\nfreeze: 2\ndata: {hold_out: 0.2}\n", encoding="utf-8")
@@ -49,6 +53,7 @@ def test_new_characters_are_learnt_and_the_old_keep_their_place(tiny_run: Path, 
     adapted = tmp_path / "run" / "weights.safetensors"
     assert load_card(adapted).charset == (*load_card(weights).charset, "d")
     assert load_card(adapted).history["begins from"]
+    assert (load_card(adapted).temperature, load_card(adapted).language_model) == (1.0, None), "fitted to other weights"
     assert load_card(adapted).training_data == ("mine: 10 lines", "printed: 8 lines")
     before, after = load_tensors(weights), load_tensors(adapted)
     frozen = [name for name in before if name.startswith(("convs.0.", "convs.1."))]

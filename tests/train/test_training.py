@@ -191,6 +191,7 @@ def weights(tiny_run: Path, tmp_path: Path) -> Path:
 def test_weights_that_cannot_be_used_are_named(weights: Path) -> None:
     card = weights.with_suffix(".json")
     good = json.loads(card.read_text())
+    fitted = {"seal": "ab" * 32, "weight": 0.6, "bonus": 1.25, "temperature": 1.75}
     card.write_text(json.dumps(good | {"charset": [*good["charset"], "d"]}))
     with pytest.raises(HtrjandError, match="5 classes, and the charset beside it has 6"):
         load_network(weights)
@@ -209,6 +210,19 @@ def test_weights_that_cannot_be_used_are_named(weights: Path) -> None:
     card.write_text(json.dumps([1]))
     with pytest.raises(HtrjandError, match="not the card of a network"):
         load_network(weights)
+    for said, wrong in (
+        ({"temperature": 0}, "model description: temperature 0.0 is not above 0"),
+        ({"language_model": fitted | {"weight": -1}}, "not the card of a network .*language_model: weight is -1.0"),
+        ({"language_model": {"seal": "x"}}, "not the card of a network .*language_model: .*missing"),
+        ({"language_model": fitted | {"weight": None}}, "not the card of a network .*language_model: weight: float"),
+    ):
+        card.write_text(json.dumps(good | said))
+        with pytest.raises(HtrjandError, match=rf"^\S*weights\.json: {wrong}"):
+            open_weights(weights)
+    old = {key: value for key, value in good.items() if key not in ("temperature", "language_model")}
+    card.write_text(json.dumps(old))
+    info = open_weights(weights).info
+    assert (info.temperature, info.language_model) == (1.0, None), "a card of before these"
     card.write_text(json.dumps(good))
     weights.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(HtrjandError, match="not a whole safetensors file"):
@@ -291,6 +305,17 @@ def test_other_lines_under_the_same_recipe_are_refused(tiny_run: Path, tmp_path:
         write_lines(tmp_path / "lines.parquet", others)
         with pytest.raises(UsageError, match="on other lines"):
             train(recipe, tmp_path / "tiny.yaml", tmp_path / "run", machine=CPU)
+
+
+def test_a_state_saved_before_cards_had_what_is_fitted_is_resumed(tmp_path: Path) -> None:
+    """The digest of a run as it was when a card ended with its history, pinned."""
+    recipe = TrainRecipe(network=SMALL)
+    card = Card(SMALL, ("", "a", "b"), history={"begins from": "0"})
+    module = TrainingModule(recipe, Network(SMALL, 3), card, tmp_path, None)
+    before = "5040630bcc21ca5c38744ad5cb2475f23a8b9ff07dedb064078f01f81c55e22b"
+    assert module.fingerprint() == before
+    others = replace(card, charset=("", "a", "c"))
+    assert TrainingModule(recipe, Network(SMALL, 3), others, tmp_path, None).fingerprint() != before
 
 
 def test_a_broken_image_is_named_from_a_worker_too(tmp_path: Path) -> None:
