@@ -18,7 +18,7 @@ from . import __version__
 from .benchmarks.cli import bench
 from .benchmarks.studies.cli import ablate
 from .compress.cli import distill, prune, qat, quantize, search, sensitivity
-from .export.cli import export, prove
+from .export.cli import export, fit, prove
 from .options import (
     FILE,
     OUTPUT_FOLDER,
@@ -90,6 +90,7 @@ def main() -> None:
 
 for verb in (train, data, lm, distill, prune, qat, search, sensitivity, quantize, export, prove, ablate, bench):
     main.add_command(verb)
+lm.add_command(fit)  # it writes model files: a matter of export, which train does not know
 
 
 @main.command()
@@ -238,6 +239,8 @@ def describe(path: Path, info: ModelInfo) -> dict[str, Any]:
 def block(description: dict[str, Any]) -> str:
     """A description for a reader: a key and its value a line."""
     description["charset"] = f"{len(description['charset'])} classes: {''.join(description['charset'])}"
+    fitted = description["language_model"] or {}
+    description["language_model"] = [f"{key} {value}" for key, value in fitted.items()] or "not fitted to one"
     description["cer"] = [f"{name} {percent} %" for name, percent in description["cer"].items()]
     rows = {key: ", ".join(value) if isinstance(value, list | tuple) else value for key, value in description.items()}
     return "\n".join(f"{key:<16}{value}" for key, value in rows.items())

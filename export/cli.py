@@ -1,4 +1,4 @@
-"""`htrjand export` and `htrjand prove`."""
+"""`htrjand export`, `htrjand prove` and `htrjand lm fit`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ..options import FILE, MAX_CER_INCREASE, PATH, PROOF_SPLIT, LineChoice, line_options
+from ..options import FILE, MAX_CER_INCREASE, PATH, PROOF_SPLIT, LineChoice, line_options, log
 
 
 @click.command("export")
@@ -71,3 +71,27 @@ def prove(model: Path, against: Path, lines: LineChoice, split: str, budget: flo
     proof = made_by(model) | prove_file(model, model, Reference(against, list(lines.rows(split))), budget)
     write_proof(model, proof)
     click.echo(f"{model}: {summary_line(proof)}")
+
+
+@click.command("fit")
+@click.argument("models", nargs=-1, required=True, type=PATH)
+@line_options
+@click.option("--lm", "ngram", type=PATH, help="The n-gram to fit to. Default: the bundled one.")
+def fit(models: tuple[Path, ...], lines: LineChoice, ngram: Path | None) -> None:
+    """Fit models to a language model, on validation lines.
+
+    Found are the weights of the language and of a character, and a temperature for each decoder that makes confidences
+    chances. They are written into MODELS: model files, or .safetensors (then all files exported from them have them).
+    """
+    from ..runtime.decode.ngram import Ngram
+    from ..runtime.recognizer import bundled_ngram
+    from ..train.lm.fit import fit as fit_lm
+    from .describe import describe
+    from .proof import open_reader
+
+    opened = Ngram(ngram) if ngram else bundled_ngram()
+    rows = list(lines.rows("val"))
+    for model in models:
+        found = fit_lm(open_reader(model), rows, opened, log)
+        describe(model, found.info)
+        click.echo(f"{model}: {len(rows)} validation lines\n{found.summary()}")

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .decode import Line, decode_greedy
-from .decode.beam import WIDTH, Language, decode_beam
+from .decode.beam import WIDTH, decode_beam
+from .decode.language import Language
 from .decode.ngram import Ngram
 from .engines import Port, Session, open_session
 from .errors import HtrjandError, UsageError

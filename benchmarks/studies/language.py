@@ -23,7 +23,8 @@ import numpy as np
 
 from ...runtime import HtrjandError, Recognizer, UsageError
 from ...runtime.decode import decode_greedy
-from ...runtime.decode.beam import Language, decode_beam
+from ...runtime.decode.beam import decode_beam
+from ...runtime.decode.language import Language
 from ...runtime.decode.ngram import Ngram
 from ...runtime.files import atomic_path
 from ...runtime.recognizer import BUNDLED_LM, language_for

@@ -15,21 +15,17 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import HtrjandError
 from ..info import ModelInfo
 from . import kernel
 from .confidence import confidences
 from .greedy import softmax, spans
+from .language import Found, Language
 from .line import Character, Line
-from .ngram import UNKNOWN, Ngram
 
-# Of models that were not fitted to the n-gram (`htrjand lm fit`): near to what fits the bundled student.
-WEIGHT, BONUS, TEMPERATURE = 0.7, 1.5, 2.0
 WIDTH = 12  # hypotheses kept of each line
 CANDIDATES = 10  # characters tried at a frame
 UNLIKELY = -6.0  # ln p of a character that is not tried
 SURE = float(np.log(0.95))  # ln p of a blank after which nothing but a blank is tried
-DIGIT, CAPITAL = 0.7, 0.8  # how much of the language counts for these: it knows them worse than small letters
 BEHIND = 10.0  # a hypothesis whose CTC score is so far behind the best one's is given up before the language is asked
 TINY = np.float32(1e-30)  # of a probability: its logarithm is finite
 NEVER = np.float32(-1e30)  # the logarithm of nothing: small enough, and its sums stay finite
@@ -48,53 +44,6 @@ class Step(NamedTuple):
     state: npt.NDArray[np.uint32]  # of the language model, after it
 
 
-class Found(NamedTuple):
-    """The best text of a line: of each character its class, the frame at which it was most probable, and the state of
-    the language model after it."""
-
-    classes: list[int]
-    frames: list[int]
-    states: list[int]
-
-
-@dataclass(frozen=True)
-class Language:
-    """A language model as a reader uses it.
-
-    Args:
-        ngram: the model.
-        codes: of each class of the charset, its code in the model.
-        scales: of each class, how much of its ln p counts.
-        weight: of ln p of the language, against that of CTC.
-        bonus: for each character: without it a language model, for which each costs, would leave some out.
-        temperature: of confidences: above 1 they are lower.
-    """
-
-    ngram: Ngram
-    codes: npt.NDArray[np.uint8]
-    scales: Floats
-    weight: float = WEIGHT
-    bonus: float = BONUS
-    temperature: float = TEMPERATURE
-
-    @classmethod
-    def of(cls, ngram: Ngram, info: ModelInfo) -> Language:
-        """As a model that says this of itself reads with an n-gram: as it was fitted to it, or by the defaults.
-
-        Raises:
-            HtrjandError: the n-gram shares no letter with the model's charset.
-        """
-        codes = codes_of(ngram, info.charset)
-        if not any(char.isalpha() and code != UNKNOWN for char, code in zip(info.charset, codes.tolist(), strict=True)):
-            raise HtrjandError(
-                f"{ngram.path}: shares no letter with the charset of the model; take one of its language"
-            )
-        fitted, scales = info.language_model, scales_of(info.charset)
-        if fitted is None or fitted.seal != ngram.seal:
-            return cls(ngram, codes, scales)
-        return cls(ngram, codes, scales, fitted.weight, fitted.bonus, fitted.temperature)
-
-
 @dataclass
 class Beam:
     """The hypotheses of N lines, B each; every field is an array [N, B]."""
@@ -109,18 +58,6 @@ class Beam:
     parent: npt.NDArray[np.uint64]  # that of the prefix without its last character
     peak: Floats  # the greatest ln p of the last character, and the step of it
     peak_step: Indices
-
-
-def codes_of(ngram: Ngram, charset: Sequence[str]) -> npt.NDArray[np.uint8]:
-    """Of each class of a charset, its code in an n-gram; one that the n-gram lacks costs what unknown ones do."""
-    return np.array([ngram.codes.get(char, UNKNOWN) if char else UNKNOWN for char in charset], np.uint8)
-
-
-def scales_of(charset: Sequence[str]) -> Floats:
-    """Of each class of a charset, how much of its ln p by a language model counts."""
-    return np.array(
-        [DIGIT if char.isdigit() else CAPITAL if char.isupper() else 1.0 for char in charset], np.float32
-    )  # fmt: skip
 
 
 def decode_beam(

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from . import kernel
+from .language import Found, Language
 from .ngram import States
-
-if TYPE_CHECKING:
-    from .beam import Found, Language
 
 Indices = npt.NDArray[np.intp]
 UNLIKELY = -8.0  # ln p at its peak of a character that is not put in another one's place

@@ -6,15 +6,13 @@ import ctypes
 from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from .language import Language
 from .ngram import UNKNOWN_LOG, Ngram, States
-
-if TYPE_CHECKING:
-    from .beam import Language
 
 Integers = npt.NDArray[np.int32]
 Indices = npt.NDArray[np.intp]

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ...options import FILE, PATH, LineChoice, format_option, line_options, log
+from ...options import FILE, PATH, format_option, log
 
 
 @click.group("lm")
@@ -90,27 +90,3 @@ def score(file: Path, text: Path, split: str) -> None:
     if not characters:
         raise HtrjandError(f"{text}: no text; name another file")
     click.echo(f"{text}: {bits / characters:.3f} bits a character, {characters:,} characters")
-
-
-@lm.command()
-@click.argument("models", nargs=-1, required=True, type=PATH)
-@line_options
-@click.option("--lm", "ngram", type=PATH, help="The n-gram to fit to. Default: the bundled one.")
-def fit(models: tuple[Path, ...], lines: LineChoice, ngram: Path | None) -> None:
-    """Fit models to a language model, on validation lines.
-
-    Found are the weights of the language and of a character, and a temperature for each decoder that makes confidences
-    chances. They are written into MODELS: model files, or .safetensors (then all files exported from them have them).
-    """
-    from ...export.describe import describe
-    from ...export.proof import open_reader
-    from ...runtime.decode.ngram import Ngram
-    from ...runtime.recognizer import bundled_ngram
-    from .fit import fit as fit_lm
-
-    opened = Ngram(ngram) if ngram else bundled_ngram()
-    rows = list(lines.rows("val"))
-    for model in models:
-        found = fit_lm(open_reader(model), rows, opened, log)
-        describe(model, found.info)
-        click.echo(f"{model}: {len(rows)} validation lines\n{found.summary()}")

@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from ...runtime import ModelInfo, Recognizer
 from ...runtime.decode import Line, decode_greedy
-from ...runtime.decode.beam import TINY, Found, Language, as_line, beam_search
+from ...runtime.decode.beam import TINY, as_line, beam_search
 from ...runtime.decode.confidence import confidences
 from ...runtime.decode.greedy import softmax
+from ...runtime.decode.language import Found, Language
 from ...runtime.decode.ngram import Ngram
 from ...runtime.errors import HtrjandError
 from ...runtime.info import LanguageFit

@@ -74,7 +74,7 @@ def test_sizes_have_a_row_each_and_a_curve_a_language(ngrams: dict[str, Path], t
     files = [ngrams[name] for name in ("large", "wk", "small")]
     plot, output = tmp_path / "docs" / "plot.svg", tmp_path / "out.json"
     plot.parent.mkdir()
-    done = run("sizes", *files, *LINES, "--limit", 12, "--plot", plot, "-o", output)
+    done = run("sizes", *files, *LINES, "--plot", plot, "-o", output)
     assert done.exit_code == 0, done.output
     result = json.loads(output.read_text(encoding="utf-8"))
     assert [one["name"] for one in result["sizes"]] == ["wk.lm", "small.lm", "large.lm"], "by language and size"

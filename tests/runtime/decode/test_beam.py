@@ -18,9 +18,10 @@ from tiny_model import CHARSET
 from htrjand.cli import main
 from htrjand.runtime import HtrjandError, Recognizer
 from htrjand.runtime.decode import kernel
-from htrjand.runtime.decode.beam import CAPITAL, DIGIT, TINY, Language, beam_search, codes_of, scales_of
+from htrjand.runtime.decode.beam import TINY, beam_search
 from htrjand.runtime.decode.confidence import confidences
 from htrjand.runtime.decode.greedy import softmax
+from htrjand.runtime.decode.language import CAPITAL, DIGIT, Language, codes_of, scales_of
 from htrjand.runtime.decode.ngram import Ngram
 from htrjand.runtime.image import load_line
 from htrjand.train.lm.build import LmRecipe, build

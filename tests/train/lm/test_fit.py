@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from htrjand.cli import main
 from htrjand.runtime import Recognizer
-from htrjand.runtime.decode.beam import BONUS, TEMPERATURE, WEIGHT
+from htrjand.runtime.decode.language import BONUS, TEMPERATURE, WEIGHT
 from htrjand.runtime.recognizer import bundled_ngram
 from htrjand.train.data.lines import read_lines, write_lines
 from htrjand.train.data.reliability import judge_words
