@@ -40,8 +40,8 @@ class Curve:
     labels: Sequence[str]
 
 
-def svg(curves: Sequence[Curve], across: Axis, up: Axis) -> str:
-    """SVG: the curves with their names, over two axes."""
+def svg(curves: Sequence[Curve], across: Axis, up: Axis, names_left: bool = False) -> str:
+    """SVG: the curves with their names, over two axes; the names stand at the top right, or left."""
 
     def x_of(value: float) -> float:
         return round(LEFT + across.share(value) * (WIDTH - 2 * LEFT), 1)
@@ -60,6 +60,7 @@ def svg(curves: Sequence[Curve], across: Axis, up: Axis) -> str:
         parts.append(f'<text x="{x_of(value):g}" y="{HEIGHT - 32}" text-anchor="middle">{text}</text>')
     for value, text in up.ticks.items():
         parts.append(f'<text x="{LEFT - 6}" y="{y_of(value):g}" text-anchor="end">{text}</text>')
+    name_at, anchor = (LEFT + 12, "start") if names_left else (WIDTH - LEFT, "end")
     for number, curve in enumerate(curves):
         places = [(x_of(x), y_of(y)) for x, y in curve.points]
         points = " ".join(f"{x},{y}" for x, y in places)
@@ -68,7 +69,7 @@ def svg(curves: Sequence[Curve], across: Axis, up: Axis) -> str:
             parts.append(f'<circle cx="{x}" cy="{y}" r="4" fill="{curve.colour}"/>')
             parts.append(f'<text x="{x + 7}" y="{y - 6 + 18 * number}" fill="{curve.colour}">{label}</text>')
         parts.append(
-            f'<text x="{WIDTH - LEFT}" y="{BOTTOM + 18 * number}" text-anchor="end" fill="{curve.colour}">'
+            f'<text x="{name_at}" y="{BOTTOM + 18 * number}" text-anchor="{anchor}" fill="{curve.colour}">'
             f"{curve.name}</text>"
         )
     return "\n".join([*parts, "</svg>"]) + "\n"
