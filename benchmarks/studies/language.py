@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -143,9 +143,12 @@ def sizes(ngrams: tuple[Path, ...], lines: Lines, plot: Path | None, output: Pat
 @line_options
 @LM
 @click.option("--show", type=click.IntRange(0), default=20, show_default=True, help="Lines to print at most.")
-def examples(lines: Lines, ngram: Path | None, show: int, output: Path | None) -> None:
+@click.option("--alike", is_flag=True, help="Let digits and capitals count as much as other characters.")
+def examples(lines: Lines, ngram: Path | None, show: int, alike: bool, output: Path | None) -> None:
     """Print which kinds of character language mends and harms, and the lines that it harms most."""
     language = lines.language(ngram)
+    if alike:
+        language = replace(language, scales=np.ones_like(language.scales))
     greedy, spoken = lines.read(), lines.read(language)
     counts, harmed = changes(lines.rows, greedy, spoken), harmed_lines(lines.rows, greedy, spoken)
     keys = ("characters", "wrong", "mended", "harmed", "added", "added later")
