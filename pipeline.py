@@ -241,7 +241,7 @@ class Pipeline:
             rows = self.lines.bench
 
             def work(_: Path) -> tuple[dict[str, Any], list[Path]]:
-                return run_bench([str(path) for path in files], rows, settings), []
+                return run_bench([str(path) for path in files], rows, settings), []  # greedy, as the budgets are
 
             inputs = {path.name: path for path in files}
             result = self.ledger.do("bench", settings, inputs, {"bench": digest_rows(rows)}, work, BENCH).result

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..train.data.error_rates import LineErrors, compare, summary
+from .engines import Setup
 from .process import Worker
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ CHUNK = 16  # lines a request: the progress bar moves at each
 
 
 def measure_accuracy(
-    engine: str,
+    setup: Setup,
     threads: int,
     folder: Path,
     rows: Sequence[LineRow],
@@ -33,7 +34,7 @@ def measure_accuracy(
         progress: called with the number of lines just read.
     """
     errors: dict[str, list[LineErrors]] = defaultdict(list)
-    with Worker(engine, threads, folder) as worker:
+    with Worker(setup.engine, threads, folder, setup.lm) as worker:
         for start in range(0, len(rows), CHUNK):
             chunk = range(start, min(start + CHUNK, len(rows)))
             texts = worker.read(chunk)["texts"]

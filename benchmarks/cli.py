@@ -24,6 +24,10 @@ MAX_WIDTH = 4096  # tests hold them equal, for --help loads neither
 @click.option(
     "--engine", "named", multiple=True, type=click.Choice(ENGINES), help="The bundled model, or a peer. Repeatable."
 )
+@click.option(
+    "--lm", type=PATH, help="A language model (htrjand lm build). Default: the bundled one, for its languages."
+)
+@click.option("--no-lm", is_flag=True, help="Greedy rows alone.")
 @click.option("--threads", multiple=True, type=click.IntRange(1), help="Repeatable. Default: 1, and all cores.")
 @click.option("--only", type=click.Choice(["accuracy", "latency"]), help="Measure errors only, or speed only.")
 @click.option("--width", type=click.IntRange(16, MAX_WIDTH), help="Cut or pad lines to these columns; latency only.")
@@ -35,20 +39,24 @@ MAX_WIDTH = 4096  # tests hold them equal, for --help loads neither
 @click.pass_context
 def bench(
     context: click.Context, files: tuple[Path, ...], split: str, datasets: tuple[str, ...], limit: int | None,
-    models: tuple[str, ...], named: tuple[str, ...], threads: tuple[int, ...], only: str | None, width: int | None,
-    queries: int | None, seconds: float | None, quick: bool, output: Path | None, form: str,
+    models: tuple[str, ...], named: tuple[str, ...], lm: Path | None, no_lm: bool, threads: tuple[int, ...],
+    only: str | None, width: int | None, queries: int | None, seconds: float | None, quick: bool, output: Path | None,
+    form: str,
 ) -> None:  # fmt: skip
     """Measure error, speed, size and memory of models and peers.
 
-    All read the same lines. Without -m and --engine: the bundled model and the peers that are installed. A row asked
-    for by name that fails makes the exit status 1; the other rows are measured all the same.
+    All read the same lines. Without -m and --engine: the bundled model and the peers that are installed. A model that
+    reads with a language model has two rows: greedy, and with it. A row asked for by name that fails makes the exit
+    status 1; the other rows are measured all the same.
     """
     if context.invoked_subcommand:
         return
     from dataclasses import replace
 
+    from ..runtime.decode.ngram import Ngram
     from ..runtime.errors import HtrjandError, UsageError
-    from .engines import check_engine
+    from ..runtime.recognizer import BUNDLED_LM
+    from .engines import check_engine, takes_lm
     from .machine import usable_cores
     from .report import markdown
     from .run import Settings, choose_lines, run
@@ -59,6 +67,12 @@ def bench(
     engines = [check_engine(engine) for engine in dict.fromkeys(asked or ENGINES)]
     if width is not None and only == "accuracy":
         raise UsageError("--width cuts lines, so errors cannot be counted; leave out --only accuracy")
+    if lm and no_lm:
+        raise UsageError("--lm and --no-lm ask for opposite things; give one of them")
+    if lm and not any(map(takes_lm, engines)):
+        raise UsageError("--lm is for model files, and none is measured; leave it out, or name one by -m")
+    if lm:
+        Ngram(lm)  # what is no language model is an error before the long run
     output = check_output(output)
     settings = Settings(
         threads=tuple(dict.fromkeys(threads or ((1,) if quick else (1, usable_cores())))),
@@ -73,11 +87,11 @@ def bench(
     if seconds is not None:
         settings = replace(settings, seconds=seconds)
     rows = choose_lines(files, None if split == "all" else split, datasets, limit)
-    result = run(engines, rows, settings)
+    result = run(engines, rows, settings, None if no_lm else str(lm or BUNDLED_LM))
     if output:
         write_text(output, as_json(result))
     click.echo(as_json(result) if form == "json" else markdown([result]), nl=False)
-    failed = [row["name"] for row in result["engines"] if "error" in row]
+    failed = list(dict.fromkeys(row["name"] for row in result["engines"] if "error" in row))
     if asked and failed:
         raise HtrjandError(f"{', '.join(failed)}: could not be measured; the result says why")
 

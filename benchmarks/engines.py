@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from ..runtime.decode import kernel
 from ..runtime.errors import HtrjandError, UsageError
 from ..runtime.formats import FORMATS, format_of
 from ..runtime.info import sha256, size_of
@@ -13,6 +14,18 @@ from ..runtime.info import sha256, size_of
 BUNDLED = "bundled"
 PEERS = ("tesseract", "rapidocr")
 WEIGHTS = ".safetensors"  # run by torch: what model files are compared with
+
+
+class Setup(NamedTuple):
+    """What one row measures.
+
+    Args:
+        engine: a model file, or a name.
+        lm: the language model, as `Recognizer` takes it; None: greedy, or a peer as it ships.
+    """
+
+    engine: str
+    lm: str | None = None
 
 
 class Reader(Protocol):
@@ -33,6 +46,11 @@ def check_engine(engine: str) -> str:
     return engine
 
 
+def takes_lm(engine: str) -> bool:
+    """Whether an engine may read with a language model of ours: model files may, torch weights and peers may not."""
+    return engine not in PEERS and Path(engine).suffix != WEIGHTS
+
+
 def row_names(engines: Sequence[str]) -> dict[str, str]:
     """Engine → the name of its row: the file's name, with its folder where two files share one."""
     names = [Path(engine).name for engine in engines]
@@ -42,8 +60,9 @@ def row_names(engines: Sequence[str]) -> dict[str, str]:
     }
 
 
-def open_reader(engine: str, threads: int) -> Reader:
+def open_reader(setup: Setup, threads: int) -> Reader:
     """Opens an engine; only its own libraries are imported."""
+    engine, lm = setup
     if engine == "tesseract":
         from .peers import Tesseract
 
@@ -58,20 +77,36 @@ def open_reader(engine: str, threads: int) -> Reader:
         return open_weights(engine, threads)
     from ..runtime import Recognizer
 
-    return Recognizer(None if engine == BUNDLED else engine, threads=threads)
+    return Recognizer(None if engine == BUNDLED else engine, threads, lm)
 
 
 def about(engine: str, reader: Any) -> dict[str, object]:
-    """Engine, precision, version, size in bytes and SHA-256 of what was opened."""
+    """Engine, decoder, precision, version, SHA-256 and size of what was opened: bytes, with the language model."""
     if engine in PEERS:
         described: dict[str, object] = reader.about()
         return described
     path = Path(reader.path)
+    lm = about_lm(reader) if reader.language else {}
     return {
+        "decoder": "beam" if lm else "greedy",
         "engine": "torch" if path.suffix == WEIGHTS else format_of(path).engine,
         "precision": reader.info.precision,
         "version": reader.info.version,
-        "bytes": size_of(path),
+        "bytes": size_of(path) + lm.get("bytes", 0),
         "sha256": sha256(path),
         "weights_sha256": reader.info.weights_sha256,
+    } | ({"lm": lm} if lm else {})
+
+
+def about_lm(reader: Any) -> dict[str, Any]:
+    """The language model of a `Recognizer`, its weights, and whether the search with it is compiled."""
+    language, path = reader.language, reader.language.ngram.path
+    return {
+        "name": language.ngram.about["name"],
+        "bytes": path.stat().st_size,
+        "sha256": sha256(path),
+        "weight": language.weight,
+        "bonus": language.bonus,
+        "beam": reader.beam,
+        "compiled": kernel.function() is not None,
     }

@@ -1,7 +1,8 @@
 """Latency: how fast each engine reads a line. Errors are counted in a separate run.
 
-Each engine has a process of its own. The engines take turns on the same lines, in rounds, so that a machine that gets
-hot or busy slows all of them equally. Timed is the reader's work from decoded grey pixels to text.
+Each engine has a process of its own, and another with a language model where it reads with one. All take turns on the
+same lines, in rounds, so that a machine that gets hot or busy slows all of them equally. Timed is the reader's work
+from decoded grey pixels to text.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..runtime.errors import HtrjandError
+from .engines import Setup
 from .machine import Watch
 from .process import Worker
 
@@ -25,28 +27,28 @@ ROUNDS = 10  # turns of each engine; a round reads a tenth of the lines
 
 
 def measure_cold_starts(
-    engines: Sequence[str], threads: int, folder: Path, times: int, results: dict[str, dict[str, Any]]
+    setups: Sequence[Setup], threads: int, folder: Path, times: int, results: dict[Setup, dict[str, Any]]
 ) -> None:
     """Milliseconds from the start of a process to the text of its first line: interpreter, imports, model, reading.
 
     Files are in the system's cache. Adds the engine's description to each result, or the error that stopped it.
     """
     for _ in range(times):
-        for engine in working(engines, results):
-            with attempt(engine, results), Worker(engine, threads, folder) as worker:
-                results[engine] |= worker.about
-                results[engine].setdefault("cold_starts_ms", []).append(round(worker.cold_start, 1))
-    for engine in working(engines, results):
-        results[engine]["cold_start_ms"] = median(results[engine]["cold_starts_ms"])
+        for setup in working(setups, results):
+            with attempt(setup, results), Worker(setup.engine, threads, folder, setup.lm) as worker:
+                results[setup] |= worker.about
+                results[setup].setdefault("cold_starts_ms", []).append(round(worker.cold_start, 1))
+    for setup in working(setups, results):
+        results[setup]["cold_start_ms"] = median(results[setup]["cold_starts_ms"])
 
 
 def measure_latency(
-    engines: Sequence[str],
+    setups: Sequence[Setup],
     threads: int,
     folder: Path,
     sample: Sequence[int],
     limits: tuple[int, float, int],
-    results: dict[str, dict[str, Any]],
+    results: dict[Setup, dict[str, Any]],
     watch: Watch,
     progress: Callable[[int], None],
 ) -> None:
@@ -59,40 +61,38 @@ def measure_latency(
     """
     queries, seconds, warm_up = limits
     rounds = min(ROUNDS, len(sample))
-    times: dict[str, list[float]] = {engine: [] for engine in engines}
+    times: dict[Setup, list[float]] = {setup: [] for setup in setups}
     with ExitStack() as stack:
         workers = {}
-        for engine in working(engines, results):
-            with attempt(engine, results):
-                workers[engine] = stack.enter_context(Worker(engine, threads, folder))
-                workers[engine].read([sample[i % len(sample)] for i in range(warm_up)])
+        for setup in working(setups, results):
+            with attempt(setup, results):
+                workers[setup] = stack.enter_context(Worker(setup.engine, threads, folder, setup.lm))
+                workers[setup].read([sample[i % len(sample)] for i in range(warm_up)])
         for turn in range(rounds):
             watch.probe()
             order = working(list(workers), results)
-            for engine in order[turn % 2 :] + order[: turn % 2]:
-                with attempt(engine, results):
-                    answer = workers[engine].read(sample[turn::rounds], -(-queries // rounds), seconds / rounds)
-                    times[engine] += answer["ms"]
-                    results[engine]["peak_rss_bytes"] = max(
-                        answer["peak_rss"], results[engine].get("peak_rss_bytes", 0)
-                    )
+            for setup in order[turn % 2 :] + order[: turn % 2]:
+                with attempt(setup, results):
+                    answer = workers[setup].read(sample[turn::rounds], -(-queries // rounds), seconds / rounds)
+                    times[setup] += answer["ms"]
+                    results[setup]["peak_rss_bytes"] = max(answer["peak_rss"], results[setup].get("peak_rss_bytes", 0))
                 progress(1)
-    for engine in working(engines, results):
-        p50, p90, p99 = np.percentile(times[engine], [50, 90, 99])
-        results[engine].setdefault("latency", []).append(
+    for setup in working(setups, results):
+        p50, p90, p99 = np.percentile(times[setup], [50, 90, 99])
+        results[setup].setdefault("latency", []).append(
             {
                 "threads": threads,
                 "p50_ms": round(float(p50), 3),
                 "p90_ms": round(float(p90), 3),
                 "p99_ms": round(float(p99), 3),
-                "mean_ms": round(float(np.mean(times[engine])), 3),
-                "queries": len(times[engine]),
-                "seconds": round(sum(times[engine]) / 1000, 3),
+                "mean_ms": round(float(np.mean(times[setup])), 3),
+                "queries": len(times[setup]),
+                "seconds": round(sum(times[setup]) / 1000, 3),
             }
         )
 
 
-def too_short(results: dict[str, dict[str, Any]]) -> list[str]:
+def too_short(results: dict[Setup, dict[str, Any]]) -> list[str]:
     """The reason why latencies are not valid, if an engine had too few readings or too little time."""
     entries = [entry for result in results.values() for entry in result.get("latency", [])]
     short = [entry for entry in entries if entry["queries"] < MIN_QUERIES or entry["seconds"] < MIN_SECONDS]
@@ -105,8 +105,8 @@ def too_short(results: dict[str, dict[str, Any]]) -> list[str]:
 class attempt:
     """A context that stores an HtrjandError of an engine in its result, so that the others continue."""
 
-    def __init__(self, engine: str, results: dict[str, dict[str, Any]]) -> None:
-        self.engine, self.results = engine, results
+    def __init__(self, setup: Setup, results: dict[Setup, dict[str, Any]]) -> None:
+        self.setup, self.results = setup, results
 
     def __enter__(self) -> None:
         pass
@@ -114,10 +114,10 @@ class attempt:
     def __exit__(self, kind: object, error: object, trace: object) -> bool:
         if not isinstance(error, HtrjandError):
             return False
-        self.results[self.engine]["error"] = str(error)
+        self.results[self.setup]["error"] = str(error)
         return True
 
 
-def working(engines: Sequence[str], results: dict[str, dict[str, Any]]) -> list[str]:
-    """The engines that have not failed."""
-    return [engine for engine in engines if "error" not in results[engine]]
+def working(setups: Sequence[Setup], results: dict[Setup, dict[str, Any]]) -> list[Setup]:
+    """Those that have not failed."""
+    return [setup for setup in setups if "error" not in results[setup]]

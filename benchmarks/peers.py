@@ -63,6 +63,7 @@ class Tesseract:
         files = [Path(folder[1]) / f"{language}.traineddata" for language in LANGUAGES] if folder else []
         return {
             "engine": "tesseract",
+            "decoder": "beam",  # its own, with the word lists of its languages
             "precision": "",
             "version": version.split()[1],
             "bytes": sum(file.stat().st_size for file in files if file.is_file()),
@@ -108,6 +109,7 @@ class RapidOcr:
         """Its version and the size of its recognition model."""
         return {
             "engine": "rapidocr",
+            "decoder": "greedy",
             "precision": "fp32",
             "version": f"{metadata.version('rapidocr')}, PP-OCRv6-small",
             "bytes": self.weights.stat().st_size,

@@ -17,21 +17,22 @@ from ..runtime.errors import HtrjandError
 
 
 class Worker:
-    """One engine in a fresh process, with a given number of threads. A context manager.
+    """One engine in a fresh process, with a given number of threads, and maybe a language model. A context manager.
 
     Attributes:
         cold_start: milliseconds from starting the process to its first line's text.
-        about: what the worker opened (engine, precision, version, bytes).
+        about: what the worker opened (engine, decoder, precision, version, bytes).
 
     Raises:
         HtrjandError: the engine cannot be opened, cannot read a line, or its process died.
     """
 
-    def __init__(self, engine: str, threads: int, folder: Path) -> None:
+    def __init__(self, engine: str, threads: int, folder: Path, lm: str | None = None) -> None:
         self.engine = engine
+        arguments = [engine, str(threads), str(folder), *([lm] if lm else [])]
         start = time.perf_counter()
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "htrjand.benchmarks.worker", engine, str(threads), str(folder)],
+            [sys.executable, "-P", "-m", "htrjand.benchmarks.worker", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             encoding="utf-8",

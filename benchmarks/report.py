@@ -1,4 +1,4 @@
-"""Benchmark results as Markdown: one table for each result, one row for each engine, units in the headers."""
+"""Benchmark results as Markdown: one table for each result, one row for each engine and decoder."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def one_result(result: dict[str, Any]) -> str:
     if result["invalid"]:
         parts.append("**Not a valid latency run**: " + "; ".join(result["invalid"]) + ".")
     parts += [f"**{row['name']}** failed: {row['error']}" for row in result["engines"] if "error" in row]
-    return "\n\n".join(parts)
+    return "\n\n".join(dict.fromkeys(parts))  # a file that no decoder can read fails twice
 
 
 def caption(result: dict[str, Any]) -> str:
@@ -59,13 +59,18 @@ def caption(result: dict[str, Any]) -> str:
 def table(result: dict[str, Any], rows: list[dict[str, Any]]) -> list[str]:
     """The rows of the Markdown table."""
     columns: list[Column] = [("engine", name_cell), ("precision", lambda row: str(row["precision"]))]
+    spoken = any("lm" in row for row in rows)
+    if spoken:
+        columns.append(("decoder", decoder_cell))
+    text_columns = len(columns)
     if result["settings"]["accuracy"]:
         columns += accuracy_columns([part["dataset"] for part in result["data"]])
     if result["settings"]["latency"]:
         columns += latency_columns(result["settings"]["threads"], rows)
         columns += precision_columns(rows)
-    columns.append(("size, MB", lambda row: f"{row['bytes'] / 1e6:.2f}"))
-    cells = [[header for header, _ in columns], ["---", "---"] + ["---:"] * (len(columns) - 2)]
+        columns += decoder_columns(rows)
+    columns.append((f"size, MB{' (model + n-gram)' * spoken}", size_cell))
+    cells = [[header for header, _ in columns], ["---"] * text_columns + ["---:"] * (len(columns) - text_columns)]
     cells += [[cell(row) for _, cell in columns] for row in rows]
     return ["| " + " | ".join(row) + " |" for row in cells]
 
@@ -107,10 +112,10 @@ def latency_columns(threads: Sequence[int], rows: list[dict[str, Any]]) -> list[
 
 
 def precision_columns(rows: list[dict[str, Any]]) -> list[Column]:
-    """Speed relative to the fp32 file of the same weights and format in the same run."""
+    """Speed relative to the fp32 file of the same weights and format, with the same decoder, in the same run."""
 
     def kind(row: dict[str, Any]) -> tuple[Any, ...]:
-        return row.get("weights_sha256"), Path(row["name"]).suffix
+        return row.get("weights_sha256"), Path(row["name"]).suffix, "lm" in row
 
     fp32 = {
         kind(row): row["latency"][0]["p50_ms"]
@@ -124,6 +129,33 @@ def precision_columns(rows: list[dict[str, Any]]) -> list[Column]:
         return f"{fp32[kind(row)] / row['latency'][0]['p50_ms']:.2f}" if kind(row) in fp32 else ""
 
     return [("times fp32's speed", cell)]
+
+
+def decoder_columns(rows: list[dict[str, Any]]) -> list[Column]:
+    """What a language model costs: p50 relative to that of the same file read greedily in the same run."""
+
+    def kind(row: dict[str, Any]) -> tuple[Any, ...]:
+        return row["name"], row.get("sha256")
+
+    greedy = {kind(row): row["latency"][0]["p50_ms"] for row in rows if "lm" not in row}
+    if not any("lm" in row and kind(row) in greedy for row in rows):
+        return []
+
+    def cell(row: dict[str, Any]) -> str:
+        return f"{row['latency'][0]['p50_ms'] / greedy[kind(row)]:.2f}" if "lm" in row and kind(row) in greedy else ""
+
+    return [("p50 ÷ greedy's", cell)]
+
+
+def decoder_cell(row: dict[str, Any]) -> str:
+    """How the row's text was found; with a language model of ours its name."""
+    return f"{row['decoder']}, {row['lm']['name']}" if "lm" in row else str(row["decoder"])
+
+
+def size_cell(row: dict[str, Any]) -> str:
+    """Megabytes of the model, and of the language model that it reads with."""
+    lm = row.get("lm", {}).get("bytes", 0)
+    return f"{(row['bytes'] - lm) / 1e6:.2f}" + (f" + {lm / 1e6:.2f}" if lm else "")
 
 
 def name_cell(row: dict[str, Any]) -> str:

@@ -20,8 +20,9 @@ from ..runtime.errors import HtrjandError
 from ..runtime.image import pad_line
 from . import machine
 from .accuracy import measure_accuracy
-from .engines import row_names
+from .engines import Setup, row_names, takes_lm
 from .latency import attempt, measure_cold_starts, measure_latency, too_short, working
+from .process import Worker
 
 if TYPE_CHECKING:
     from ..train.data.lines import LineRow
@@ -79,29 +80,35 @@ def sampled(rows: Sequence[LineRow], limit: int | None) -> list[LineRow]:
     return [rows[int(index)] for index in sorted(chosen)]
 
 
-def run(engines: Sequence[str], rows: Sequence[LineRow], settings: Settings) -> dict[str, Any]:
+def run(engines: Sequence[str], rows: Sequence[LineRow], settings: Settings, lm: str | None = None) -> dict[str, Any]:
     """Measures every engine on the rows; the error of one that fails is stored in its result, and the others continue.
 
+    Args:
+        lm: a language model, as `Recognizer` takes it. A model file that reads with it is measured twice: greedy, then
+            with it. None: everything once.
+
     Returns:
-        A document for JSON: machine, versions, git revision, data, settings, an entry for each engine, and `invalid`,
-        the reasons why the latencies are not valid (empty where they are).
+        A document for JSON: machine, versions, git revision, data, settings, an entry for each row, and `invalid`, the
+        reasons why the latencies are not valid (empty where they are).
     """
-    results: dict[str, dict[str, Any]] = {engine: {"name": name} for engine, name in row_names(engines).items()}
     sample = [int(index) for index in np.random.default_rng(SEED).permutation(len(rows))[: max(1, settings.queries)]]
     conditions: dict[str, object] = {}
     reasons: list[str] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         widths = write_pixels(rows, folder, settings.width)
+        names = row_names(engines)
+        setups = [setup for engine in engines for setup in setups_of(engine, lm, folder)]
+        results: dict[Setup, dict[str, Any]] = {setup: {"name": names[setup.engine]} for setup in setups}
         if settings.latency:
-            conditions, reasons = run_latency(engines, folder, sample, settings, results)
+            conditions, reasons = run_latency(setups, folder, sample, settings, results)
             conditions["median_width"] = median(widths[index] for index in sample)
         if settings.accuracy:
-            with progress_bar("accuracy", len(rows) * len(working(engines, results))) as progress:
-                for engine in working(engines, results):
-                    with attempt(engine, results):
+            with progress_bar("accuracy", len(rows) * len(working(setups, results))) as progress:
+                for setup in working(setups, results):
+                    with attempt(setup, results):
                         threads = max(settings.threads)
-                        measure_accuracy(engine, threads, folder, rows, results[engine], progress.update)
+                        measure_accuracy(setup, threads, folder, rows, results[setup], progress.update)
     return {
         "schema": SCHEMA,
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -116,16 +123,29 @@ def run(engines: Sequence[str], rows: Sequence[LineRow], settings: Settings) -> 
     }
 
 
+def setups_of(engine: str, lm: str | None, folder: Path) -> list[Setup]:
+    """An engine by itself, and with the language model where it reads with one; opened there, for its file knows."""
+    alone = Setup(engine)
+    if lm is None or not takes_lm(engine):
+        return [alone]
+    try:
+        with Worker(engine, 1, folder, lm) as worker:
+            return [alone, Setup(engine, lm)] if "lm" in worker.about else [alone]
+    except HtrjandError:
+        return [alone, Setup(engine, lm)]  # the rows tell why
+
+
 def run_latency(
-    engines: Sequence[str], folder: Path, sample: Sequence[int], settings: Settings, results: dict[str, dict[str, Any]]
-) -> tuple[dict[str, object], list[str]]:
+    setups: Sequence[Setup], folder: Path, sample: Sequence[int], settings: Settings,
+    results: dict[Setup, dict[str, Any]],
+) -> tuple[dict[str, object], list[str]]:  # fmt: skip
     """Cold starts, then latencies for each number of threads; returns the conditions and why they are not valid."""
     watch = machine.Watch()
-    measure_cold_starts(engines, settings.threads[0], folder, settings.cold_starts, results)
+    measure_cold_starts(setups, settings.threads[0], folder, settings.cold_starts, results)
     limits = settings.queries, settings.seconds, settings.warm_up
     for threads in settings.threads:
-        with progress_bar(f"latency, threads {threads}", 10 * len(working(engines, results))) as progress:
-            measure_latency(engines, threads, folder, sample, limits, results, watch, progress.update)
+        with progress_bar(f"latency, threads {threads}", 10 * len(working(setups, results))) as progress:
+            measure_latency(setups, threads, folder, sample, limits, results, watch, progress.update)
     conditions, reasons = watch.finish()
     return conditions, too_short(results) + reasons
 

@@ -1,7 +1,8 @@
-"""Runs one engine in a process of its own: `python -m htrjand.benchmarks.worker ENGINE THREADS FOLDER`.
+"""Runs one engine in a process of its own: `python -m htrjand.benchmarks.worker ENGINE THREADS FOLDER [LM]`.
 
-FOLDER holds the lines as `00000.npy`, … (uint8 [64, W]). Each message is one JSON object on a line. The worker opens
-the engine, reads line 0 and sends `{"ready": true}`, then a description of the engine. After that it answers requests
+FOLDER holds the lines as `00000.npy`, … (uint8 [64, W]). LM is a language model, as `Recognizer` takes it; without one
+a model file is read greedily. Each message is one JSON object on a line. The worker opens the engine, reads line 0 and
+sends `{"ready": true}`, then a description of the engine. After that it answers requests
 `{"indices": [...], "queries": n, "seconds": s}`: it reads the lines of these indices in turn and repeatedly, until
 there were n readings that took s seconds in total (each line at least once).
 """
@@ -18,16 +19,16 @@ from typing import Any, TextIO
 import numpy as np
 
 from ..runtime.errors import HtrjandError
-from .engines import Reader, about, open_reader
+from .engines import Reader, Setup, about, open_reader
 
 
-def serve(engine: str, threads: int, folder: Path, requests: TextIO, answers: TextIO) -> None:
+def serve(setup: Setup, threads: int, folder: Path, requests: TextIO, answers: TextIO) -> None:
     """Opens the engine and answers requests until the input ends; an HtrjandError is sent as the last answer."""
     try:
-        reader = open_reader(engine, threads)
+        reader = open_reader(setup, threads)
         reader.read_line(load(folder, 0))
         send(answers, {"ready": True})
-        send(answers, about(engine, reader))
+        send(answers, about(setup.engine, reader))
         for line in requests:
             send(answers, read(reader, folder, **json.loads(line)) | {"peak_rss": peak_rss()})
     except HtrjandError as error:
@@ -79,8 +80,8 @@ def main() -> None:
     """Keeps the real standard output for messages: what a library prints goes to standard error."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    engine, threads, folder = sys.argv[1:]
-    serve(engine, int(threads), Path(folder), sys.stdin, answers)
+    engine, threads, folder, *lm = sys.argv[1:]
+    serve(Setup(engine, *lm), int(threads), Path(folder), sys.stdin, answers)
 
 
 if __name__ == "__main__":

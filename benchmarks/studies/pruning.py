@@ -3,8 +3,8 @@
     python -m htrjand.benchmarks.studies.pruning runs/*/student/weights.safetensors --latency run.json -o docs/pruning
 
 writes `docs/pruning.md` and `docs/pruning.svg`. A row is named after the folder two levels above its weights: `30-3` is
-30 % pruned in 3 steps. The latency run is one of `htrjand bench --width 1024`, over fp32 and int8 files of each of the
-weights; files are matched to weights by SHA-256.
+30 % pruned in 3 steps. The latency run is one of `htrjand bench --width 1024 --no-lm`, over fp32 and int8 files of
+each of the weights; files are matched to weights by SHA-256, and rows with a language model are left out.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def measured(weights: Sequence[Path], latency: dict[str, Any]) -> list[Row]:
         ms = {
             row["precision"]: row["latency"][0]["p50_ms"]
             for row in latency["engines"]
-            if row.get("weights_sha256") == digest and "latency" in row
+            if row.get("weights_sha256") == digest and "latency" in row and "lm" not in row
         }
         if not ms or card.val_cer is None:
             raise HtrjandError(f"{path}: not in the latency run, or without a validation CER; measure its files too")

@@ -10,11 +10,19 @@ from click.testing import CliRunner, Result
 from htrjand.benchmarks.cli import bench
 from htrjand.benchmarks.engines import row_names
 from htrjand.benchmarks.machine import Watch, describe
-from htrjand.benchmarks.report import load_result
+from htrjand.benchmarks.report import load_result, markdown
 from htrjand.benchmarks.run import Settings, choose_lines, describe_data, run
+from htrjand.runtime.decode import kernel
 from htrjand.runtime.errors import HtrjandError, UsageError
+from htrjand.runtime.recognizer import bundled_ngram
 from htrjand.train.checkpoint import Card, save_network
+from htrjand.train.lm.build import LmRecipe, build
 from htrjand.train.network import Network, NetworkRecipe
+
+ROOT = Path(__file__).resolve().parents[2]
+SAMPLE = ROOT / "benchmarks" / "sample" / "sample.parquet"
+RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
+RESULTS = [path for path in RESULTS if '"schema"' in path.read_text(encoding="utf-8")]  # the others are of studies
 
 SHORT = Settings(threads=(1,), queries=12, seconds=0.01, warm_up=1, cold_starts=1)
 FAST = ["--queries", "4", "--seconds", "0", "--threads", "1"]
@@ -57,6 +65,70 @@ def test_json_on_standard_output_and_one_run_alone(make_model: Callable[..., Pat
     assert done.exit_code == 0 and "CER" not in done.stdout
 
 
+def test_a_model_with_a_language_is_measured_greedy_and_with_it(
+    make_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    """The bundled model on real lines; the tiny one names no language, so none is taken for it."""
+    output = tmp_path / "result.json"
+    done = invoke(
+        "-i", SAMPLE, "-m", make_model(), "--engine", "bundled", "--limit", 12, "--quick", *FAST, "-o", output
+    )
+    assert done.exit_code == 0, done.output
+    result = load_result(output)
+    assert [(row["name"], row["decoder"]) for row in result["engines"]] == [
+        ("tiny.onnx", "greedy"), ("bundled", "greedy"), ("bundled", "beam"),
+    ]  # fmt: skip
+    tiny, greedy, beam = result["engines"]
+    assert "lm" not in tiny and "lm" not in greedy and greedy["sha256"] == beam["sha256"]
+    assert 0 < beam["accuracy"]["all"]["cer"] < greedy["accuracy"]["all"]["cer"]
+    file = bundled_ngram().path
+    assert beam["bytes"] - greedy["bytes"] == beam["lm"]["bytes"] == file.stat().st_size
+    assert beam["lm"].items() >= {"name": file.stem, "beam": 12, "compiled": kernel.function() is not None}.items()
+    assert beam["lm"]["weight"] > 0 and len(beam["lm"]["sha256"]) == 64
+    assert str(file.parent) not in output.read_text()
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.output.splitlines() if line[0:1] == "|"]
+    rows = [dict(zip(cells[0], row, strict=True)) for row in cells[2:]]
+    assert [row["decoder"] for row in rows] == ["greedy", "greedy", f"beam, {file.stem}"]
+    p50 = [row["latency"][0]["p50_ms"] for row in (greedy, beam)]
+    assert [row["p50 ÷ greedy's"] for row in rows] == ["", "", f"{p50[1] / p50[0]:.2f}"]
+    model, size = greedy["bytes"] / 1e6, beam["lm"]["bytes"] / 1e6
+    assert [row["size, MB (model + n-gram)"] for row in rows[1:]] == [f"{model:.2f}", f"{model:.2f} + {size:.2f}"]
+
+
+def test_another_language_model_and_none(make_model: Callable[..., Path], line_folder: Path, tmp_path: Path) -> None:
+    """A file that is named is taken for every model; one that cannot be is the row's error, beside the greedy row."""
+    french, model = make_model(languages=("fr",)), make_model("unnamed.onnx")
+
+    def rows(*options: object) -> tuple[Result, list[tuple[str, str]]]:
+        done = invoke("-i", line_folder, "-m", french, "-m", model, "--only", "accuracy", *options, "-f", "json")
+        found = json.loads(done.stdout)["engines"]
+        return done, [(row["name"], row.get("lm", {}).get("name", row.get("decoder", "failed"))) for row in found]
+
+    assert rows("--no-lm")[1] == [("tiny.onnx", "greedy"), ("unnamed.onnx", "greedy")]
+    done, found = rows("--lm", bundled_ngram().path)
+    name = bundled_ngram().path.stem
+    assert done.exit_code == 0 and found == [
+        ("tiny.onnx", "greedy"), ("tiny.onnx", name), ("unnamed.onnx", "greedy"), ("unnamed.onnx", name),
+    ]  # fmt: skip
+    text = "что написано пером\n"
+    (tmp_path / "ru.txt").write_text(text, encoding="utf-8")
+    recipe = LmRecipe(order=3, size=None, characters=("", *sorted(set(text.strip()))), name="ru")
+    build([tmp_path / "ru.txt"], tmp_path / "ru.lm", recipe)
+    done, found = rows("--lm", tmp_path / "ru.lm")
+    assert [decoder for _, decoder in found] == ["greedy", "failed"] * 2
+    assert str(done.exception) == "tiny.onnx, unnamed.onnx: could not be measured; the result says why"
+    assert "ru.lm: shares no letter" in json.loads(done.stdout)["engines"][1]["error"]
+
+
+@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
+def test_results_of_earlier_editions_are_still_read(path: Path) -> None:
+    result = load_result(path)
+    table = [line for line in markdown([result]).splitlines() if line.startswith("|")]
+    assert len(table) == 2 + len(result["engines"])
+    spoken = any("lm" in row for row in result["engines"])
+    assert spoken == ("| decoder |" in table[0]) == (not table[0].endswith("| size, MB |"))
+
+
 def test_an_engine_that_fails_leaves_the_others(make_model: Callable[..., Path], line_folder: Path) -> None:
     cut = make_model("cut.onnx")
     cut.write_bytes(cut.read_bytes()[:99])
@@ -78,6 +150,10 @@ def test_a_missing_peer_names_the_remedy(line_folder: Path, monkeypatch: pytest.
         (["--engine", "tesseract"], UsageError, "-i"),
         (["-i", "{lines}", "-m", "model.xyz"], UsageError, "model.xyz: no such engine"),
         (["-i", "{lines}", "-m", "model.onnx"], HtrjandError, "model.onnx: no such file"),
+        (["-i", "{lines}", "--engine", "bundled", "--lm", "{lines}/fr.lm"], HtrjandError, "fr.lm: no such language"),
+        (["-i", "{lines}", "--engine", "bundled", "--lm", "{lines}/plain.parquet"], HtrjandError, "plain.parquet"),
+        (["-i", "{lines}", "--engine", "bundled", "--lm", "fr.lm", "--no-lm"], UsageError, "opposite"),
+        (["-i", "{lines}", "--engine", "tesseract", "--lm", "fr.lm"], UsageError, "--lm is for model files"),
         (["-i", "{lines}", "--dataset", "nowhere", "--engine", "tesseract"], HtrjandError, "nowhere"),
         (["-i", "{lines}/none.parquet", "--engine", "tesseract"], HtrjandError, "none.parquet"),
         (["-i", "{lines}", "--engine", "tesseract", "-o", "{lines}"], HtrjandError, "cannot be written"),

@@ -31,7 +31,7 @@ def test_tesseract_reads_a_printed_line(printed: np.ndarray) -> None:
     reader = Tesseract()
     assert reader.read_line(printed).text == "Une ligne de texte"
     about = reader.about()
-    assert about["engine"] == "tesseract" and int(str(about["bytes"])) > 1_000_000
+    assert about["engine"] == "tesseract" and about["decoder"] == "beam" and int(str(about["bytes"])) > 1_000_000
 
 
 def test_a_missing_tesseract_names_the_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -53,4 +53,5 @@ def test_rapidocr_reads_a_printed_line(printed: np.ndarray) -> None:
     assert reader.read_line(printed).text.replace(" ", "") == "Unelignedetexte"
     assert reader.read_line(np.full((64, 100), 255, np.uint8)).text == ""
     about = reader.about()
+    assert about["decoder"] == "greedy"
     assert "PP-OCRv6-small" in str(about["version"]) and int(str(about["bytes"])) > 20_000_000

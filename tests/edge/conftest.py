@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -88,20 +89,23 @@ def side(python: Sequence[str], *paths: Path, **variables: str) -> Side:
 
 
 @pytest.fixture(scope="session")
-def lines(tmp_path_factory: pytest.TempPathFactory) -> Lines:
-    """Real validation lines, or those of the bundled sample where there are none."""
+def lines(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Lines]:
+    """So many real validation lines, or those of the bundled sample where there are none."""
     from htrjand.train.data.lines import data_dir, read_lines, spread
 
-    count = max(LINES.values())
-    try:
-        rows = spread(read_lines(data_dir() / "lines", "val"), count)
-    except HtrjandError:
-        rows = spread(read_lines(SAMPLE), count)
-    assert len(rows) == count
-    folder = tmp_path_factory.mktemp("lines")
-    for number, row in enumerate(rows):
-        (folder / f"{number:02}.image").write_bytes(row.image)
-    return Lines(folder, [row.text for row in rows])
+    @cache
+    def lines(count: int) -> Lines:
+        try:
+            rows = spread(read_lines(data_dir() / "lines", "val"), count)
+        except HtrjandError:
+            rows = spread(read_lines(SAMPLE), count)
+        assert len(rows) >= min(count, max(LINES.values()))
+        folder = tmp_path_factory.mktemp("lines")
+        for number, row in enumerate(rows):
+            (folder / f"{number:03}.image").write_bytes(row.image)
+        return Lines(folder, [row.text for row in rows])
+
+    return lines
 
 
 @pytest.fixture(scope="session")
@@ -129,12 +133,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path
 
 
 @pytest.fixture(scope="session")
-def read(lines: Lines, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Side, Path, str], Any]:
-    """Reads as many lines as LINES says with a model on a side; what `reader.py` tells."""
+def read(lines: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
+    """Reads so many times the lines that LINES says with a model on a side; what `reader.py` tells."""
 
-    def read(side: Side, path: Path, precision: str) -> Any:
+    def read(side: Side, path: Path, precision: str, times: int = 1) -> Any:
         out = tmp_path_factory.mktemp("read") / "read.npz"
-        side(Path(__file__).with_name("reader.py"), path, lines.folder, LINES[precision], out)
+        side(Path(__file__).with_name("reader.py"), path, lines(times * LINES[precision]).folder, out)
         return np.load(out)
 
     return read
@@ -155,28 +159,32 @@ def percent() -> Callable[[list[str], list[str]], float]:
 
 
 @pytest.fixture(scope="session")
-def compare(lines: Lines, percent: Any) -> Callable[[Path, Any, Any, float], None]:
-    """Holds a far reading to that from here: pixels equal; texts at most `apart` percent of their characters apart."""
+def compare(lines: Any, percent: Any) -> Callable[[Path, Any, Any, float], None]:
+    """Holds a far reading to that from here: pixels equal; texts at most `apart` percent of their characters apart,
+    with the language model and without; and the search in numpy finds what the compiled one does."""
 
     def compare(path: Path, near: Any, far: Any, apart: float) -> None:
-        texts = [list(map(str, side["texts"])) for side in (near, far)]
-        count = len(texts[0])
+        count = len(near["texts"])
         worst = [float(np.abs(near[f"logits-{i}"] - far[f"logits-{i}"]).max()) for i in range(count)]
-        equal, close = sum(a == b for a, b in zip(*texts, strict=True)), sum(each <= CLOSE for each in worst)
-        between = percent(texts[0], texts[1])
-        cer = [percent(lines.texts[:count], read) for read in texts]
-        found.append(
-            f"{path.name}, {far['machine']} {far['engine']} against {near['machine']} {near['engine']}: "
-            f"{equal} of {count} texts equal, {between:.2f} % of characters apart, "
-            f"CER {cer[1]:.2f} against {cer[0]:.2f} %, "
-            f"logits of {close} lines within {CLOSE}, of all within {max(worst):.1e}"
-        )
+        close = sum(each <= CLOSE for each in worst)
         assert all(np.array_equal(near[f"pixels-{i}"], far[f"pixels-{i}"]) for i in range(count))
-        assert any(texts[0])
-        assert between <= apart, found[-1]
-        assert cer[1] <= cer[0] + CER, found[-1]
-        if not apart:
-            assert (equal, close) == (count, count), found[-1]
+        assert all(np.array_equal(side["numpy"], side["texts"]) for side in (near, far))
+        for decoder in ("texts", "greedy"):
+            texts = [list(map(str, side[decoder])) for side in (near, far)]
+            equal, between = sum(a == b for a, b in zip(*texts, strict=True)), percent(texts[0], texts[1])
+            cer = [percent(lines(count).texts, read) for read in texts]
+            found.append(
+                f"{path.name}, {far['machine']} {far['engine']} against {near['machine']} {near['engine']}, "
+                f"{'greedy' if decoder == 'greedy' else 'with the language model'}: "
+                f"{equal} of {count} texts equal, {between:.2f} % of characters apart, "
+                f"CER {cer[1]:.2f} against {cer[0]:.2f} %, "
+                f"logits of {close} lines within {CLOSE}, of all within {max(worst):.1e}"
+            )
+            assert any(texts[0])
+            assert between <= apart, found[-1]
+            assert cer[1] <= cer[0] + CER, found[-1]
+            if not apart:
+                assert (equal, close) == (count, count), found[-1]
 
     return compare
 

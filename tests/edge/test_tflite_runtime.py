@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 pytestmark = [pytest.mark.edge, pytest.mark.timeout(900)]
+TIMES = 4  # as many lines as ARM reads: a language model makes more of a difference, so CER differs more by chance
 APART = {"fp32": 0.0, "int8": 6.0}  # percent of characters that differ: in int8 as many as against float
 
 
@@ -19,6 +20,6 @@ def test_tflite_files_are_read_alike(
     precision: str, tflite_runtime: Any, here: Any, model: Any, read: Any, compare: Any
 ) -> None:
     path = model(".tflite", precision)
-    far = read(tflite_runtime, path, precision)
+    far = read(tflite_runtime, path, precision, TIMES)
     assert str(far["engine"]).startswith("tflite_runtime 2.14")
-    compare(path, read(here, path, precision), far, APART[precision])
+    compare(path, read(here, path, precision, TIMES), far, APART[precision])

@@ -10,9 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 from htrjand.benchmarks.cli import bench
-from htrjand.benchmarks.studies.pruning import main
+from htrjand.benchmarks.studies.pruning import main, measured
 from htrjand.compress.prune import prune_network, smaller
 from htrjand.export.files import export_files
+from htrjand.runtime.info import sha256
 from htrjand.train.checkpoint import Card, save_network, weights_of
 from htrjand.train.network import Network, NetworkRecipe
 
@@ -79,6 +80,13 @@ def test_weights_that_were_not_measured(weights: list[Path], line_folder: Path, 
     assert done.exit_code == 1 and "not in the latency run" in str(done.exception)
 
 
+def test_rows_with_a_language_model_are_left_out(weights: list[Path]) -> None:
+    greedy = {"precision": "int8", "weights_sha256": sha256(weights[0]), "latency": [{"p50_ms": 4.0}]}
+    spoken = {**greedy, "lm": {"name": "fr"}, "latency": [{"p50_ms": 5.0}]}
+    (row,) = measured(weights[:1], {"engines": [greedy, spoken]})
+    assert row.ms == {"int8": 4.0}
+
+
 def test_a_width_and_errors_do_not_go_together(weights: list[Path], line_folder: Path) -> None:
     arguments = ["-i", str(line_folder), "--engine", "bundled", "--width", "64", "--only", "accuracy"]
     done = CliRunner().invoke(bench, arguments)
@@ -91,7 +99,7 @@ def test_speed_over_fp32_stands_in_the_table() -> None:
     def row(name: str, precision: str, ms: float, weights: str = "a") -> dict[str, object]:
         return {"name": name, "precision": precision, "weights_sha256": weights, "latency": [{"p50_ms": ms}]}
 
-    rows = [
+    rows: list[dict[str, object]] = [
         row("x.onnx", "fp32", 4.0),
         row("y.onnx", "int8", 2.0),
         row("y.xml", "int8", 1.0),
@@ -101,3 +109,9 @@ def test_speed_over_fp32_stands_in_the_table() -> None:
     ((header, cell),) = precision_columns(rows)
     assert header == "times fp32's speed" and [cell(each) for each in rows] == ["1.00", "2.00", "", "", ""]
     assert precision_columns(rows[:1]) == []
+    with_lm: list[dict[str, object]] = [
+        row("x.onnx", "fp32", 6.0) | {"lm": {}},
+        row("y.onnx", "int8", 5.0) | {"lm": {}},
+    ]
+    ((_, cell),) = precision_columns([*rows, *with_lm])
+    assert [cell(each) for each in (*rows[:2], *with_lm)] == ["1.00", "2.00", "1.00", "1.20"], "of the same decoder"
