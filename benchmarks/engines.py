@@ -108,5 +108,5 @@ def about_lm(reader: Any) -> dict[str, Any]:
         "weight": language.weight,
         "bonus": language.bonus,
         "beam": reader.beam,
-        "compiled": kernel.function() is not None,
+        "compiled": kernel.library() is not None,
     }

@@ -37,7 +37,7 @@ Times = tuple[list[float], list[float]]  # ms a line: of each reading alone, and
 def reader(decoder: str, model: str | None, lm: str) -> Recognizer:
     """The one reader of a process."""
     if decoder == NUMPY:
-        kernel.function = lambda: None  # type: ignore[assignment]
+        kernel.library = lambda: None  # type: ignore[assignment]
     return Recognizer(model, 1, None if decoder == GREEDY else lm)
 
 
@@ -57,7 +57,7 @@ def measure(
     model: str | None, lm: str, lines: Sequence[Grey], rounds: int, watch: Watch
 ) -> dict[str, tuple[float, float]]:
     """Of each decoder the median ms a line alone, and in batches; the compiled one only where it was compiled."""
-    decoders = [decoder for decoder in (GREEDY, COMPILED, NUMPY) if decoder != COMPILED or kernel.function()]
+    decoders = [decoder for decoder in (GREEDY, COMPILED, NUMPY) if decoder != COMPILED or kernel.library()]
     times: dict[str, Times] = {decoder: ([], []) for decoder in decoders}
     os.environ |= dict.fromkeys(THREAD_SETTINGS, "1")
     with ExitStack() as stack:

@@ -34,10 +34,10 @@ def read(model: Path, folder: Path, out: Path) -> None:
 
     recognizer.run = recorded  # type: ignore[method-assign]
     paths = sorted(folder.iterdir())
-    compiled = kernel.function() is not None
+    compiled = kernel.library() is not None
     texts = {"texts": [recognizer.read_line(path).text for path in paths]}
     assert recognizer.language is not None
-    kernel.function = lambda: None  # type: ignore[assignment]
+    kernel.library = lambda: None  # type: ignore[assignment]
     for name in ("numpy", "greedy"):
         again = (arrays[f"logits-{place}"] for place in range(len(paths)))
         recognizer.run = lambda images, again=again: next(again)  # type: ignore[method-assign, misc]

@@ -24,7 +24,7 @@ def test_each_decoder_is_measured() -> None:
     assert done.returncode == 0, done.stderr
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in done.stdout.splitlines() if "|" in line]
     figures = {row[0]: [float(cell) for cell in row[1:]] for row in rows[2:]}
-    assert list(figures) == [GREEDY, *([COMPILED] if kernel.function() else []), NUMPY]
+    assert list(figures) == [GREEDY, *([COMPILED] if kernel.library() else []), NUMPY]
     assert figures[GREEDY][1] == figures[GREEDY][3] == 1.0
     for alone, ratio, batches, ratio_in_batches in figures.values():
         assert alone > 0 and abs(alone / figures[GREEDY][0] - ratio) < 0.1 * ratio
