@@ -20,12 +20,12 @@
 #define NO_PARENT 1u
 #define MIX 0x9E3779B97F4A7C15ull
 
-/* An n-gram as ngram.py opens it: nodes of a trie in order of their keys, (parent << 8) | code, node 0 the root. */
+/* An n-gram as ngram.py opens it: nodes of a trie, node 0 the root; the children of one stand side by side. */
 typedef struct {
-    const uint32_t *keys; /* of nodes 1, 2, ...: nodes - 1 of them */
+    const uint32_t *first;     /* of each node its first child; that of the next one ends them */
+    const uint8_t *characters; /* of nodes 1, 2, ...: the code of the last one, rising among children */
     const float *logs, *backoff_logs;
     const uint32_t *suffixes, *next;
-    uint32_t nodes;
     float unknown_log;
 } Ngram;
 
@@ -56,15 +56,15 @@ static float language_log(const Ngram *ngram, uint32_t state, uint32_t code, uin
     float log = 0.0f;
     *after = 0;
     for (;;) {
-        uint32_t key = (state << 8) | code, low = 0, high = ngram->nodes - 1;
+        uint32_t low = ngram->first[state], end = ngram->first[state + 1], high = end;
         while (low < high) {
             uint32_t middle = (low + high) / 2;
-            if (ngram->keys[middle] < key) low = middle + 1;
+            if (ngram->characters[middle - 1] < code) low = middle + 1;
             else high = middle;
         }
-        if (low < ngram->nodes - 1 && ngram->keys[low] == key) {
-            *after = ngram->next[low + 1];
-            return log + ngram->logs[low + 1];
+        if (low < end && ngram->characters[low - 1] == code) {
+            *after = ngram->next[low];
+            return log + ngram->logs[low];
         }
         if (state == 0) return ngram->unknown_log;
         log += ngram->backoff_logs[state];

@@ -44,8 +44,8 @@ class Trie(ctypes.Structure):
     """`Ngram` of beam.c."""
 
     _fields_ = [
-        ("keys", ctypes.c_void_p), ("logs", ctypes.c_void_p), ("backoff_logs", ctypes.c_void_p),
-        ("suffixes", ctypes.c_void_p), ("next", ctypes.c_void_p), ("nodes", ctypes.c_uint32),
+        ("first", ctypes.c_void_p), ("characters", ctypes.c_void_p), ("logs", ctypes.c_void_p),
+        ("backoff_logs", ctypes.c_void_p), ("suffixes", ctypes.c_void_p), ("next", ctypes.c_void_p),
         ("unknown_log", ctypes.c_float),
     ]  # fmt: skip
 
@@ -71,8 +71,8 @@ def library() -> ctypes.CDLL | None:
 
 def trie(ngram: Ngram) -> Any:
     """An n-gram, as C takes it; valid as long as the n-gram is."""
-    arrays = ngram.keys, ngram.logs, ngram.backoff_logs, ngram.suffixes, ngram.next
-    return ctypes.byref(Trie(*(array.ctypes.data for array in arrays), len(ngram.next), UNKNOWN_LOG))
+    arrays = ngram.first, ngram.characters, ngram.logs, ngram.backoff_logs, ngram.suffixes, ngram.next
+    return ctypes.byref(Trie(*(array.ctypes.data for array in arrays), UNKNOWN_LOG))
 
 
 def search(

@@ -80,6 +80,7 @@ class Ngram:
         if children.sum() != size - 1 or len(arrays["probabilities"]) != size - 1:
             raise ValueError("its arrays do not fit together")
         first = np.concatenate(([1], 1 + np.cumsum(children)))
+        self.first, self.characters = first.astype(np.uint32), arrays["characters"]
         parent = np.repeat(np.arange(size), children)  # of nodes 1, 2, …
         # One number a node, in rising order: by it a child is found.
         self.keys: npt.NDArray[np.uint32] = (parent.astype(np.uint32) << 8) | arrays["characters"]
