@@ -65,7 +65,7 @@ def said(
     sums, states = ngram.advance(before[place], codes[other])
     sums *= scales[other]
     left, at = np.arange(len(place)), place
-    for _ in range(ngram.about["order"] - 1):  # the characters behind it, as far as an n-gram reaches
+    for _ in range(ngram.order - 1):  # the characters behind it, as far as an n-gram reaches
         at = at + 1
         inside = at < ends[place[left]]
         left, at, states = left[inside], at[inside], states[inside]

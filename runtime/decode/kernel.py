@@ -121,7 +121,7 @@ def said(
     characters = codes[chosen], scales[chosen], as_c(before, np.uint32), as_c(ends, np.int64)
     replaced = as_c(place, np.int64), codes[other], scales[other], sums
     compiled.htrjand_said(
-        trie(language.ngram), *(array.ctypes.data for array in characters), language.ngram.about["order"], len(place),
+        trie(language.ngram), *(array.ctypes.data for array in characters), language.ngram.order, len(place),
         *(array.ctypes.data for array in replaced),
     )  # fmt: skip
     return sums

@@ -41,6 +41,7 @@ FORMAT = "htrjand-lm/1"
 UNKNOWN = 255  # the code of a character that the n-gram does not have
 UNKNOWN_LOG = -12.0  # ln p of such a character
 ALIGNED = 8  # bytes
+LONGEST = 16  # characters of an n-gram: of twice as many as are built; each costs time in every lookup
 ARRAYS = {
     "characters": "uint8", "probabilities": "uint8", "children": "uint8", "backoffs": "uint8",
     "probability_table": "float32", "backoff_table": "float32",
@@ -84,14 +85,24 @@ class Ngram:
         parent = np.repeat(np.arange(size), children)  # of nodes 1, 2, …
         # One number a node, in rising order: by it a child is found.
         self.keys: npt.NDArray[np.uint32] = (parent.astype(np.uint32) << 8) | arrays["characters"]
+        if (parent >= np.arange(1, size)).any() or (self.keys[1:] <= self.keys[:-1]).any():
+            raise ValueError("its n-grams are not in order")
         self.logs = np.zeros(size, np.float32)
         self.logs[1:] = arrays["probability_table"][arrays["probabilities"]]
         inner = children > 0
+        if not all(np.isfinite(arrays[name]).all() for name in ("probability_table", "backoff_table")):
+            raise ValueError("its tables are not finite")
+        if not inner[0]:
+            raise ValueError("it has no n-gram")
         self.backoff_logs = np.zeros(size, np.float32)
         self.backoff_logs[1:][inner[1:]] = arrays["backoff_table"][arrays["backoffs"]]
         self.suffixes = np.zeros(size, np.uint32)  # the node without its first character
         begin, end = int(first[1]), int(first[first[1]]) if size > 1 else 1  # of the nodes of two characters
+        self.order = 1  # characters of the longest n-grams
         while begin < end:
+            self.order += 1
+            if self.order > LONGEST:
+                raise ValueError(f"n-grams of more than {LONGEST} characters")
             nodes = np.arange(begin, end)
             keys = (self.suffixes[parent[nodes - 1]] << np.uint32(8)) | arrays["characters"][nodes - 1]
             places = np.searchsorted(self.keys, keys)
@@ -121,7 +132,7 @@ class Ngram:
         """ln p of each code after its state, both [K], and the states after it."""
         logs, after = np.zeros(len(states), np.float32), np.zeros(len(states), np.uint32)
         left, at = np.arange(len(states)), states
-        for _ in range(self.about["order"]):  # contexts, each without the first character of the one before
+        for _ in range(self.order):  # contexts, each without the first character of the one before
             keys = (at << np.uint32(8)) | codes
             places = self.keys.searchsorted(keys)
             found = self.keys.take(places, mode="clip") == keys

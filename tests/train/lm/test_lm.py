@@ -6,6 +6,7 @@ import gzip
 import json
 import lzma
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from generated import printed_row
 from htrjand.cli import main
 from htrjand.runtime.decode.ngram import UNKNOWN_LOG, Ngram
 from htrjand.runtime.errors import HtrjandError, UsageError
-from htrjand.runtime.seal import OPEN, seal
+from htrjand.runtime.seal import MARK, OPEN, seal
 from htrjand.train.data.lines import write_lines
 from htrjand.train.lm import counts as counting
 from htrjand.train.lm.build import LmRecipe, build
@@ -232,3 +233,59 @@ def test_files_that_were_sealed_again_with_other_words(file: Path, changes: dict
     seal(file)
     with pytest.raises(HtrjandError, match=says):
         Ngram(file)
+
+
+def changed(file: Path, change: Callable[[dict[str, np.ndarray]], None]) -> Path:
+    """The file with other arrays, sealed anew, as somebody would who means harm."""
+    content = file.read_bytes()
+    end = content.index(b"\n") + 1
+    about = json.loads(content[:end])
+    arrays = {
+        name: np.frombuffer(content, dtype, count, end + offset).copy()
+        for name, (dtype, offset, count) in about["arrays"].items()
+    }
+    change(arrays)
+    body = bytearray(content)
+    for name, (_, offset, count) in about["arrays"].items():
+        assert len(arrays[name]) == count
+        body[end + offset : end + offset + arrays[name].nbytes] = arrays[name].tobytes()
+    place = body.index(MARK) + len(MARK)
+    body[place : place + 64] = b"0" * 64
+    file.write_bytes(body)
+    seal(file)
+    return file
+
+
+def moved(source: int, target: int) -> Callable[[dict[str, np.ndarray]], None]:
+    def change(arrays: dict[str, np.ndarray]) -> None:
+        children = arrays["children"].astype(int)
+        children[target] += children[source]
+        children[source] = 0
+        arrays["children"][:] = children
+
+    return change
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(("source", "target"), [(0, 1), (0, -1), (1, 0), (2, 3), (3, -1)])
+def test_a_trie_that_is_none_is_refused_and_not_walked(file: Path, source: int, target: int) -> None:
+    """Sums of children fit: the first of these has a root without any, and once went round for ever."""
+    with pytest.raises(HtrjandError, match=r"tiny\.lm: no language model that can be used"):
+        Ngram(changed(file, moved(source, target)))
+
+
+def test_characters_out_of_order_are_refused(file: Path) -> None:
+    def change(arrays: dict[str, np.ndarray]) -> None:
+        arrays["characters"][:2] = arrays["characters"][1::-1]
+
+    with pytest.raises(HtrjandError, match="not in order"):
+        Ngram(changed(file, change))
+
+
+@pytest.mark.parametrize("name", ["probability_table", "backoff_table"])
+def test_tables_that_are_not_finite_are_refused(file: Path, name: str) -> None:
+    def change(arrays: dict[str, np.ndarray]) -> None:
+        arrays[name][0] = np.nan
+
+    with pytest.raises(HtrjandError, match="not finite"):
+        Ngram(changed(file, change))
