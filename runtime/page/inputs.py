@@ -9,18 +9,16 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from struct import calcsize, unpack, unpack_from
+from struct import error as struct_error
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from ..errors import HtrjandError, UsageError
 from ..image import Grey, LineSource, array_image, on_white, readable, source_name, to_grey
-
-if TYPE_CHECKING:
-    from PIL.TiffImagePlugin import TiffImageFile
 
 MAX_PIXELS = 200_000_000  # of a page: 36 by 26 cm at 1,000 dpi
 READ_PIXELS = 40_000_000  # a larger page is halved until it has no more: A4 at 600 dpi has 35 million, at 300 dpi 9
@@ -135,45 +133,69 @@ def load_page(source: LineSource) -> PageImage:
     with readable(name):
         if isinstance(source, Image.Image):
             return page_image(source, name)
-        with opening(io.BytesIO(source)) as image:
-            if (total := frame_count(image, name)) != 1:
+        stream = io.BytesIO(source)
+        with opening(stream) as image:
+            if (total := frame_count(image, stream, name)) != 1:
                 raise HtrjandError(f"{name}: has {total} pages; save it to a file and read them one by one")
             return page_image(image, name)
 
 
 def page_count(path: Path) -> int:
-    """How many pages a file has; a frame of a TIFF file that cannot be reached counts as its last."""
+    """How many pages a file has; of a damaged TIFF file, the last that can be told of is one that cannot be read."""
     if is_pdf(path):
         with pdf(path) as document:
             return len(document)
     with readable(str(path)), path.open("rb") as stream, opening(stream) as image:
-        return frame_count(image, str(path))
+        return frame_count(image, stream, str(path))
 
 
-def frame_count(image: Image.Image, name: str) -> int:
-    """How many of an image's frames are pages; an HtrjandError for an animation, of which none is."""
+def frame_count(image: Image.Image, stream: BinaryIO, name: str) -> int:
+    """How many frames of an image, opened from a stream, are pages; an HtrjandError for an animation."""
     if image.format == "TIFF":
-        return len(tiff_pages(image))  # type: ignore[arg-type]
+        return len(tiff_pages(stream)[0])
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.format != "MPO":  # a photograph and what the camera put behind it
         raise HtrjandError(f"{name}: an animation of {frames} pictures; save the one with the page as an image")
     return 1
 
 
-def tiff_pages(image: TiffImageFile) -> list[int]:
-    """The frames of a TIFF file that are pages."""
-    frames = []
-    for frame in count():
-        try:
-            image.seek(frame)
-        except EOFError:
-            break
-        except Exception:  # a broken directory: what comes behind it is not to be found
-            frames.append(frame)
-            break
-        if not int(image.tag_v2.get(NEW_SUBFILE_TYPE, 0)) & REDUCED:
-            frames.append(frame)
-    return frames or [0]
+def tiff_pages(stream: BinaryIO) -> tuple[list[int], bool]:
+    """The frames of a TIFF file that are pages, and whether the last of them is damaged, so that no more can be found.
+
+    Each frame has a directory of its own, which says where the next one is: TIFF 6.0, section 2. Pillow takes a chain
+    that breaks off for the end of the file.
+    """
+    stream.seek(0)
+    head = stream.read(16)
+    order = "<" if head[:2] == b"II" else ">"
+    # A directory: how many entries, entries of so many bytes, a pointer; BigTIFF has wider ones, and the version 43.
+    length, entry, pointer, first = ("Q", 20, "Q", head[8:16]) if 43 in head[2:4] else ("H", 12, "I", head[4:8])
+    pages: list[int] = []
+    seen: set[int] = set()
+    try:
+        (place,) = unpack(order + pointer, first)
+        while place and place not in seen:
+            stream.seek(place)
+            (count,) = unpack(order + length, stream.read(calcsize(order + length)))
+            entries = stream.read(count * entry)
+            (following,) = unpack(order + pointer, stream.read(calcsize(order + pointer)))
+            if not is_reduced(entries, entry, order):
+                pages.append(len(seen))
+            seen.add(place)
+            place = following
+    except (struct_error, OverflowError):
+        return [*pages, len(seen)], True
+    return pages or [0], False
+
+
+def is_reduced(entries: bytes, entry: int, order: str) -> bool:
+    """Whether a TIFF directory says that its frame is a small copy of another; entries: tag, type, count, value."""
+    value = 8 if entry == 12 else 12  # where the value begins
+    for begin in range(0, len(entries), entry):
+        (tag,) = unpack_from(order + "H", entries, begin)
+        if tag == NEW_SUBFILE_TYPE:
+            return bool(unpack_from(order + "I", entries, begin + value)[0] & REDUCED)
+    return False
 
 
 @contextmanager
@@ -181,12 +203,14 @@ def opened(path: Path, number: int, name: str) -> Iterator[Image.Image]:
     """A page of an image file, not yet decoded."""
     with path.open("rb") as stream, opening(stream) as image:
         if image.format == "TIFF":
-            frames = tiff_pages(image)  # type: ignore[arg-type]
+            frames, damaged = tiff_pages(stream)
             if number > len(frames):
                 raise HtrjandError(f"{name}: the file has {len(frames)} pages")
+            if damaged and number == len(frames):
+                raise HtrjandError(f"{name}: the file is cut short or damaged here; what comes behind cannot be found")
             image.seek(frames[number - 1])
         else:
-            frame_count(image, name)
+            frame_count(image, stream, name)
         yield image
 
 

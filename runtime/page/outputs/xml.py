@@ -21,7 +21,7 @@ ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def clean(text: str) -> str:
-    """The text with each character that XML may not hold replaced: by a space where it is one of Python's, or U+FFFD."""
+    """The text with each character that XML may not hold replaced: white space by a space, others by U+FFFD."""
     return ILLEGAL.sub(lambda found: " " if found[0].isspace() else "\ufffd", text)
 
 

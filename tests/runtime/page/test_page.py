@@ -80,9 +80,8 @@ def test_words_lie_where_their_ink_is(bend):
 @pytest.mark.parametrize("turned", [0, 90, 180, 270])
 @pytest.mark.parametrize("degrees", [0, 4])
 def test_a_page_that_was_turned_to_be_read_is_described_as_it_was_given(turned, degrees):
-    upright, shapes = bars_on(lambda points: sloped(points, degrees))
-    quarter_turns = turned // 90
-    given = np.rot90(upright, quarter_turns)  # anticlockwise: turned back clockwise, it is upright again
+    upright, _ = bars_on(lambda points: sloped(points, degrees))
+    given = np.rot90(upright, turned // 90)  # anticlockwise: turned back clockwise, it is upright again
     outline, baseline = sloped(OUTLINE, degrees), sloped(BASELINE, degrees)
     cut = cut_line(upright, outline, baseline)
     size = (given.shape[1], given.shape[0])
