@@ -47,6 +47,7 @@ EXTRAS = {
     "tensorflow": ("ai_edge_quantizer", "flatbuffers", "tensorflow"),
     "compress": ("neural_compressor", "nncf", "torch_pruning", "torchao"),
     "bench": ("pyarrow", "rapidfuzz", "rapidocr"),
+    "pdf": ("pypdfium2",),
     "hub": ("datasets",),
 }
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +82,7 @@ def open_image(source: LineSource, name: str) -> Image.Image:
     """Opens any source as a fully decoded PIL image (an animation's first), turned as its EXIF orientation says."""
     if isinstance(source, np.ndarray):
         return array_image(source, name)
-    try:
+    with readable(name):
         if isinstance(source, Image.Image):
             return decode(source, name)
         if not isinstance(source, str | Path | bytes):
@@ -89,6 +91,13 @@ def open_image(source: LineSource, name: str) -> Image.Image:
         stream = io.BytesIO(source) if isinstance(source, bytes) else Path(source).expanduser().open("rb")
         with stream, Image.open(stream) as image:
             return decode(image, name)
+
+
+@contextmanager
+def readable(name: str) -> Iterator[None]:
+    """Around the opening and decoding of an image: whatever goes wrong becomes an HtrjandError with the remedy."""
+    try:
+        yield
     except HtrjandError:
         raise
     except FileNotFoundError as error:
@@ -145,9 +154,14 @@ def to_grey(image: Image.Image, name: str) -> Image.Image:
             raise HtrjandError(f"{name}: its pixels do not fit into 16 bits; save it again with 8 or 16 bits a pixel")
         return Image.fromarray(eight_bits(deep))
     try:
-        if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-            clear = image.convert("LA").convert("RGBA") if image.mode == "La" else image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear)
-        return image.convert("L")
+        return on_white(image).convert("L")
     except ValueError as error:
         raise HtrjandError(f"{name}: {image.mode} colours cannot be read; save it again as grey or RGB") from error
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """The image on white paper where it is transparent, else as it is."""
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        clear = image.convert("LA").convert("RGBA") if image.mode == "La" else image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear)
+    return image

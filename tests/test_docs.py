@@ -62,7 +62,7 @@ def test_the_picture_shows_which_part_may_import_which() -> None:
 def test_a_thing_is_added_in_five_steps_at_most() -> None:
     sections = re.split(r"^### ", PAGE.split("## How to add\n")[1], flags=re.MULTILINE)[1:]
     assert [section.splitlines()[0] for section in sections] == [
-        "A format", "An importer", "A distortion", "A decoder", "A released model",
+        "A format", "An importer", "A distortion", "A decoder", "An output of pages", "A released model",
     ]  # fmt: skip
     for section in sections:
         assert 1 <= len(re.findall(r"^\d\. ", section, re.MULTILINE)) <= 5, section

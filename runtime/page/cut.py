@@ -48,21 +48,28 @@ def cut_line(page: Grey, polygon: Sequence[Point] | None, baseline: Sequence[Poi
     Raises:
         CutError: there is nothing to cut (no geometry, no area, outside the page) or the line is too wide.
     """
+    return straighten(page, *outline_and_baseline(polygon, baseline, page.shape[1], page.shape[0]))
+
+
+def outline_and_baseline(
+    polygon: Sequence[Point] | None, baseline: Sequence[Point] | None, width: int, height: int
+) -> tuple[Points, Points | None]:
+    """What `cut_line` cuts by: the outline [N, 2], inside the page, and the baseline [M, 2] where it is of use."""
     polyline = None if baseline is None else points(baseline)
     if polyline is not None and np.ptp(polyline, axis=0).max(initial=0.0) < 1:
         polyline = None
     if polygon is not None:
         outline = points(polygon)
     elif polyline is not None:
-        outline = band(polyline, page.shape[0] / LINES_PER_PAGE)
+        outline = band(polyline, height / LINES_PER_PAGE)
     else:
         raise CutError("line has no outline and no baseline")
     if area(outline) < MIN_AREA:
         raise CutError("outline of the line has no area")
-    outline = clipped_to_page(outline, page.shape[1], page.shape[0])
+    outline = clipped_to_page(outline, width, height)
     if polyline is not None and not boxes_overlap(polyline, outline):
         polyline = None
-    return straighten(page, outline, polyline)
+    return outline, polyline
 
 
 def band(baseline: Sequence[Point] | Points, spacing: float) -> Points:
@@ -146,10 +153,10 @@ def straighten(page: Grey, outline: Points, polyline: Points | None) -> Grey:
         bend = deviation(densified(left_to_right(polyline)) @ frame, float(np.ptp(edge[:, 1])))
     if bend is not None:
         edge[:, 1] -= np.interp(edge[:, 0], *bend)
-    (s0, t0), (s1, t1) = edge.min(0), edge.max(0)
-    if along[1] == 0:  # horizontal: copy whole pixels instead of interpolating
-        s0, t0, s1, t1 = np.floor(s0), np.floor(t0), np.ceil(s1), np.ceil(t1)
-    width, height = max(1.0, s1 - s0), max(1.0, t1 - t0)
+    (s0, s1), (t0, t1) = extent(outline, along), (edge[:, 1].min(), edge[:, 1].max())
+    if along[1] == 0:
+        t0, t1 = np.floor(t0), np.ceil(t1)
+    width, height = s1 - s0, max(1.0, t1 - t0)
     columns = max(1, round(width * HEIGHT / height))
     if columns > MAX_WIDTH:
         raise CutError("line is too wide for its height")
@@ -172,6 +179,15 @@ def straighten(page: Grey, outline: Points, polyline: Points | None) -> Grey:
         size, Image.Transform.MESH, mesh, Image.Resampling.BICUBIC, fillcolor=int(piece.info["paper"])
     )
     return np.asarray(level.resize((columns, HEIGHT), Image.Resampling.BILINEAR), dtype=np.uint8)  # 64, W'
+
+
+def extent(outline: Points, along: Points) -> tuple[float, float]:
+    """Where an outline's cut begins and ends along the text direction, in pixels of the page: its columns 0 and W'."""
+    s = outline @ along
+    s0, s1 = float(s.min()), float(s.max())
+    if along[1] == 0:  # horizontal: copy whole pixels instead of interpolating
+        s0, s1 = float(np.floor(s0)), float(np.ceil(s1))
+    return s0, max(s1, s0 + 1.0)
 
 
 def masked_crop(page: Grey, outline: Points, corner: Points, shrink: int) -> Image.Image:

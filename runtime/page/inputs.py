@@ -1,0 +1,307 @@
+"""What pages can be read from: images, TIFF files of many pages, and PDF."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from struct import calcsize, unpack, unpack_from
+from struct import error as struct_error
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from ..errors import HtrjandError, UsageError
+from ..image import Grey, LineSource, array_image, on_white, readable, source_name, to_grey
+
+MAX_PIXELS = 200_000_000  # of a page: 36 by 26 cm at 1,000 dpi
+READ_PIXELS = 40_000_000  # a larger page is halved until it has no more: A4 at 600 dpi has 35 million, at 300 dpi 9
+DPI = 300  # that pages of a PDF are rendered with, fewer where that would give more than READ_PIXELS
+SUFFIXES = {".pdf"}  # of files with pages, beside those of images: `runtime.image.SUFFIXES`
+PDF_HEAD = 1024  # bytes among which a PDF says what it is: some begin with other bytes
+REDUCED = 1  # of a TIFF frame's NewSubfileType: a small copy of another frame, no page of its own
+NEW_SUBFILE_TYPE = 254
+REDUCIBLE = {"L", "RGB", "CMYK", "YCbCr"}  # modes whose mean over pixels is what it looks like
+
+_opening = threading.Lock()  # while Pillow's limit of pixels is ours
+_pdfium = threading.RLock()  # PDFium may be in one thread at a time
+
+
+@dataclass(frozen=True, slots=True)
+class PageImage:
+    """The pixels of a page. Times `scale`, a place in `grey` is a place in the image as it was given."""
+
+    grey: Grey  # H, W: upright by its EXIF orientation, 0 = black, perhaps reduced
+    width: int  # of the image as it was given, upright
+    height: int
+    scale: float
+
+
+@dataclass(frozen=True, slots=True)
+class PageSource:
+    """A page that can be read. Nothing is decoded before `load` or `picture`."""
+
+    path: Path
+    number: int = 1  # in the file, from 1
+    total: int = 1  # pages that the file has
+
+    def __str__(self) -> str:
+        return f"{self.path}, page {self.number}" if max(self.number, self.total) > 1 else str(self.path)
+
+    def load(self) -> PageImage:
+        """The page in grey.
+
+        Raises:
+            HtrjandError: it cannot be read; the message names file and page.
+        """
+        if is_pdf(self.path):
+            pixels = np.asarray(rendered(self.path, self.number, str(self), grey=True))
+            return PageImage(pixels, pixels.shape[1], pixels.shape[0], 1.0)
+        with readable(str(self)), opened(self.path, self.number, str(self)) as image:
+            return page_image(image, str(self))
+
+    def picture(self) -> Image.Image:
+        """The page as it looks, for a file that shows it: mode "1", "L" or "RGB", upright, reduced as in `load`.
+
+        Raises:
+            HtrjandError: as `load` does.
+        """
+        if is_pdf(self.path):
+            return rendered(self.path, self.number, str(self), grey=False)
+        with readable(str(self)), opened(self.path, self.number, str(self)) as image:
+            dpi = image.info.get("dpi")
+            small = decoded(image, "RGB", str(self))
+            shown = small if small.mode in ("1", "L", "RGB") and "transparency" not in small.info else coloured(small)
+            shown.info = {} if dpi is None else {"dpi": dpi}
+            return shown
+
+
+def pages_of(path: str | Path, selection: Sequence[range] | None = None) -> Iterator[PageSource]:
+    """The pages of a file, in order; each is decoded when it is asked to, so that one bad page does not stop the rest.
+
+    Args:
+        path: an image, a TIFF file (each frame is a page, but for reduced copies of others), or a PDF (with pypdfium2).
+        selection: numbers of the pages wanted, see `page_numbers`; None: all.
+
+    Raises:
+        HtrjandError: the file cannot be opened, is an animation, or has none of the pages wanted.
+    """
+    path = Path(path).expanduser()
+    total = page_count(path)
+    numbers = [n for n in range(1, total + 1) if selection is None or any(n in part for part in selection)]
+    if not numbers:
+        raise HtrjandError(f"{path}: has {total} page{'s' * (total != 1)}, and none of those asked for")
+    return (PageSource(path, number, total) for number in numbers)
+
+
+def page_numbers(text: str) -> tuple[range, ...]:
+    """The numbers that a text like `1-3,7` or `5-` names, from 1; a UsageError where it names none."""
+    parts = []
+    for part in text.split(","):
+        found = re.fullmatch(r"\s*(\d+)\s*(?:(-)\s*(\d*)\s*)?", part)
+        first = int(found[1]) if found else 0
+        last = first if found is None or not found[2] else int(found[3]) if found[3] else sys.maxsize - 1
+        if not 1 <= first <= last:
+            raise UsageError(
+                f"pages {text!r}: {part.strip() or 'nothing'!r} names no pages; give numbers from 1, as 1-3,7 or 5-"
+            )
+        parts.append(range(first, last + 1))
+    return tuple(parts)
+
+
+def load_page(source: LineSource) -> PageImage:
+    """The one page that a source holds, in grey: a path, encoded bytes, an array (uint8 or uint16) or a PIL image.
+
+    Raises:
+        HtrjandError: it cannot be read, or holds several pages.
+    """
+    name = source_name(source)
+    if isinstance(source, str | Path):
+        path = Path(source).expanduser()
+        total = page_count(path)
+        if total != 1:
+            raise HtrjandError(f"{name}: has {total} pages; read them one by one")
+        return PageSource(path).load()
+    if isinstance(source, np.ndarray):
+        return page_image(array_image(source, name), name)
+    with readable(name):
+        if isinstance(source, Image.Image):
+            return page_image(source, name)
+        stream = io.BytesIO(source)
+        with opening(stream) as image:
+            if (total := frame_count(image, stream, name)) != 1:
+                raise HtrjandError(f"{name}: has {total} pages; save it to a file and read them one by one")
+            return page_image(image, name)
+
+
+def page_count(path: Path) -> int:
+    """How many pages a file has; of a damaged TIFF file, the last that can be told of is one that cannot be read."""
+    if is_pdf(path):
+        with pdf(path) as document:
+            return len(document)
+    with readable(str(path)), path.open("rb") as stream, opening(stream) as image:
+        return frame_count(image, stream, str(path))
+
+
+def frame_count(image: Image.Image, stream: BinaryIO, name: str) -> int:
+    """How many frames of an image, opened from a stream, are pages; an HtrjandError for an animation."""
+    if image.format == "TIFF":
+        return len(tiff_pages(stream)[0])
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1 and image.format != "MPO":  # a photograph and what the camera put behind it
+        raise HtrjandError(f"{name}: an animation of {frames} pictures; save the one with the page as an image")
+    return 1
+
+
+def tiff_pages(stream: BinaryIO) -> tuple[list[int], bool]:
+    """The frames of a TIFF file that are pages, and whether the last of them is damaged, so that no more can be found.
+
+    Each frame has a directory of its own, which says where the next one is: TIFF 6.0, section 2. Pillow takes a chain
+    that breaks off for the end of the file.
+    """
+    stream.seek(0)
+    head = stream.read(16)
+    order = "<" if head[:2] == b"II" else ">"
+    # A directory: how many entries, entries of so many bytes, a pointer; BigTIFF has wider ones, and the version 43.
+    length, entry, pointer, first = ("Q", 20, "Q", head[8:16]) if 43 in head[2:4] else ("H", 12, "I", head[4:8])
+    pages: list[int] = []
+    seen: set[int] = set()
+    try:
+        (place,) = unpack(order + pointer, first)
+        while place and place not in seen:
+            stream.seek(place)
+            (count,) = unpack(order + length, stream.read(calcsize(order + length)))
+            entries = stream.read(count * entry)
+            (following,) = unpack(order + pointer, stream.read(calcsize(order + pointer)))
+            if not is_reduced(entries, entry, order):
+                pages.append(len(seen))
+            seen.add(place)
+            place = following
+    except (struct_error, OverflowError):
+        return [*pages, len(seen)], True
+    return pages or [0], False
+
+
+def is_reduced(entries: bytes, entry: int, order: str) -> bool:
+    """Whether a TIFF directory says that its frame is a small copy of another; entries: tag, type, count, value."""
+    value = 8 if entry == 12 else 12  # where the value begins
+    for begin in range(0, len(entries), entry):
+        (tag,) = unpack_from(order + "H", entries, begin)
+        if tag == NEW_SUBFILE_TYPE:
+            return bool(unpack_from(order + "I", entries, begin + value)[0] & REDUCED)
+    return False
+
+
+@contextmanager
+def opened(path: Path, number: int, name: str) -> Iterator[Image.Image]:
+    """A page of an image file, not yet decoded."""
+    with path.open("rb") as stream, opening(stream) as image:
+        if image.format == "TIFF":
+            frames, damaged = tiff_pages(stream)
+            if number > len(frames):
+                raise HtrjandError(f"{name}: the file has {len(frames)} pages")
+            if damaged and number == len(frames):
+                raise HtrjandError(f"{name}: the file is cut short or damaged here; what comes behind cannot be found")
+            image.seek(frames[number - 1])
+        else:
+            frame_count(image, stream, name)
+        yield image
+
+
+def opening(stream: Any) -> Image.Image:
+    """`Image.open` with our limit of pixels in the place of Pillow's, which it keeps in a global variable."""
+    with _opening:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(stream)
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def page_image(image: Image.Image, name: str) -> PageImage:
+    width, height = image.size
+    grey = to_grey(decoded(image, "L", name), name)
+    if (grey.width > grey.height) != (width > height):  # turned by its EXIF orientation
+        width, height = height, width
+    return PageImage(np.asarray(grey, dtype=np.uint8), width, height, width / grey.width)
+
+
+def decoded(image: Image.Image, mode: str, name: str) -> Image.Image:
+    """The image upright, with its pixels in memory, halved until they are few enough.
+
+    A JPEG is decoded small, and in grey if that is the mode wanted; other formats can only be decoded as they are.
+    """
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise HtrjandError(
+            f"{name}: {width}×{height} pixels are too many for a page (at most {MAX_PIXELS:,}); scale the image down"
+        )
+    factor = 1
+    while width * height > READ_PIXELS * factor**2:
+        factor *= 2
+    if image.format in ("JPEG", "MPO"):
+        image.draft(mode, (-(-width // factor), -(-height // factor)))
+    left = round(factor * image.width / max(1, width))  # what is left of the factor: 1 where the decoder takes it all
+    image.load()
+    if left > 1:
+        image = (image if image.mode in REDUCIBLE else coloured(image)).reduce(left)
+    return ImageOps.exif_transpose(image)
+
+
+def coloured(image: Image.Image) -> Image.Image:
+    """An image of any mode as "L", where it has more than 8 bits or no colours, or "RGB"; white where transparent."""
+    if image.mode.startswith(("I", "F", "1", "LA", "La")):
+        return to_grey(image, "image")
+    return on_white(image).convert("RGB")
+
+
+def is_pdf(path: Path) -> bool:
+    """Whether a file is a PDF, by its first bytes; one that cannot be read is none."""
+    try:
+        with path.open("rb") as stream:
+            return b"%PDF-" in stream.read(PDF_HEAD)
+    except OSError:
+        return False
+
+
+@contextmanager
+def pdf(path: Path) -> Iterator[Any]:
+    """A PDF, opened; PDFium is this thread's until it is closed."""
+    try:
+        import pypdfium2
+    except ImportError as missing:
+        raise HtrjandError(f"{path}: to read a PDF, pip install 'htrjand[pdf]' ({missing})") from missing
+    with _pdfium:
+        try:
+            document = pypdfium2.PdfDocument(path)
+        except pypdfium2.PdfiumError as error:
+            raise HtrjandError(f"{path}: not a readable PDF ({error}); save it again, without a password") from error
+        try:
+            yield document
+        except pypdfium2.PdfiumError as error:
+            raise HtrjandError(f"{path}: a page cannot be rendered ({error}); save it again") from error
+        finally:
+            document.close()
+
+
+def rendered(path: Path, number: int, name: str, grey: bool) -> Image.Image:
+    """A page of a PDF as an image, "L" or "RGB", with its resolution in `info["dpi"]`."""
+    with pdf(path) as document:
+        if number > len(document):
+            raise HtrjandError(f"{name}: the file has {len(document)} pages")
+        page = document[number - 1]
+        points = page.get_width() * page.get_height()  # square points, of 1/72 inch
+        scale = min(DPI / 72, (READ_PIXELS / max(points, 1)) ** 0.5)
+        bitmap = page.render(scale=scale, grayscale=grey)
+        image: Image.Image = bitmap.to_pil().copy()  # to_pil's shares the bitmap's memory
+        bitmap.close()
+        page.close()
+    image = image if image.mode in ("L", "RGB") else image.convert("RGB")
+    image.info["dpi"] = (72 * scale, 72 * scale)
+    return image
