@@ -129,14 +129,14 @@ def draw_line(
     half = np.interp(grid, s, CORE / 2 * (line.above + line.below))
     upper, lower = (np.stack([grid, middle + sign * half], axis=1) @ frame.T for sign in (-1, 1))
     core.polygon([*map(tuple, upper.tolist()), *map(tuple, lower[::-1].tolist())], fill=255)
-    above = np.log(np.interp(grid, s, line.above) - half)
+    above = np.log(np.maximum(np.interp(grid, s, line.above) - half, MIN_DISTANCE))
     below = np.log(np.interp(grid, s, line.below) + half)
     margin = half + STRIDE
     upper, lower = (np.stack([grid, middle + sign * margin], axis=1) @ frame.T / STRIDE for sign in (-1, 1))
-    for i in range(len(grid) - 1):
-        quad = [tuple(p) for p in (upper[i], upper[i + 1], lower[i + 1], lower[i])]
-        up.polygon(quad, fill=float(above[i : i + 2].mean()))
-        down.polygon(quad, fill=float(below[i : i + 2].mean()))
+    quads = np.concatenate([upper[:-1], upper[1:], lower[1:], lower[:-1]], axis=1).tolist()
+    for pen, values in ((up, above), (down, below)):
+        for quad, value in zip(quads, ((values[1:] + values[:-1]) / 2).tolist(), strict=True):
+            pen.polygon(quad, fill=value)
     for end, outward in ((0, -1), (-1, 1)):
         first, second = s[end] - outward * cut, s[end] + outward * END * height
         top, foot = base[end] - line.above[end], base[end] + line.below[end]
