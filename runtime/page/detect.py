@@ -157,7 +157,7 @@ def axes(place: Points, weight: Points) -> Points:
     along = vectors[:, 1] * (1 if vectors[0, 1] >= 0 else -1)
     frame = np.array([[along[0], -along[1]], [along[1], along[0]]])
     s, t = (centred @ frame).T
-    if np.ptp(s) < 3 * np.ptp(t) or along[0] < 0.5:
+    if np.ptp(s) < 3 * np.ptp(t):
         return np.eye(2)
     return frame
 

@@ -102,13 +102,14 @@ def smooth(values: npt.NDArray[np.float64], reach: int) -> npt.NDArray[np.float6
 def draw_maps(lines: Sequence[LineShape], height: int, width: int) -> Maps:
     """The maps that a perfect detector would give for an image: float32 [4, height/4, width/4] (see `Detector`).
 
-    Heights are drawn a little beyond each core, zero elsewhere.
+    Heights are drawn a little beyond each core, zero elsewhere. Where cores would touch, as at a word between the lines,
+    the longer line keeps its own whole and a gap round it.
     """
     core, ends = Image.new("L", (width, height)), Image.new("L", (width, height))
     size = (width // STRIDE, height // STRIDE)
     up, down = Image.new("F", size), Image.new("F", size)
     pens = [ImageDraw.Draw(image) for image in (core, ends, up, down)]
-    for line in lines:
+    for line in sorted(lines, key=lambda line: float(np.ptp(line.baseline, axis=0).max())):
         draw_line(line, *pens)
     marks = [np.asarray(image.reduce(STRIDE), dtype=np.float32) / 255 for image in (core, ends)]
     return np.stack([*marks, np.asarray(up), np.asarray(down)]).astype(np.float32)
@@ -127,8 +128,9 @@ def draw_line(
     grid = np.concatenate([[s[0] + cut], s[(s > s[0] + cut) & (s < s[-1] - cut)], [s[-1] - cut]])
     middle = np.interp(grid, s, base - CORE / 2 * (line.above + line.below))
     half = np.interp(grid, s, CORE / 2 * (line.above + line.below))
-    upper, lower = (np.stack([grid, middle + sign * half], axis=1) @ frame.T for sign in (-1, 1))
-    core.polygon([*map(tuple, upper.tolist()), *map(tuple, lower[::-1].tolist())], fill=255)
+    for reach, fill in ((half + STRIDE, 0), (half, 255)):
+        upper, lower = (np.stack([grid, middle + sign * reach], axis=1) @ frame.T for sign in (-1, 1))
+        core.polygon([(x, y) for x, y in (*upper.tolist(), *lower[::-1].tolist())], fill=fill)
     above = np.log(np.maximum(np.interp(grid, s, line.above) - half, MIN_DISTANCE))
     below = np.log(np.interp(grid, s, line.below) + half)
     margin = half + STRIDE
