@@ -6,6 +6,7 @@ side by side do not touch. numpy and Pillow alone.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -67,7 +68,7 @@ def find_lines(maps: FloatMap, scale: float = 1.0) -> list[DetectedLine]:
     owner = labels[rows, columns]
     order = np.argsort(owner, kind="stable")
     cuts = np.searchsorted(owner[order], np.arange(1, count + 2))
-    members = [order[start:end] for start, end in zip(cuts, cuts[1:], strict=False) if end - start >= MIN_PIXELS]
+    members = [order[start:end] for start, end in pairwise(cuts) if end - start >= MIN_PIXELS]
     if len(members) > MAX_LINES:
         members = sorted(members, key=len, reverse=True)[:MAX_LINES]
     found = []
@@ -123,7 +124,7 @@ def trace(maps: FloatMap, rows: Ints, columns: Ints) -> DetectedLine | None:
     score = float(weight.mean())
     if score < MIN_SCORE:
         return None
-    place = (np.stack([columns, rows], axis=1) + 0.5) * STRIDE
+    place = STRIDE * (np.stack([columns, rows], axis=1).astype(np.float64) + 0.5)
     above, below = (np.exp(maps[channel, rows, columns].astype(np.float64)) for channel in (2, 3))
     height = float(np.median(above + below))
     frame = axes(place, weight)
@@ -145,7 +146,9 @@ def trace(maps: FloatMap, rows: Ints, columns: Ints) -> DetectedLine | None:
     middle = np.concatenate([[ahead(middle)], middle, [ahead(middle[::-1])]])
     above, below = np.pad(above, 1, mode="edge"), np.pad(below, 1, mode="edge")
     base = middle + CORE / 2 * (above + below)
-    kept = np.unique(np.linspace(0, len(at) - 1, min(len(at), max(2, round((right - left) / height) + 1))).round().astype(int))
+    kept = np.unique(
+        np.linspace(0, len(at) - 1, min(len(at), max(2, round((right - left) / height) + 1))).round().astype(int)
+    )
     baseline, top, foot = (np.stack([at, t], axis=1)[kept] @ frame.T for t in (base, middle - above, middle + below))
     return DetectedLine(baseline, np.concatenate([top, foot[::-1]]), score)
 

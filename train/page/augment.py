@@ -1,4 +1,4 @@
-"""Crops of pages for training: scaled, turned, put together, and spoilt as scans are, with the maps that belong to them."""
+"""Crops of pages for training: scaled, turned, put together, and spoilt as scans are, with their maps."""
 
 from __future__ import annotations
 
@@ -47,13 +47,15 @@ class Crop:
     weight: npt.NDArray[np.float32]  # S/4, S/4: 0 over ink that is not labelled, else 1
 
 
-def training_crop(pages: Sequence[Page], pick: npt.NDArray[np.float64], size: int, recipe: PageAugmentRecipe, rng: np.random.Generator) -> Crop:
+def training_crop(
+    pages: Sequence[Page], pick: npt.NDArray[np.float64], size: int, recipe: PageAugmentRecipe, rng: np.random.Generator
+) -> Crop:
     """A crop [size, size] of a page drawn with the chances `pick`, or of two side by side."""
     canvas, mask = Image.new("L", (size, size)), Image.new("L", (size, size), 255)
     lines: list[LineShape] = []
 
     def drawn() -> Page:
-        return pages[rng.choice(len(pages), p=pick)]
+        return pages[int(rng.choice(len(pages), p=pick))]
 
     if rng.random() < recipe.together:
         fold = int(rng.integers(size // 4, 3 * size // 4))
@@ -94,16 +96,15 @@ def place(
     rotation = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
     across, size = span[1] - span[0], canvas.height
     # The middle of the span, as a place on the page: reaches a little over the page's edges, as scans do.
-    x = {"left": across / 2, "right": small.width - across / 2}.get(side) if side != "any" else None
-    if x is None:
-        x = middle_within(small.width, across, rng)
+    at_edge = {"left": across / 2, "right": small.width - across / 2}
+    x = at_edge[side] if side in at_edge else middle_within(small.width, across, rng)
     centre = np.array([x, middle_within(small.height, size, rng)])
     target = np.array([(span[0] + span[1]) / 2, size / 2])
     # small → canvas: p @ rotation.T + offset; PIL wants canvas → small.
     offset = target - rotation @ centre
     inverse = rotation.T
     back = -inverse @ (offset - [span[0], 0])
-    border = int(rng.choice([rng.integers(0, 40), rng.integers(190, 256), int(np.median(page.image[::8, ::8]))]))
+    border = int(rng.choice([int(rng.integers(40)), int(rng.integers(190, 256)), int(np.median(page.image[::8, ::8]))]))
     piece = small.transform(
         (across, size), Image.Transform.AFFINE,
         (*inverse[0], back[0], *inverse[1], back[1]), Image.Resampling.BILINEAR, fillcolor=border,
@@ -136,26 +137,15 @@ def middle_within(length: int, window: int, rng: np.random.Generator) -> float:
     return float(rng.uniform(low, high)) if low < high else length / 2
 
 
-def within(line: LineShape, left: int, right: int, height: int) -> list[LineShape]:
-    """The line where its points are in the columns left to right and near the rows of the canvas.
-
-    A line cut at the fold of two pages ends there; one that leaves the canvas does so with its core.
-    """
+def within(line: LineShape, left: int, right: int, size: int) -> list[LineShape]:
+    """The part of a line between two columns of a canvas [size, size]; at the canvas's edge it goes on."""
     x, y = line.baseline.T
-    if y.max() < -line.height or y.min() > height + line.height or x.max() < left or x.min() > right:
+    if y.max() < -line.height or y.min() > size + line.height:
         return []
-    inside = np.flatnonzero((x >= left) & (x <= right))
-    canvas_edges = (left == 0, right != 0)
-    if len(inside) == len(x):
-        return [line]
-    if len(inside) < 3:
+    inside = ((x >= left) | (left == 0)) & ((x <= right) | (right == size))
+    if inside.sum() < 2 or x.max() < 0 or x.min() > size:
         return []
-    first, last = inside[0], inside[-1]
-    if left == 0:
-        first = max(0, first - 4)
-    last = min(len(x) - 1, last + 4) if right == height and canvas_edges[1] else last
-    part = slice(first, last + 1)
-    return [LineShape(line.baseline[part], line.above[part], line.below[part])]
+    return [LineShape(line.baseline[inside], line.above[inside], line.below[inside])]
 
 
 def bled(grey: FloatImage, other: Image.Image, rng: np.random.Generator) -> FloatImage:
@@ -191,8 +181,8 @@ def shaded(grey: FloatImage, rng: np.random.Generator) -> FloatImage:
 
 def spoilt(grey: FloatImage, recipe: PageAugmentRecipe, rng: np.random.Generator) -> Grey:
     """Contrast, brightness, blur and noise."""
-    grey = 255 * np.clip(grey / 255, 0, 1) ** np.float32(math.exp(rng.uniform(-0.4, 0.4)))
-    grey = grey * rng.uniform(0.6, 1.1) + rng.uniform(-10, 60)
+    gamma, contrast, brightness = math.exp(rng.uniform(-0.4, 0.4)), rng.uniform(0.6, 1.1), rng.uniform(-10, 60)
+    grey = (255 * contrast * np.clip(grey / 255, 0, 1) ** gamma + brightness).astype(np.float32)
     if rng.random() < recipe.blur:
         soft = Image.fromarray(np.clip(grey, 0, 255).astype(np.uint8))
         grey = np.asarray(soft.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.2))), dtype=np.float32)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -58,7 +60,9 @@ def train_detector(
         raise UsageError(f"{recipe_path}: no pages to learn from")
     torch.manual_seed(recipe.seed)
     network = Detector(recipe.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
+    ema = get_ema_multi_avg_fn(recipe.ema)  # type: ignore[no-untyped-call]
+    average = AveragedModel(network, multi_avg_fn=ema, use_buffers=True)
+    averaged = cast(Detector, average.module)
     optimizer = optimizer_of(network, recipe)
     out.mkdir(parents=True, exist_ok=True)
     step = resume(out / STATE, recipe, network, average, optimizer)
@@ -78,10 +82,10 @@ def train_detector(
             speed = recipe.save_every / (time.monotonic() - started)
             log(f"step {step}: core {core:.4f}, ends {ends:.4f}, heights {heights:.4f}; {speed:.2f} steps/s")
             save(out / STATE, recipe, network, average, optimizer, step)
-            save_detector(average.module, out / "weights.safetensors")
+            save_detector(averaged, out / "weights.safetensors")
             started, losses = time.monotonic(), np.zeros(3)
         if step % recipe.val_every == 0 or step == recipe.steps:
-            scores = evaluate(average.module, val)
+            scores = evaluate(averaged, val)
             log(table(scores))
             started = time.monotonic()
     return scores
@@ -123,7 +127,7 @@ class Crops(IterableDataset[Batch]):
         return torch.from_numpy(images)[:, None], torch.from_numpy(maps), torch.from_numpy(weights)[:, None]
 
 
-def train_step(network: Detector, optimizer: Muon, batch: Batch) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def train_step(network: Detector, optimizer: Muon, batch: Batch) -> npt.NDArray[np.float64]:
     """One step; returns the losses of core, ends and heights."""
     image, maps, weight = batch
     with torch.autocast("cpu", torch.bfloat16):
@@ -149,14 +153,13 @@ def detector_loss(marks: Tensor, heights: Tensor, maps: Tensor, weight: Tensor) 
         maps: [N, 4, h, w], see `draw_maps`.
         weight: [N, 1, h, w], 0 where marks do not count.
     """
-    core, end = maps[:, :1], maps[:, 1:2]
+    core = maps[:, :1]
     entropy = F.binary_cross_entropy_with_logits(marks, maps[:, :2], reduction="none") * weight  # N, 2, h, w
     count = weight.sum().clamp(min=1)
     found = marks[:, :1].sigmoid() * weight
     dice = 1 - 2 * (found * core).sum() / ((found + core * weight).sum() + 1)
     on_line = core * (maps[:, 2:3] > 0)
     height = ((heights - maps[:, 2:]).abs() * on_line).sum() / (2 * on_line.sum().clamp(min=1))
-    del end
     return 5 * entropy[:, 0].sum() / count + dice, 5 * entropy[:, 1].sum() / count, height
 
 
@@ -189,7 +192,7 @@ def evaluate(network: Detector, pages: Sequence[Page]) -> dict[str, Found]:
     return scores
 
 
-def predict(network: Detector, page: Page) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.float32]], float]:
+def predict(network: Detector, page: Page) -> tuple[npt.NDArray[np.float32], float]:
     """The maps of a page [4, H/4, W/4], and pixels of the page in a pixel of the detector's image."""
     image, scale = prepare(page.image)
     network.eval()
@@ -219,9 +222,7 @@ def save(
         torch.save(state, part)
 
 
-def resume(
-    path: Path, recipe: DetectorTrainRecipe, network: Detector, average: AveragedModel, optimizer: Muon
-) -> int:
+def resume(path: Path, recipe: DetectorTrainRecipe, network: Detector, average: AveragedModel, optimizer: Muon) -> int:
     """Loads the state of a run where there is one; returns the steps done."""
     if not path.exists():
         return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -40,14 +41,14 @@ class Detector(nn.Module):
         super().__init__()
         self.recipe = recipe
         widths = recipe.channels
-        self.stem = nn.Sequential(nn.Conv2d(1, widths[0], 8, STRIDE, 2, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU())
+        self.stem = nn.Sequential(
+            nn.Conv2d(1, widths[0], 8, STRIDE, 2, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()
+        )
         self.stages = nn.ModuleList()
         for inputs, outputs, blocks in zip((widths[0], *widths), widths, recipe.blocks, strict=False):
             down = [convolution(inputs, outputs, 2)] if self.stages else []
             self.stages.append(nn.Sequential(*down, *(Residual(outputs) for _ in range(blocks))))
-        self.narrow = nn.ModuleList(
-            nn.Conv2d(coarse, fine, 1) for fine, coarse in zip(widths, widths[1:], strict=False)
-        )
+        self.narrow = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for fine, coarse in pairwise(widths))
         self.merge = nn.ModuleList(convolution(fine, fine, 1) for fine in widths[:-1])
         self.marks = nn.Conv2d(widths[0], 2, 1)
         self.heights = nn.Conv2d(widths[0], 2, 1)

@@ -38,8 +38,8 @@ def load_pages(files: Iterable[Path], split: str, no_ignore: Iterable[str] = ())
     """The pages of a split.
 
     Args:
-        files: Parquet files, a row a page: id, dataset, doc, split, image (encoded), lines (JSON: a list with `polygon` and
-            `baseline`), ignore (JSON: boxes).
+        files: Parquet files, a row a page: id, dataset, doc, split, image (encoded), lines (JSON: a list with `polygon`
+            and `baseline`), ignore (JSON: boxes).
         split: train, val or test.
         no_ignore: datasets whose boxes are not to be ignored, since they mark what is no text.
     """

@@ -93,7 +93,7 @@ def share_in_boxes(polygon: Points, boxes: Sequence[tuple[float, float, float, f
     for a0, b0, a1, b1 in boxes:
         left, top = max(0, round(a0) - x0), max(0, round(b0) - y0)
         covered[top : max(top, round(b1) - y0), left : max(left, round(a1) - x0)] = True
-    return float(np.count_nonzero(inside & covered) / max(np.count_nonzero(inside), 1))
+    return float((inside & covered).sum() / max(int(inside.sum()), 1))
 
 
 def box(polygon: Points) -> tuple[int, int, int, int]:

@@ -23,6 +23,7 @@ MIN_DISTANCE = 1.5  # pixels from the baseline to the top or foot
 STEP = 0.25  # of the line's height, between two points of its shape
 
 Maps = npt.NDArray[np.float32]
+Pen = ImageDraw.ImageDraw
 
 
 @dataclass(frozen=True)
@@ -96,14 +97,15 @@ def smooth(values: npt.NDArray[np.float64], reach: int) -> npt.NDArray[np.float6
     """A running quantile, then a running mean, over `reach` neighbours on each side."""
     windows = np.lib.stride_tricks.sliding_window_view(np.pad(values, reach, mode="edge"), 2 * reach + 1)
     quantile = np.quantile(windows, OUTLINE_QUANTILE, axis=1)
-    return np.lib.stride_tricks.sliding_window_view(np.pad(quantile, reach, mode="edge"), 2 * reach + 1).mean(1)
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(quantile, reach, mode="edge"), 2 * reach + 1)
+    return np.asarray(windows.mean(1))
 
 
 def draw_maps(lines: Sequence[LineShape], height: int, width: int) -> Maps:
     """The maps that a perfect detector would give for an image: float32 [4, height/4, width/4] (see `Detector`).
 
-    Heights are drawn a little beyond each core, zero elsewhere. Where cores would touch, as at a word between the lines,
-    the longer line keeps its own whole and a gap round it.
+    Heights are drawn a little beyond each core, zero elsewhere. Where cores would touch, as at a word between the
+    lines, the longer line keeps its own whole and a gap round it.
     """
     core, ends = Image.new("L", (width, height)), Image.new("L", (width, height))
     size = (width // STRIDE, height // STRIDE)
@@ -115,9 +117,7 @@ def draw_maps(lines: Sequence[LineShape], height: int, width: int) -> Maps:
     return np.stack([*marks, np.asarray(up), np.asarray(down)]).astype(np.float32)
 
 
-def draw_line(
-    line: LineShape, core: ImageDraw.ImageDraw, ends: ImageDraw.ImageDraw, up: ImageDraw.ImageDraw, down: ImageDraw.ImageDraw
-) -> None:  # fmt: skip
+def draw_line(line: LineShape, core: Pen, ends: Pen, up: Pen, down: Pen) -> None:
     along = direction(line.baseline)
     axis = perpendicular(along)
     frame = np.stack([along, axis], axis=1)

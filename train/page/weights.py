@@ -7,7 +7,6 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import nn
 
 from ...runtime.errors import HtrjandError
 from ...runtime.files import atomic_path
@@ -15,7 +14,7 @@ from ..recipe_loader import from_dict, to_json
 from .network import Detector, DetectorRecipe
 
 
-def save_detector(network: nn.Module, path: Path) -> None:
+def save_detector(network: Detector, path: Path) -> None:
     """Writes a detector, whole or not at all."""
     tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     with atomic_path(path) as part:

@@ -36,7 +36,9 @@ def test_dense_lines_are_found_again():
 
 
 def test_short_lines_and_cells_side_by_side_are_found_again():
-    assert found_again([rectangle(x, x + 60, 100 + 40 * k) for k in range(20) for x in (50, 114, 178, 400)]).min() > 0.75
+    assert (
+        found_again([rectangle(x, x + 60, 100 + 40 * k) for k in range(20) for x in (50, 114, 178, 400)]).min() > 0.75
+    )
 
 
 @pytest.mark.parametrize("turn", [-0.6, -0.08, 0.08, 0.6])
