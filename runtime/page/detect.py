@@ -25,6 +25,11 @@ END = 0.1  # the mark of an end reaches outward by this share of the line's heig
 
 THRESHOLD = 0.4  # of a core's probability
 MIN_SCORE = 0.55  # mean probability of a line's core
+PAPER = 80  # percentile of the greys of a block that is its paper
+MOST_INK = 100.0  # grey levels darker than the paper: what is darker still, as the scanner's bed, is no ink
+NOISE = 8.0  # grey levels: keeps the noise of empty paper small
+ZERO, GAIN = 40.0, 50.0  # grey of the paper in an evened image, and of one unit of ink above it
+
 MIN_PIXELS = 3  # of a core in the maps
 MAX_LINES = 5000  # more components are noise: the largest are kept
 
@@ -43,14 +48,40 @@ class DetectedLine(NamedTuple):
 def prepare(page: Grey) -> tuple[Grey, float]:
     """The image for the detector [1, 1, H, W], and how many pixels of the page one of its pixels is.
 
-    The page is reduced to `LONGER_SIDE` and filled up to multiples of 32 with the grey of its edge.
+    The page is reduced to `LONGER_SIDE`, filled up to multiples of 32 with the grey of its edge, and evened.
     """
     height, width = page.shape
     scale = max(height, width) / LONGER_SIDE
     size = max(1, round(width / scale)), max(1, round(height / scale))
     image = np.asarray(Image.fromarray(page).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
     filled = np.pad(image, [(0, -size[1] % MULTIPLE), (0, -size[0] % MULTIPLE)], mode="edge")
-    return filled[None, None], scale
+    return evened(filled)[None, None], scale
+
+
+def evened(image: Grey) -> Grey:
+    """An image [H, W] with ink bright on even, dark paper, and pencil as strong as ink; H and W multiples of 32.
+
+    Each pixel's distance to the paper around it is divided by the root of the mean square of such distances there.
+    """
+    height, width = image.shape
+    blocks = image.reshape(height // MULTIPLE, MULTIPLE, width // MULTIPLE, MULTIPLE).swapaxes(1, 2)
+    paper = np.percentile(blocks.reshape(*blocks.shape[:2], -1), PAPER, axis=2)
+    ink = np.clip(spread(paper, image.shape) - image, -MOST_INK / 5, MOST_INK)
+    square = (ink * ink).reshape(height // MULTIPLE, MULTIPLE, width // MULTIPLE, MULTIPLE).mean((1, 3))
+    strength = spread(np.sqrt(neighbours(square)), image.shape) + NOISE
+    return np.clip(ZERO + GAIN * ink / strength, 0, 255).astype(np.uint8)
+
+
+def neighbours(blocks: Points) -> Points:
+    """The mean of each block [H, W] and its eight neighbours."""
+    padded = np.pad(blocks, 1, mode="edge")
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, (3, 3)).mean((2, 3)))
+
+
+def spread(blocks: Points, shape: tuple[int, ...]) -> FloatMap:
+    """A value a block [H/32, W/32] as a smooth map [H, W]."""
+    small = Image.fromarray(blocks.astype(np.float32))
+    return np.asarray(small.resize(shape[::-1], Image.Resampling.BILINEAR))
 
 
 def find_lines(maps: FloatMap, scale: float = 1.0) -> list[DetectedLine]:

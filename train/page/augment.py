@@ -11,7 +11,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 
 from ...runtime.image import Grey
-from ...runtime.page.detect import LONGER_SIDE, STRIDE
+from ...runtime.page.detect import LONGER_SIDE, STRIDE, evened
 from .pages import Page
 from .targets import LineShape, Maps, draw_maps
 
@@ -42,7 +42,7 @@ class PageAugmentRecipe:
 class Crop:
     """A piece of the size that training takes, its maps and where they count."""
 
-    image: Grey  # S, S
+    image: Grey  # S, S: evened
     maps: Maps  # 4, S/4, S/4
     weight: npt.NDArray[np.float32]  # S/4, S/4: 0 over ink that is not labelled, else 1
 
@@ -74,7 +74,7 @@ def training_crop(
         grey = shaded(grey, rng)
     maps = draw_maps(lines, size, size)
     weight = (np.asarray(mask.reduce(STRIDE)) > 127).astype(np.float32)
-    return Crop(spoilt(grey, recipe, rng), maps, weight)
+    return Crop(evened(spoilt(grey, recipe, rng)), maps, weight)
 
 
 def place(

@@ -59,7 +59,7 @@ class Detector(nn.Module):
         """Maps of a page.
 
         Args:
-            image: uint8 or float [N, 1, H, W], 0 = black; H and W multiples of 32.
+            image: uint8 or float [N, 1, H, W], evened (`runtime/page/detect.py`); H and W multiples of 32.
 
         Returns:
             float32 [N, 4, H/4, W/4]: the probability of a line's core, that of a line's end, and the natural logarithms
@@ -70,7 +70,7 @@ class Detector(nn.Module):
 
     def logits(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of core and end, and the logarithms of the heights: float32 [N, 2, H/4, W/4] each."""
-        x = self.stem(1 - image.float() / 255)  # N, C, H/4, W/4
+        x = self.stem(image.float() / 255)  # N, C, H/4, W/4
         levels = []
         for stage in self.stages:
             x = stage(x)

@@ -8,7 +8,17 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from htrjand.runtime.page.detect import CORE, LONGER_SIDE, MULTIPLE, STRIDE, components, find_lines, prepare
+from htrjand.runtime.page.detect import (
+    CORE,
+    LONGER_SIDE,
+    MULTIPLE,
+    STRIDE,
+    ZERO,
+    components,
+    evened,
+    find_lines,
+    prepare,
+)
 
 Maps = npt.NDArray[np.float32]
 HEIGHT, ABOVE = 40.0, 28.0  # pixels of the lines drawn here, and above their baseline
@@ -168,7 +178,7 @@ def test_a_page_is_reduced_and_filled_up():
     assert scale == pytest.approx(3000 / LONGER_SIDE)
     assert image.shape == (1, 1, 1024, 704) and image.dtype == np.uint8
     assert image.shape[2] % MULTIPLE == image.shape[3] % MULTIPLE == 0
-    assert (image == 200).all()
+    assert (image == ZERO).all()
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5000), (40, 30)])
@@ -176,3 +186,21 @@ def test_odd_pages_are_prepared(shape: tuple[int, int]):
     image, scale = prepare(np.full(shape, 90, dtype=np.uint8))
     assert image.shape[2] % MULTIPLE == image.shape[3] % MULTIPLE == 0
     assert scale > 0
+
+
+def test_faint_writing_is_evened_to_the_strength_of_ink():
+    rng = np.random.default_rng(0)
+    strokes = rng.random((256, 256)) < 0.1
+    light = np.linspace(150, 240, 256)  # uneven, across the page
+    strong, faint = (evened((light - contrast * strokes).astype(np.uint8)) for contrast in (90, 25))
+    assert strong[strokes].mean() > 120 and faint[strokes].mean() > 0.6 * strong[strokes].mean()
+    for image in (strong, faint):
+        assert np.abs(image[~strokes].astype(float) - ZERO).mean() < 12
+
+
+def test_the_bed_of_the_scanner_is_not_brighter_than_ink():
+    page = np.full((512, 512), 220, dtype=np.uint8)
+    page[:, :100] = 5
+    page[100:400:20, 200:480] = 120
+    image = evened(page)
+    assert image[:, :90].mean() < 0.6 * image[100:400:20, 200:480].mean()
