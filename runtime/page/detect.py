@@ -66,10 +66,10 @@ def evened(image: Grey) -> Grey:
     height, width = image.shape
     blocks = image.reshape(height // MULTIPLE, MULTIPLE, width // MULTIPLE, MULTIPLE).swapaxes(1, 2)
     paper = np.percentile(blocks.reshape(*blocks.shape[:2], -1), PAPER, axis=2)
-    ink = np.clip(spread(paper, image.shape) - image, -MOST_INK / 5, MOST_INK)
+    ink = np.clip(spread(paper, width, height) - image, -MOST_INK / 5, MOST_INK)
     square = (ink * ink).reshape(height // MULTIPLE, MULTIPLE, width // MULTIPLE, MULTIPLE).mean((1, 3))
-    strength = spread(np.sqrt(neighbours(square)), image.shape) + NOISE
-    return np.clip(ZERO + GAIN * ink / strength, 0, 255).astype(np.uint8)
+    strength = spread(np.sqrt(neighbours(square)), width, height) + NOISE
+    return np.asarray(np.clip(ZERO + GAIN * ink / strength, 0, 255), dtype=np.uint8)
 
 
 def neighbours(blocks: Points) -> Points:
@@ -78,10 +78,10 @@ def neighbours(blocks: Points) -> Points:
     return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, (3, 3)).mean((2, 3)))
 
 
-def spread(blocks: Points, shape: tuple[int, ...]) -> FloatMap:
+def spread(blocks: Points, width: int, height: int) -> FloatMap:
     """A value a block [H/32, W/32] as a smooth map [H, W]."""
     small = Image.fromarray(blocks.astype(np.float32))
-    return np.asarray(small.resize(shape[::-1], Image.Resampling.BILINEAR))
+    return np.asarray(small.resize((width, height), Image.Resampling.BILINEAR))
 
 
 def find_lines(maps: FloatMap, scale: float = 1.0) -> list[DetectedLine]:
