@@ -139,11 +139,11 @@ def middle_within(length: int, window: int, rng: np.random.Generator) -> float:
 
 def within(line: LineShape, left: int, right: int, size: int) -> list[LineShape]:
     """The part of a line between two columns of a canvas [size, size]; at the canvas's edge it goes on."""
+    over = 2 * line.height  # the line's ends are drawn out of sight
+    low, high = (-over if left == 0 else left), (size + over if right == size else right)
     x, y = line.baseline.T
-    if y.max() < -line.height or y.min() > size + line.height:
-        return []
-    inside = ((x >= left) | (left == 0)) & ((x <= right) | (right == size))
-    if inside.sum() < 2 or x.max() < 0 or x.min() > size:
+    inside = (x >= low) & (x <= high) & (y >= -over) & (y <= size + over)
+    if inside.sum() < 2:
         return []
     return [LineShape(line.baseline[inside], line.above[inside], line.below[inside])]
 
