@@ -1,0 +1,191 @@
+"""Crops of pages for training: scaled, turned, put together, and spoilt as scans are, with their maps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFilter
+
+from ...runtime.image import Grey
+from ...runtime.page.detect import LONGER_SIDE, STRIDE, evened
+from .pages import Page
+from .targets import LineShape, Maps, draw_maps
+
+FloatImage = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class PageAugmentRecipe:
+    """How crops differ from the pages; a chance is that of a crop."""
+
+    scale: float = 0.4  # ln of the greatest change of size
+    stretch: float = 0.1  # ln of the greatest change of width alone
+    turn: float = 5.0  # degrees, at most
+    together: float = 0.15  # chance that two pages stand side by side
+    bleed: float = 0.3  # chance that another page shines through
+    ruled: float = 0.15  # chance of ruled paper
+    shade: float = 0.5  # chance of uneven light
+    blur: float = 0.3  # chance of a blur
+
+    def __post_init__(self) -> None:
+        if min(self.scale, self.stretch, self.turn) < 0 or self.turn > 45:
+            raise ValueError("scale, stretch, turn: 0 or more, and a turn of at most 45 degrees")
+        if not all(0 <= chance <= 1 for chance in (self.together, self.bleed, self.ruled, self.shade, self.blur)):
+            raise ValueError("together, bleed, ruled, shade, blur: from 0 to 1")
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A piece of the size that training takes, its maps and where they count."""
+
+    image: Grey  # S, S: evened
+    maps: Maps  # 4, S/4, S/4
+    weight: npt.NDArray[np.float32]  # S/4, S/4: 0 over ink that is not labelled, else 1
+
+
+def training_crop(
+    pages: Sequence[Page], pick: npt.NDArray[np.float64], size: int, recipe: PageAugmentRecipe, rng: np.random.Generator
+) -> Crop:
+    """A crop [size, size] of a page drawn with the chances `pick`, or of two side by side."""
+    canvas, mask = Image.new("L", (size, size)), Image.new("L", (size, size), 255)
+    lines: list[LineShape] = []
+
+    def drawn() -> Page:
+        return pages[int(rng.choice(len(pages), p=pick))]
+
+    if rng.random() < recipe.together:
+        fold = int(rng.integers(size // 4, 3 * size // 4))
+        for page, x0, x1, side in ((drawn(), 0, fold, "right"), (drawn(), fold, size, "left")):
+            lines += place(page, canvas, mask, (x0, x1), side, recipe, rng)
+    else:
+        lines += place(drawn(), canvas, mask, (0, size), "any", recipe, rng)
+    grey = np.asarray(canvas, dtype=np.float32)
+    if rng.random() < recipe.bleed:
+        other = Image.new("L", (size, size))
+        place(drawn(), other, Image.new("L", (size, size)), (0, size), "any", recipe, rng)
+        grey = bled(grey, other, rng)
+    if rng.random() < recipe.ruled:
+        grey = ruled(grey, rng)
+    if rng.random() < recipe.shade:
+        grey = shaded(grey, rng)
+    maps = draw_maps(lines, size, size)
+    weight = (np.asarray(mask.reduce(STRIDE)) > 127).astype(np.float32)
+    return Crop(evened(spoilt(grey, recipe, rng)), maps, weight)
+
+
+def place(
+    page: Page, canvas: Image.Image, mask: Image.Image, span: tuple[int, int], side: str, recipe: PageAugmentRecipe,
+    rng: np.random.Generator,
+) -> list[LineShape]:  # fmt: skip
+    """Puts a page into the columns `span` of the canvas, zeroes its unlabelled ink in the mask; returns its lines.
+
+    Args:
+        side: `left`, `right`: that edge of the page stands at that edge of the span; `any`: any part of the page.
+    """
+    height, width = page.image.shape
+    zoom = LONGER_SIDE / max(height, width) * math.exp(rng.uniform(-recipe.scale, recipe.scale))
+    wide = zoom * math.exp(rng.uniform(-recipe.stretch, recipe.stretch))
+    small = Image.fromarray(page.image).resize(
+        (max(1, round(width * wide)), max(1, round(height * zoom))), Image.Resampling.BILINEAR, reducing_gap=2.0
+    )
+    turn = math.radians(recipe.turn * rng.uniform(-1, 1) ** 3)
+    rotation = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
+    across, size = span[1] - span[0], canvas.height
+    # The middle of the span, as a place on the page: reaches a little over the page's edges, as scans do.
+    at_edge = {"left": across / 2, "right": small.width - across / 2}
+    x = at_edge[side] if side in at_edge else middle_within(small.width, across, rng)
+    centre = np.array([x, middle_within(small.height, size, rng)])
+    target = np.array([(span[0] + span[1]) / 2, size / 2])
+    # small → canvas: p @ rotation.T + offset; PIL wants canvas → small.
+    offset = target - rotation @ centre
+    inverse = rotation.T
+    back = -inverse @ (offset - [span[0], 0])
+    border = int(rng.choice([int(rng.integers(40)), int(rng.integers(190, 256)), int(np.median(page.image[::8, ::8]))]))
+    piece = small.transform(
+        (across, size), Image.Transform.AFFINE,
+        (*inverse[0], back[0], *inverse[1], back[1]), Image.Resampling.BILINEAR, fillcolor=border,
+    )  # fmt: skip
+    canvas.paste(piece, (span[0], 0))
+    matrix = rotation * [small.width / width, small.height / height]
+    lines = [line.moved(matrix, offset) for line in page.shapes]
+    lines = [clipped for line in lines for clipped in within(line, *span, size)]
+    if page.ignore:
+        blank = Image.new("L", canvas.size, 255)
+        pen = ImageDraw.Draw(blank)
+        for x0, y0, x1, y1 in page.ignore:
+            pen.polygon(moved_box([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], matrix, offset), fill=0)
+        for outline in page.polygons:  # what is labelled counts even inside a box
+            pen.polygon(moved_box(outline.tolist(), matrix, offset), fill=255)
+        mask.paste(blank.crop((span[0], 0, span[1], size)), (span[0], 0))
+    return lines
+
+
+def moved_box(
+    outline: Sequence[Sequence[float]], matrix: npt.NDArray[np.float64], offset: npt.NDArray[np.float64]
+) -> list[tuple[float, float]]:
+    return [(float(x), float(y)) for x, y in np.asarray(outline) @ matrix.T + offset]
+
+
+def middle_within(length: int, window: int, rng: np.random.Generator) -> float:
+    """The middle of a window on a length: anywhere that shows at most an eighth of it as border."""
+    over = window / 8
+    low, high = window / 2 - over, length - window / 2 + over
+    return float(rng.uniform(low, high)) if low < high else length / 2
+
+
+def within(line: LineShape, left: int, right: int, size: int) -> list[LineShape]:
+    """The part of a line between two columns of a canvas [size, size]; at the canvas's edge it goes on."""
+    over = 2 * line.height  # the line's ends are drawn out of sight
+    low, high = (-over if left == 0 else left), (size + over if right == size else right)
+    x, y = line.baseline.T
+    inside = (x >= low) & (x <= high) & (y >= -over) & (y <= size + over)
+    if inside.sum() < 2:
+        return []
+    return [LineShape(line.baseline[inside], line.above[inside], line.below[inside])]
+
+
+def bled(grey: FloatImage, other: Image.Image, rng: np.random.Generator) -> FloatImage:
+    """Another page's ink, mirrored and faint."""
+    mirrored = other.transpose(Image.Transpose.FLIP_LEFT_RIGHT).filter(ImageFilter.GaussianBlur(rng.uniform(0.5, 2)))
+    back = np.asarray(mirrored, dtype=np.float32)
+    ink = np.clip((np.median(back) - back) / 160, 0, 1)
+    return np.asarray(grey * (1 - rng.uniform(0.1, 0.45) * ink), dtype=np.float32)
+
+
+def ruled(grey: FloatImage, rng: np.random.Generator) -> FloatImage:
+    """Straight lines at equal distances, level, upright or both."""
+    size = grey.shape[0]
+    sheet = Image.new("L", (size, size), 255)
+    pen = ImageDraw.Draw(sheet)
+    slope = rng.normal(0, 0.01)
+    shade = int(rng.integers(120, 230))
+    directions = rng.choice(3)  # level, upright, both
+    spacing = rng.uniform(14, 60)
+    for k in np.arange(rng.uniform(0, spacing), size, spacing):
+        if directions != 1:
+            pen.line([(0, k), (size, k + slope * size)], fill=shade, width=int(rng.integers(1, 3)))
+        if directions != 0:
+            pen.line([(k, 0), (k - slope * size, size)], fill=shade, width=1)
+    return np.asarray(grey * np.asarray(sheet, dtype=np.float32) / 255, dtype=np.float32)
+
+
+def shaded(grey: FloatImage, rng: np.random.Generator) -> FloatImage:
+    """Uneven light: a few soft patches."""
+    coarse = Image.fromarray(rng.uniform(rng.uniform(0.5, 0.9), 1.1, (4, 4)).astype(np.float32))
+    return np.asarray(grey * np.asarray(coarse.resize(grey.shape[::-1], Image.Resampling.BICUBIC)), dtype=np.float32)
+
+
+def spoilt(grey: FloatImage, recipe: PageAugmentRecipe, rng: np.random.Generator) -> Grey:
+    """Contrast, brightness, blur and noise."""
+    gamma, contrast, brightness = math.exp(rng.uniform(-0.4, 0.4)), rng.uniform(0.6, 1.1), rng.uniform(-10, 60)
+    grey = (255 * contrast * np.clip(grey / 255, 0, 1) ** gamma + brightness).astype(np.float32)
+    if rng.random() < recipe.blur:
+        soft = Image.fromarray(np.clip(grey, 0, 255).astype(np.uint8))
+        grey = np.asarray(soft.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.2))), dtype=np.float32)
+    if rng.random() < 0.5:
+        grey = grey + rng.standard_normal(grey.shape, dtype=np.float32) * np.float32(rng.uniform(0, 10))
+    return np.clip(grey, 0, 255).astype(np.uint8)
