@@ -37,7 +37,14 @@ REMEDIES = {
     "allow more (max-cer-increase, max-lines-lost)",
     False: "allow more (max-cer-increase, max-lines-lost)",
 }
-MAKING = ("calibration lines", "calibration pages", "calibration draw", "in float", "accuracy control", "chosen on these lines")
+MAKING = (
+    "calibration lines",
+    "calibration pages",
+    "calibration draw",
+    "in float",
+    "accuracy control",
+    "chosen on these lines",
+)
 
 
 class BudgetError(HtrjandError):
