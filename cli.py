@@ -35,7 +35,8 @@ from .train.data.cli import data
 from .train.lm.cli import lm
 
 if TYPE_CHECKING:
-    from .runtime import ModelInfo, Recognizer
+    from .runtime import Recognizer
+    from .runtime.kinds import Info
     from .train.fit import Machine
 
 # The extras of pyproject.toml -> what is imported of each. A verb's own extra comes first, then the first that has it.
@@ -200,21 +201,22 @@ def read(
 @click.pass_context
 def models(ctx: click.Context, files: tuple[Path, ...], form: str) -> None:
     """List the bundled models, or print what FILES say of themselves."""
-    from .runtime import HtrjandError, Recognizer, bundled_models
+    from .runtime import HtrjandError, bundled_models
     from .runtime.formats import format_of
     from .runtime.info import size_of
+    from .runtime.kinds import info_of, kind_name
 
     paths = files or tuple(bundled_models())
     if not paths:
         raise HtrjandError("no model came with this installation; install htrjand again, or name a model file")
-    found: list[tuple[Path, ModelInfo]] = []
+    found: list[tuple[Path, Info]] = []
     failed = False
     for path in paths:
         if not files and not format_of(path).is_installed():
             warn(f"{path}: to read it, install {' or '.join(format_of(path).libraries)}")
             continue
         try:
-            found.append((path, Recognizer(path, 1, None).info))
+            found.append((path, info_of(path)))
         except HtrjandError as error:
             warn(error)
             failed = True
@@ -224,25 +226,31 @@ def models(ctx: click.Context, files: tuple[Path, ...], form: str) -> None:
         click.echo("\n\n".join(block(describe(path, info)) for path, info in found))
     else:
         for path, info in found:
-            click.echo(f"{info.name} {info.version}\t{info.precision}\t{size_of(path):,} bytes\t{path}")
+            click.echo(
+                f"{info.name} {info.version}\t{kind_name(info)}\t{info.precision}\t{size_of(path):,} bytes\t{path}"
+            )
     ctx.exit(int(failed))
 
 
-def describe(path: Path, info: ModelInfo) -> dict[str, Any]:
-    """A model file's path, size and description as plain values."""
+def describe(path: Path, info: Info) -> dict[str, Any]:
+    """A model file's path, size, kind and description as plain values."""
     from dataclasses import asdict
 
     from .runtime.info import size_of
+    from .runtime.kinds import kind_name
 
-    return {"path": str(path), "bytes": size_of(path)} | asdict(info)
+    return {"path": str(path), "bytes": size_of(path), "kind": kind_name(info)} | asdict(info)
 
 
 def block(description: dict[str, Any]) -> str:
     """A description for a reader: a key and its value a line."""
-    description["charset"] = f"{len(description['charset'])} classes: {''.join(description['charset'])}"
-    fitted = description["language_model"] or {}
-    description["language_model"] = [f"{key} {value}" for key, value in fitted.items()] or "not fitted to one"
-    description["cer"] = [f"{name} {percent} %" for name, percent in description["cer"].items()]
+    if "charset" in description:
+        description["charset"] = f"{len(description['charset'])} classes: {''.join(description['charset'])}"
+        fitted = description["language_model"] or {}
+        description["language_model"] = [f"{key} {value}" for key, value in fitted.items()] or "not fitted to one"
+        description["cer"] = [f"{name} {percent} %" for name, percent in description["cer"].items()]
+    else:
+        description["found"] = [f"{name} {pair[0]} and {pair[1]} %" for name, pair in description["found"].items()]
     rows = {key: ", ".join(value) if isinstance(value, list | tuple) else value for key, value in description.items()}
     return "\n".join(f"{key:<16}{value}" for key, value in rows.items())
 
