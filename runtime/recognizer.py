@@ -87,9 +87,9 @@ class Recognizer:
         """What finds the lines of a page; opened when it is first asked for."""
         from .page.detector import LineDetector
 
-        if isinstance(self._detector, LineDetector):
-            return self._detector
-        return LineDetector(self._detector, self._threads)
+        if self._detector is None or isinstance(self._detector, str | Path):
+            return LineDetector(self._detector, self._threads)
+        return self._detector
 
     def read_page(self, source: LineSource | PageSource | PageImage, batch_size: int = 8) -> Page:
         """Finds and reads the lines of a page.
