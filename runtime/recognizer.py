@@ -64,8 +64,7 @@ class Recognizer:
             raise UsageError(f"a beam of {beam} texts reads nothing; give 1 or more")
         session = open_session(bundled_model() if model is None else model, threads)
         info = ModelInfo.from_metadata(session.metadata, session.path)
-        self._take(session, info, language_for(info, lm), beam)
-        self._detector, self._threads = detector, threads
+        self._take(session, info, language_for(info, lm), beam, detector, threads)
 
     @classmethod
     def over(cls, session: Session, info: ModelInfo) -> Recognizer:
@@ -75,12 +74,14 @@ class Recognizer:
         reader._take(session, info)
         return reader
 
-    def _take(self, session: Session, info: ModelInfo, language: Language | None = None, beam: int = WIDTH) -> None:
+    def _take(
+        self, session: Session, info: ModelInfo, language: Language | None = None, beam: int = WIDTH,
+        detector: str | Path | LineDetector | None = None, threads: int | None = None,
+    ) -> None:  # fmt: skip
         check_line_reader(session, info)
         self.session, self.info, self.path = session, info, session.path
         self.language, self.beam = language, beam
-        self._detector: str | Path | LineDetector | None = None
-        self._threads: int | None = None
+        self._detector, self._threads = detector, threads
 
     @cached_property
     def detector(self) -> LineDetector:
