@@ -20,7 +20,7 @@ MAX_WIDTH = 4096  # columns after scaling to HEIGHT: about 200 characters, four 
 MAX_PIXELS = 50_000_000  # of a source image: a decompression bomb ends here
 SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".jp2", ".pgm", ".ppm"}  # in folders
 # What Pillow may open, whatever a file is called: no format that runs another program (EPS runs Ghostscript).
-FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "BMP", "GIF", "JPEG2000", "PPM")
+FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "JPEG2000", "PPM")
 
 LineSource = str | Path | bytes | np.ndarray | Image.Image
 Grey = npt.NDArray[np.uint8]
