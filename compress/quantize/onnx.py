@@ -66,23 +66,22 @@ def quantize(model: Path, images: Images, out: Path, recipe: QuantizeRecipe) -> 
 
 
 def write_quantized(
-    ready: Path, images: Images, out: Path, excluded: list[str], ranges: Path | None = None,
-    unsigned: bool = False,
+    ready: Path, images: Images, out: Path, excluded: list[str], ranges: Path | None = None, unsigned: bool = False
 ) -> None:  # fmt: skip
     """What onnxruntime makes of a preprocessed file; without metadata.
 
     Args:
         excluded: names of the nodes that stay in float.
         ranges: a JSON file of the ranges of tensors: taken from there where it is, else written there.
-        unsigned: of activations. A convolution and the ReLU behind it are fused only then: a detector, which consists of
-            these, takes half the time. Weights have 7 bits then, or sums would saturate on x86 without VNNI.
+        unsigned: of activations. A convolution and the ReLU behind it are fused only then: a detector, which consists
+            of these, takes half the time. Weights have 7 bits then, or sums would saturate on x86 without VNNI.
     """
     quantize_static(
         str(ready), str(out), Feed(images), quant_format=QuantFormat.QDQ, per_channel=True,
-        activation_type=QuantType.QUInt8 if unsigned else QuantType.QInt8, weight_type=QuantType.QInt8, op_types_to_quantize=list(QUANTISED),
+        activation_type=QuantType.QUInt8 if unsigned else QuantType.QInt8, weight_type=QuantType.QInt8,
+        reduce_range=unsigned, op_types_to_quantize=list(QUANTISED),
         nodes_to_exclude=excluded, calibrate_method=CalibrationMethod.MinMax, calibration_cache_path=ranges,
         extra_options={"CalibMovingAverage": True},  # the mean over the images, in fact
-        reduce_range=unsigned,
     )  # fmt: skip
 
 

@@ -54,7 +54,9 @@ def save_scores(weights: Path, scores: Mapping[str, Found]) -> None:
     path = weights.with_suffix(".json")
     values = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     card = from_dict(DetectorCard, values | {"found": {}, "sha256": ""}, str(path))
-    found = {name: (round(score.recall, 1), round(score.precision, 1)) for name, score in sorted(scores.items())}
+    found: dict[str, tuple[float, ...]] = {
+        name: (round(score.recall, 1), round(score.precision, 1)) for name, score in sorted(scores.items())
+    }
     card = dataclasses.replace(card, found=found, sha256=sha256(weights))
     with atomic_path(path) as part:
         part.write_text(json.dumps(dataclasses.asdict(card), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
