@@ -15,7 +15,7 @@ def write_detector(
     path: Path, metadata: dict[str, str] | None = None, input_name: str = "image", maps: int = 4, sealed: bool = True,
     **info: Any,
 ) -> Path:  # fmt: skip
-    """A real ONNX model: the core is the mean m of 4 x 4 pixels as (m - 60) / 100, there are no ends, heights are one."""
+    """A real ONNX model: the core is the mean m of 4 x 4 pixels as (m - 60) / 100; there are no ends."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 

@@ -12,8 +12,8 @@ import pytest
 from generated import TEXTS
 
 from htrjand.compress.quantize import QuantizeRecipe
-from htrjand.compress.quantize import quantize_file as quantize
 from htrjand.compress.quantize import openvino as quantizer
+from htrjand.compress.quantize import quantize_file as quantize
 from htrjand.compress.quantize.openvino import QUANTISED, module_of, quantize_within
 from htrjand.export import onnx as onnx_exporter
 from htrjand.export.openvino import export

@@ -13,6 +13,7 @@ from ...runtime.files import atomic_path
 from ...runtime.info import sha256
 from ...runtime.page.detector_info import DetectorInfo
 from ..recipe_loader import from_dict
+from .measure import ALL
 from .score import Found
 
 
@@ -55,7 +56,9 @@ def save_scores(weights: Path, scores: Mapping[str, Found]) -> None:
     values = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     card = from_dict(DetectorCard, values | {"found": {}, "sha256": ""}, str(path))
     found: dict[str, tuple[float, ...]] = {
-        name: (round(score.recall, 1), round(score.precision, 1)) for name, score in sorted(scores.items())
+        name: (round(score.recall, 1), round(score.precision, 1))
+        for name, score in sorted(scores.items())
+        if name != ALL
     }
     card = dataclasses.replace(card, found=found, sha256=sha256(weights))
     with atomic_path(path) as part:
