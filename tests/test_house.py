@@ -19,6 +19,7 @@ from htrjand.cli import EXTRAS, main
 from htrjand.compress.cli import KEEP
 from htrjand.compress.quantize import QuantizeRecipe
 from htrjand.export.files import FLOATS
+from htrjand.export.page_proof import PAGE_BUDGET
 from htrjand.export.proof import BUDGET
 from htrjand.runtime.image import MAX_WIDTH
 
@@ -134,6 +135,8 @@ def test_defaults_that_help_shows_are_those_of_the_parts() -> None:
 
     for verb in ("export", "prove", "quantize", "search"):
         assert params[verb, "budget"].default == BUDGET
+    for verb in ("export", "prove", "quantize"):
+        assert params[verb, "page_budget"].default == PAGE_BUDGET
     for verb in ("quantize", "search", "sensitivity"):
         assert params[verb, "calibrate"].default == QuantizeRecipe.calibrate
     assert QuantizeRecipe.keep == KEEP

@@ -1,8 +1,8 @@
 """How long line detectors take for a page on one thread, a process each, in turn: ours, and RapidOCR's as it ships.
 
-`python -m htrjand.benchmarks.studies.detector_speed PAGE MODEL… [rapidocr]` prints a table. Of each round every
-detector has the page once; a figure is the median of the rounds, in milliseconds of its process's processor time:
-what other processes do on the machine counts little then.
+`python -m htrjand.benchmarks.studies.detector_speed PAGE MODEL… [rapidocr]` prints a table, and the size of the network
+of each MODEL that is weights (.safetensors). In a round every detector has the page once; a figure is the median of the
+rounds, in milliseconds of its process's processor time: what other processes do on the machine counts little then.
 """
 
 from __future__ import annotations
@@ -47,6 +47,30 @@ def main(arguments: list[str]) -> None:
         known = about[model]
         cells = [Path(model).name, f"{known['bytes'] / 1e6:.2f}", known["input"], *parts, str(known["lines"])]
         print(f"| {' | '.join(cells)} |")
+    for model in models:
+        if model.endswith(".safetensors"):
+            print(f"\n{Path(model).name}: {work_of(Path(model), 1024, 768)}")
+
+
+def work_of(weights: Path, height: int, width: int) -> str:
+    """Parameters of a network, and multiply-adds of its convolutions for an image."""
+    import torch
+
+    from ...train.page.weights import load_detector
+
+    network, work = load_detector(weights), [0]
+
+    def count(module: torch.nn.Module, _: object, answer: torch.Tensor) -> None:
+        assert isinstance(module, torch.nn.Conv2d)
+        work[0] += answer.numel() * module.weight[0].numel()
+
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.register_forward_hook(count)
+    with torch.inference_mode():
+        network(torch.zeros(1, 1, height, width, dtype=torch.uint8))
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    return f"{parameters:,} parameters, {work[0] / 1e9:.2f} G multiply-adds for {height} × {width}"
 
 
 def ask(worker: subprocess.Popen[str]) -> dict[str, Any]:
