@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,11 @@ from .errors import HtrjandError, UsageError
 from .formats import FORMATS, format_of
 from .image import HEIGHT, Grey, LineSource, load_line_and_width, pad_line
 from .info import ModelInfo
+
+if TYPE_CHECKING:
+    from .page.detector import LineDetector
+    from .page.inputs import PageImage, PageSource
+    from .page.page import Page
 
 BUNDLED_LM = "bundled"  # what `lm` calls the bundled n-gram
 BUNDLED = "htrjand-student-int8"  # in every format; the first whose library is installed is opened
@@ -37,6 +43,8 @@ class Recognizer:
             one that came with the package, for models that say they read its languages and no others; other models
             read without. None reads each character by its image alone.
         beam: texts of a line that are followed at a time, where there is a language model.
+        detector: what finds the lines of a page: a model file, or a `LineDetector`; None opens the bundled one when
+            the first page is read.
 
     Attributes:
         path: the model file.
@@ -50,13 +58,14 @@ class Recognizer:
 
     def __init__(
         self, model: str | Path | None = None, threads: int | None = None, lm: str | Path | None = BUNDLED_LM,
-        beam: int = WIDTH,
+        beam: int = WIDTH, detector: str | Path | LineDetector | None = None,
     ) -> None:  # fmt: skip
         if beam < 1:
             raise UsageError(f"a beam of {beam} texts reads nothing; give 1 or more")
         session = open_session(bundled_model() if model is None else model, threads)
         info = ModelInfo.from_metadata(session.metadata, session.path)
         self._take(session, info, language_for(info, lm), beam)
+        self._detector, self._threads = detector, threads
 
     @classmethod
     def over(cls, session: Session, info: ModelInfo) -> Recognizer:
@@ -70,6 +79,38 @@ class Recognizer:
         check_line_reader(session, info)
         self.session, self.info, self.path = session, info, session.path
         self.language, self.beam = language, beam
+        self._detector: str | Path | LineDetector | None = None
+        self._threads: int | None = None
+
+    @cached_property
+    def detector(self) -> LineDetector:
+        """What finds the lines of a page; opened when it is first asked for."""
+        from .page.detector import LineDetector
+
+        if isinstance(self._detector, LineDetector):
+            return self._detector
+        return LineDetector(self._detector, self._threads)
+
+    def read_page(self, source: LineSource | PageSource | PageImage, batch_size: int = 8) -> Page:
+        """Finds and reads the lines of a page.
+
+        A page that lies on its side or on its head is turned first, a skewed one is levelled; the places of lines are
+        those on the image as it was given. A line whose outline cannot be cut is read by its rectangle, one that is too
+        long for the model in parts. An empty page is one without lines.
+
+        Args:
+            source: a path, encoded bytes, an array (uint8 or uint16), a PIL image, or a page of `inputs.pages_of`.
+            batch_size: lines that run through the model together.
+
+        Returns:
+            The page, its lines in reading order.
+
+        Raises:
+            HtrjandError: it cannot be read, or holds several pages; the message names it.
+        """
+        from .page.read import read_page
+
+        return read_page(self, source, batch_size)
 
     def read_line(self, source: LineSource) -> Line:
         """Reads one line: a path, encoded bytes, an array (uint8 or uint16) or a PIL image."""

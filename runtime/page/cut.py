@@ -31,6 +31,10 @@ class CutError(HtrjandError):
     """A line that cannot be cut. The message is one of few fixed reasons, so that they can be counted."""
 
 
+class TooWideError(CutError):
+    """A line that is too wide for its height; a part of it may be cut."""
+
+
 def cut_line(page: Grey, polygon: Sequence[Point] | None, baseline: Sequence[Point] | None) -> Grey:
     """Cuts one line out of a page.
 
@@ -159,7 +163,7 @@ def straighten(page: Grey, outline: Points, polyline: Points | None) -> Grey:
     width, height = s1 - s0, max(1.0, t1 - t0)
     columns = max(1, round(width * HEIGHT / height))
     if columns > MAX_WIDTH:
-        raise CutError("line is too wide for its height")
+        raise TooWideError("line is too wide for its height")
 
     corner = np.maximum(np.floor(outline.min(0)), 0)
     shrink = max(1, int(height // MAX_CUT_HEIGHT))

@@ -1,0 +1,196 @@
+"""From the image of a page to its text: find the lines, turn the page if it lies wrongly, cut, read, put in order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from ..decode import Line
+from ..image import MAX_WIDTH, Grey, LineSource
+from .cut import CutError, Points, TooWideError, area, cut_line, direction, text_direction
+from .detect import DetectedLine
+from .inputs import PageImage, PageSource, load_page
+from .order import reading_order
+from .page import Page, PageLine, as_points, between, box_around, place_line, turned_back
+
+if TYPE_CHECKING:
+    from ..recognizer import Recognizer
+    from .detector import LineDetector
+
+UPRIGHT = 0.5  # share of the length of all lines that runs upright, from which on a page lies on its side
+LEVEL = math.radians(3)  # a page that is skewed by more is turned level before its lines are looked for again
+SURE = 0.8  # mean confidence of the characters, from which on a page is not tried upside down
+SURER = 0.03  # by so much surer it must be read upside down to be turned
+SAMPLE = 8  # lines that are read upside down
+
+
+class Cut(NamedTuple):
+    """A line, cut out; its geometry as `cut_line` took it."""
+
+    image: Grey | None  # 64, W; None: it could not be cut
+    polygon: Points
+    baseline: Points | None
+
+
+def read_page(reader: Recognizer, source: LineSource | PageSource | PageImage, batch_size: int = 8) -> Page:
+    """As `Recognizer.read_page`, which is how to call it."""
+    if isinstance(source, PageSource):
+        path, number, image = str(source.path), source.number, source.load()
+    elif isinstance(source, PageImage):
+        path, number, image = "", 1, source
+    else:
+        path = str(source) if isinstance(source, str | Path) else ""
+        number, image = 1, load_page(source)
+    page, found, turned = find_lines_turned(reader.detector, image.grey)
+    cuts, lines = read_all(reader, page, found, batch_size)
+    if is_upside_down(reader, cuts, lines, batch_size):
+        page, turned = np.ascontiguousarray(page[::-1, ::-1]), turned + 180
+        cuts, lines = read_all(reader, page, level(reader.detector, page, reader.detector.detect(page)), batch_size)
+    size, info = (image.width, image.height), reader.info
+    placed = in_order(cuts, lines, size, turned, image.scale)
+    return Page(path, *size, placed, number, turned, None, f"{info.name} {info.version}".strip(), info.languages)
+
+
+def find_lines_turned(detector: LineDetector, page: Grey) -> tuple[Grey, list[DetectedLine], int]:
+    """The page, turned by 90 degrees clockwise if its text runs upright; its lines; and by how much it was turned."""
+    found = detector.detect(page)
+    if upright_share(found) < UPRIGHT:
+        return page, level(detector, page, found), 0
+    lying = np.ascontiguousarray(np.rot90(page, -1))
+    again = detector.detect(lying)
+    if length_of(again) <= length_of(found):
+        return page, level(detector, page, found), 0
+    return lying, level(detector, lying, again), 90
+
+
+def upright_share(found: Sequence[DetectedLine]) -> float:
+    """How much of the length of all lines is in lines that run upwards or downwards rather than across."""
+    runs = np.array([np.abs(line.baseline[-1] - line.baseline[0]) for line in found]).reshape(-1, 2)
+    lengths = np.hypot(*runs.T)
+    return float(lengths[runs[:, 1] > runs[:, 0]].sum() / max(lengths.sum(), 1))
+
+
+def length_of(found: Sequence[DetectedLine]) -> float:
+    """The length of all lines, in pixels, weighted by how certain they are."""
+    return float(sum(line.score * np.hypot(*(line.baseline[-1] - line.baseline[0])) for line in found))
+
+
+def level(detector: LineDetector, page: Grey, found: list[DetectedLine]) -> list[DetectedLine]:
+    """The lines of a page that is skewed, looked for on a level copy of it; those that were found where it is not."""
+    angle = skew(found)
+    if abs(angle) < LEVEL:
+        return found
+    copy = Image.fromarray(page).rotate(
+        math.degrees(angle), Image.Resampling.BILINEAR, expand=True, fillcolor=int(np.median(page[::16, ::16]))
+    )
+    again = detector.detect(np.asarray(copy))
+    if length_of(again) <= length_of(found):
+        return found
+    back = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    middle, copied = np.array(page.shape[::-1]) / 2, np.array(copy.size) / 2
+
+    def on_page(points: Points) -> Points:
+        return np.asarray((points - copied) @ back.T + middle)
+
+    return [DetectedLine(on_page(line.baseline), on_page(line.polygon), line.score) for line in again]
+
+
+def skew(found: Sequence[DetectedLine]) -> float:
+    """The median slope of the lines, in radians, the longer the weightier; clockwise is positive."""
+    if not found:
+        return 0.0
+    runs = np.array([line.baseline[-1] - line.baseline[0] for line in found])
+    lengths, angles = np.hypot(*runs.T), np.arctan2(runs[:, 1], runs[:, 0])
+    order = np.argsort(angles)
+    upto = lengths[order].cumsum()
+    return float(angles[order][np.searchsorted(upto, upto[-1] / 2)])
+
+
+def read_all(
+    reader: Recognizer, page: Grey, found: Sequence[DetectedLine], batch_size: int
+) -> tuple[list[Cut], list[Line]]:
+    """Every line, cut and read; one that cannot be cut is there all the same, without text."""
+    widest = min(MAX_WIDTH, reader.info.max_width)
+    cuts = [cut for line in found for cut in cut_out(page, line.polygon, line.baseline, widest)]
+    read = iter(reader.read_lines([cut.image for cut in cuts if cut.image is not None], batch_size))
+    return cuts, [Line("", 0.0, ()) if cut.image is None else next(read) for cut in cuts]
+
+
+def cut_out(page: Grey, outline: Points, baseline: Points, widest: int) -> list[Cut]:
+    """A line by its outline; in halves where that is too long for the reader, by its rectangle where it fails."""
+    try:
+        image = cut_line(page, as_points(outline), as_points(baseline))
+        if image.shape[1] > widest:
+            raise TooWideError
+        return [Cut(image, outline, baseline)]
+    except TooWideError:
+        along = text_direction(outline, baseline)
+        s = outline @ along
+        middle = (s.min() + s.max()) / 2
+        return [
+            part
+            for start, end in ((s.min(), middle), (middle, s.max()))
+            for part in cut_out(page, between(outline, along, start, end), baseline, widest)
+        ]
+    except CutError:
+        left, top, right, bottom = box_around(np.clip(outline, 0, page.shape[::-1]))
+        rectangle = np.array([(left, top), (right, top), (right, bottom), (left, bottom)], np.float64)
+        try:
+            return [Cut(cut_line(page, as_points(rectangle), None), rectangle, None)]
+        except CutError:
+            return [Cut(None, rectangle, None)]
+
+
+def is_upside_down(reader: Recognizer, cuts: Sequence[Cut], lines: Sequence[Line], batch_size: int) -> bool:
+    """Whether the longest lines are read with more certainty when they are turned by half a turn."""
+    if sureness(lines) >= SURE:
+        return False
+    chosen = sorted(
+        ((cut.image, line) for cut, line in zip(cuts, lines, strict=True) if cut.image is not None),
+        key=lambda pair: -pair[0].shape[1],
+    )[:SAMPLE]
+    turned = reader.read_lines([np.ascontiguousarray(image[::-1, ::-1]) for image, _ in chosen], batch_size)
+    return sureness(turned) > sureness([line for _, line in chosen]) + SURER
+
+
+def sureness(lines: Sequence[Line]) -> float:
+    """The mean confidence of all characters; 0 where there are none."""
+    confidences = [item.confidence for line in lines for item in line.characters]
+    return sum(confidences) / max(1, len(confidences))
+
+
+def in_order(
+    cuts: Sequence[Cut], lines: Sequence[Line], size: tuple[int, int], turned: int, scale: float
+) -> tuple[PageLine, ...]:
+    """The lines in reading order, on the image as it was given."""
+    baselines = [middle_line(cut) for cut in cuts]
+    lengths = [max(1.0, float(np.ptp(line @ direction(line)))) for line in baselines]
+    heights = [area(cut.polygon) / length for cut, length in zip(cuts, lengths, strict=True)]
+    return tuple(
+        placed(cuts[index], lines[index], size, turned, scale, region)
+        for region, members in enumerate(reading_order(baselines, heights))
+        for index in members
+    )
+
+
+def middle_line(cut: Cut) -> Points:
+    """The baseline, or a level line in the middle of the outline."""
+    if cut.baseline is not None:
+        return cut.baseline
+    (left, top), (right, bottom) = cut.polygon.min(0), cut.polygon.max(0)
+    return np.array([(left, (top + bottom) / 2), (right, (top + bottom) / 2)])
+
+
+def placed(cut: Cut, line: Line, size: tuple[int, int], turned: int, scale: float, region: int) -> PageLine:
+    """A line on the image as it was given."""
+    outline = cut.polygon * scale
+    baseline = None if cut.baseline is None else as_points(cut.baseline * scale)
+    if cut.image is not None:
+        return place_line(line, cut.image.shape[1], as_points(outline), baseline, size, turned, region)
+    corners = turned_back(outline, size, turned)
+    return PageLine(as_points(corners[[3, 2]]), as_points(corners), (1.0, 0.0), line, region)
