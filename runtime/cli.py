@@ -28,7 +28,7 @@ STDIN = Path("-")
 @click.argument("paths", nargs=-1, type=PATH)
 @click.option("-i", "--input", "inputs", multiple=True, type=PATH, help="As PATHS. Repeatable.")
 @click.option("-o", "--output", default="-", show_default=True, metavar="PATH",
-              help="A file; or a folder, there or with a / at its end, for an output of each input. -: stdout.")  # fmt: skip
+              help="A file; or a folder (it is there, or ends in /): an output for each input. -: stdout.")  # fmt: skip
 @click.option("-f", "--format", "form", type=click.Choice(OUTPUTS),
               help="Default: what the name of the output says, or txt.")  # fmt: skip
 @click.option("--pages", "selection", metavar="1-3,7", help="Pages of each file, from 1; 5- is from the fifth on.")
@@ -96,7 +96,7 @@ def read(
         )
         with terminable(), stopping(ctx, run, not to_stdout):
             if to_stdout:
-                run.print(jobs, click.get_binary_stream("stdout"))
+                run.print(jobs, sys.stdout.buffer)
             else:
                 run.write(targets, Path(output) if is_folder(output) else None)
         if run.failed and run.total > 1:
@@ -119,7 +119,7 @@ def from_stdin(paths: Sequence[Path]) -> Iterator[tuple[list[Path], Path | None]
     with tempfile.TemporaryDirectory(prefix="htrjand-") as folder:
         copy = Path(folder) / "stdin"
         with copy.open("wb") as stream:
-            shutil.copyfileobj(click.get_binary_stream("stdin"), stream)
+            shutil.copyfileobj(sys.stdin.buffer, stream)
         yield [copy if path == STDIN else path for path in paths], copy
 
 

@@ -164,7 +164,7 @@ def check_outputs(jobs: Sequence[Job], targets: Sequence[Target], drawn: Path | 
     written += [] if drawn is None else [(job.drawing(drawn), job) for job in jobs]
     places = [os.path.realpath(path) for path, _ in written]
     counts = Counter(places)
-    for place, (path, job) in zip(places, written, strict=True):
+    for place, (path, _) in zip(places, written, strict=True):
         if place in inputs or place.removesuffix(PART) in inputs:
             raise UsageError(f"{path}: is read, and would be written over; name another output")
         if counts[place] > 1:

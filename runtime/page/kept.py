@@ -66,7 +66,7 @@ class Finished:
 
 
 def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Where each whole row of a file begins, and its values. A row that was cut off at the end of the file is removed."""
+    """Where each whole row of a file begins, and its values; a row at its end that was cut off is removed."""
     if not path.is_file():
         return
     with path.open("rb") as stream:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -48,9 +47,9 @@ def values_of(result: Result, least: float | None) -> dict[str, Any]:
     """
     page = result.page
     if result.is_line:
-        line = page.lines[0].line
-        values = {"path": page.path} | ({"page": page.number} if page.number > 1 else {}) | line.to_dict()
-        return values if least is None else values | {"check": check(line, least)}
+        only = page.lines[0].line
+        values = {"path": page.path} | ({"page": page.number} if page.number > 1 else {}) | only.to_dict()
+        return values if least is None else values | {"check": check(only, least)}
     values = page.to_dict()
     if least is not None:
         for line, entry in zip(page.lines, values["lines"], strict=True):

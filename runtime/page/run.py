@@ -193,8 +193,11 @@ class Run:
                 finished.add(target)
                 part.remove()
             else:
-                self.warn(f"{target.path}: lacks {plural(len(target.jobs) - len(read), 'page')}; {part.path.name} keeps "
-                          "the others: the same command tries again what could not be read")  # fmt: skip
+                lacking = plural(len(target.jobs) - len(read), "page")
+                self.warn(
+                    f"{target.path}: lacks {lacking}; {part.path.name} keeps the others: the same command tries again "
+                    "what could not be read"
+                )
 
     def write_file(self, target: Target, results: Iterator[Result], folder: Path | None) -> None:
         several = len(target.jobs) > 1 or (folder is None and self.total > 1)
