@@ -25,7 +25,7 @@ from ..train.data import error_rates
 from ..train.data.lines import LineRow
 from .quantize.in_float import HEAD
 from .quantize.onnx import QUANTISED, weighted_nodes, write_quantized
-from .quantize.recipe import Lines, check_calibration, check_float
+from .quantize.recipe import Lines, check_calibration, check_float, fed
 
 WIDTH = 1024  # columns of the line that multiply-adds are counted for
 EVERYTHING = f"all but {HEAD}"  # what files quantise that keep nothing else in float
@@ -89,6 +89,7 @@ def sensitivity(
     info = Recognizer(model, 1, None).info
     check_float(model, info)
     check_calibration(lines, model)
+    images = fed(lines, info, model)
     if not rows:
         raise HtrjandError(f"{model}: no line to compare errors on; check the lines and the split")
     logging.getLogger("root").setLevel(logging.ERROR)
@@ -105,7 +106,7 @@ def sensitivity(
         def measure(name: str, chosen: Iterable[str]) -> Layer:
             chosen = set(chosen)
             others = [n.name for n in graph.graph.node if n.op_type in QUANTISED and modules.get(n.name) not in chosen]
-            write_quantized(ready, lines, part, others, ranges)
+            write_quantized(ready, images, part, others, ranges)
             found = run(part, pixels)
             layer = Layer(
                 name,

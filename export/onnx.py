@@ -16,16 +16,20 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch.export import Dim
+from torch.nn import Module
 
 from ..runtime.image import HEIGHT, MAX_WIDTH, WIDTH_MULTIPLE
-from ..runtime.info import ModelInfo
+from ..runtime.kinds import Info
 from ..runtime.seal import seal
-from ..train.network import Network
+from ..train.page.network import Detector
+from .fold import fold
+from .kinds import Net
 
 OPSET = 18
+MAX_PAGE = 8192  # pixels of a page's side
 
 
-def export(network: Network, info: ModelInfo, out: Path, width: int | None = None) -> None:
+def export(network: Net, info: Info, out: Path, width: int | None = None) -> None:
     """Writes `out`, self-describing and sealed (not atomic, and not proven); with precision fp16 its weights take half
     the room. Its lines may have any width.
 
@@ -44,7 +48,7 @@ def export(network: Network, info: ModelInfo, out: Path, width: int | None = Non
     seal(out)
 
 
-def redescribe(model: Path, info: ModelInfo, out: Path) -> None:
+def redescribe(model: Path, info: Info, out: Path) -> None:
     """Writes a file with another description, sealed (not atomic)."""
     changed = onnx.load(model)
     put_metadata(changed, info)
@@ -56,7 +60,7 @@ TRACED: dict[str, onnx.ModelProto] = {}  # the graphs traced last, by the finger
 KEPT = 4  # of 3 MB each: of a student
 
 
-def fingerprint(network: Network) -> str:
+def fingerprint(network: Net) -> str:
     """SHA-256 of what a network computes: its type, its recipe, its mode and its weights as they are now."""
     hashed = hashlib.sha256(f"{type(network)} {network.recipe} {network.training}".encode())
     for name, tensor in network.state_dict().items():
@@ -79,17 +83,27 @@ def halve_weights(model: onnx.ModelProto) -> None:
             model.graph.node.insert(0, cast)
 
 
-def trace(network: Network) -> onnx.ModelProto:
-    """The graph: `image` uint8 [batch, 1, 64, width] to `logits` float32 [batch, width / 4, V]."""
+def trace(network: Net) -> onnx.ModelProto:
+    """The graph: `image` uint8 [batch, 1, 64, width] to `logits` float32 [batch, width / 4, V]; or of a detector
+    `image` uint8 [batch, 1, height, width] to `maps` float32 [batch, 4, height / 4, width / 4]."""
+    batch = Dim("batch", min=1, max=64)
+    if isinstance(network, Detector):
+        multiple = network.recipe.multiple
+        rows, columns = (multiple * Dim(name, min=1, max=MAX_PAGE // multiple) for name in ("rows", "columns"))
+        # Neither batch, height nor width is 1 multiple, or equal to another: such sizes would be baked in.
+        return traced(fold(network), (2, 1, 3 * multiple, 5 * multiple), {0: batch, 2: rows, 3: columns}, "maps")
     columns = WIDTH_MULTIPLE * Dim("sixteenths", min=1, max=MAX_WIDTH // WIDTH_MULTIPLE)
-    shapes = ({0: Dim("batch", min=1, max=64), 3: columns},)
-    example = torch.randint(0, 256, (2, 1, HEIGHT, 320), dtype=torch.uint8)  # two: a batch of one would be baked in
+    return traced(network, (2, 1, HEIGHT, 320), {0: batch, 3: columns}, "logits")  # a batch of 1 would be baked in
+
+
+def traced(network: Module, shape: tuple[int, ...], sizes: dict[int, Dim], output: str) -> onnx.ModelProto:
+    """The graph of a network, traced with a random image of this shape; `sizes`: the axes that may have any size."""
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            network, (example,), dynamo=True, opset_version=OPSET, dynamic_shapes=shapes, external_data=False,
-            input_names=["image"], output_names=["logits"],
+            network, (torch.randint(0, 256, shape, dtype=torch.uint8),), dynamo=True, opset_version=OPSET,
+            dynamic_shapes=(sizes,), external_data=False, input_names=["image"], output_names=[output],
         )  # fmt: skip
     assert program is not None
     model = program.model_proto
@@ -113,7 +127,7 @@ def name_nodes(model: onnx.ModelProto) -> None:
         node.name = name if taken[name] == 1 else f"{name}_{taken[name]}"
 
 
-def describe(model: onnx.ModelProto, info: ModelInfo) -> onnx.ModelProto:
+def describe(model: onnx.ModelProto, info: Info) -> onnx.ModelProto:
     """Puts the description into the file's metadata, and drops the exporter's notes, which double its size."""
     put_metadata(model, info)
     for node in model.graph.node:
@@ -126,7 +140,7 @@ def describe(model: onnx.ModelProto, info: ModelInfo) -> onnx.ModelProto:
     return model
 
 
-def put_metadata(model: onnx.ModelProto, info: ModelInfo) -> None:
+def put_metadata(model: onnx.ModelProto, info: Info) -> None:
     """Replaces all metadata of a file by a description."""
     del model.metadata_props[:]
     for key, value in info.to_metadata().items():

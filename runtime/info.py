@@ -33,8 +33,9 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,9 @@ PREPROCESSING = (
     "8-bit grey, 0 = black; scale to {height} rows keeping the aspect (bilinear); pad at the right with the 80th "
     "percentile of the line's pixels to the next multiple of {width_multiple} columns; the graph normalises"
 )
+
+KINDS = {"htrjand": "line reader", "htrjand-detector": "line detector"}  # what stands before the "/" of a format
+REMEDY = "take a model file that htrjand exported, or export this one again"
 
 TEXTS = ("name", "version", "licence", "weights_sha256", "precision")
 LISTS = ("charset", "languages", "training_data")
@@ -127,21 +131,8 @@ class ModelInfo:
 
     def to_metadata(self) -> dict[str, str]:
         """The keys and texts to write into a model file."""
-        metadata = {"format": FORMAT}
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if isinstance(value, str):
-                metadata[item.name] = value
-            elif isinstance(value, int | float):
-                metadata[item.name] = repr(value)
-            elif item.name == "language_model":
-                metadata[item.name] = json.dumps(asdict(value) if value else {})
-            else:
-                plain = dict(value) if isinstance(value, Mapping) else list(value)
-                metadata[item.name] = json.dumps(plain, ensure_ascii=False)
-        metadata["preprocessing"] = PREPROCESSING.format(height=self.height, width_multiple=self.width_multiple)
-        metadata["seal"] = OPEN
-        return metadata
+        preprocessing = PREPROCESSING.format(height=self.height, width_multiple=self.width_multiple)
+        return {"format": FORMAT} | texts_of(self) | {"preprocessing": preprocessing, "seal": OPEN}
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str], path: str | Path) -> ModelInfo:
@@ -150,28 +141,73 @@ class ModelInfo:
         Raises:
             HtrjandError: a key is missing or cannot be read, or the format is of another edition; names `path`.
         """
-        remedy = "take a model file that htrjand exported, or export this one again"
-        found = metadata.get("format")
-        if found is None:
-            raise HtrjandError(f"{path}: the file does not describe itself (its metadata have no `format`); {remedy}")
-        if found != FORMAT:
-            raise HtrjandError(f"{path}: its metadata are of format {found!r}, this edition reads {FORMAT!r}; {remedy}")
-        try:
+        check_format(metadata, path, FORMAT)
+        with reading(path):
             values: dict[str, Any] = {key: metadata[key] for key in TEXTS}
-            values |= {key: _strings(metadata[key]) for key in LISTS}
+            values |= {key: strings(metadata[key]) for key in LISTS}
             values |= {key: int(metadata[key]) for key in INTEGERS}
             values["cer"] = {name: float(percent) for name, percent in json.loads(metadata["cer"]).items()}
             values["temperature"] = float(metadata["temperature"])
             fitted = json.loads(metadata.get("language_model", "{}"))  # files of 0.1.0 have none
             values["language_model"] = LanguageFit(**fitted) if fitted != {} else None
             return cls(**values)
-        except KeyError as error:
-            raise HtrjandError(f"{path}: its metadata lack {error}; {remedy}") from error
-        except (ValueError, TypeError, AttributeError, HtrjandError) as error:
-            raise HtrjandError(f"{path}: its metadata cannot be used ({error}); {remedy}") from error
 
 
-def _strings(text: str) -> tuple[str, ...]:
+def texts_of(description: Any) -> dict[str, str]:
+    """The fields of a description as texts."""
+    texts = {}
+    for item in fields(description):
+        value = getattr(description, item.name)
+        if isinstance(value, str):
+            texts[item.name] = value
+        elif isinstance(value, int | float):
+            texts[item.name] = repr(value)
+        else:
+            plain = asdict(value) if is_dataclass(value) else dict(value or {}) if is_table(value) else list(value)
+            texts[item.name] = json.dumps(plain, ensure_ascii=False)
+    return texts
+
+
+def is_table(value: object) -> bool:
+    return value is None or isinstance(value, Mapping)
+
+
+def is_detector(metadata: Mapping[str, str]) -> bool:
+    """Whether a file says that it is a line detector."""
+    return kind_of(metadata.get("format", "")) == KINDS["htrjand-detector"]
+
+
+def kind_of(form: str) -> str | None:
+    """What a file of this format is; None where that is not known."""
+    return KINDS.get(form.partition("/")[0])
+
+
+def check_format(metadata: Mapping[str, str], path: str | Path, wanted: str) -> None:
+    """Raises an HtrjandError unless a file says that it is of this format."""
+    found = metadata.get("format")
+    if found is None:
+        raise HtrjandError(f"{path}: the file does not describe itself (its metadata have no `format`); {REMEDY}")
+    if found == wanted:
+        return
+    kind, other = kind_of(wanted), kind_of(found)
+    if other not in (None, kind):
+        raise HtrjandError(f"{path}: is a {other}, where a {kind} is wanted; `htrjand models` tells what a file is")
+    raise HtrjandError(f"{path}: its metadata are of format {found!r}, this edition reads {wanted!r}; {REMEDY}")
+
+
+@contextmanager
+def reading(path: str | Path) -> Iterator[None]:
+    """Makes one HtrjandError of whatever can be wrong with metadata that are read in the block."""
+    try:
+        yield
+    except KeyError as error:
+        raise HtrjandError(f"{path}: its metadata lack {error}; {REMEDY}") from error
+    except (ValueError, TypeError, AttributeError, HtrjandError) as error:
+        raise HtrjandError(f"{path}: its metadata cannot be used ({error}); {REMEDY}") from error
+
+
+def strings(text: str) -> tuple[str, ...]:
+    """A JSON list of strings."""
     values = json.loads(text)
     if not isinstance(values, list):
         raise ValueError(f"{text[:40]} is no JSON list")

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from .bundled import bundled_file
 from .decode import Line, decode_greedy
 from .decode.beam import WIDTH, decode_beam
 from .decode.language import Language
 from .decode.ngram import Ngram
 from .engines import Port, Session, open_session
 from .errors import HtrjandError, UsageError
-from .formats import FORMATS, format_of
 from .image import HEIGHT, Grey, LineSource, load_line_and_width, pad_line
 from .info import ModelInfo
 
@@ -262,22 +262,6 @@ def bundled_ngram() -> Ngram:
     return Ngram(path)
 
 
-def bundled_models() -> list[Path]:
-    """The model files that came with the package, sorted by name."""
-    folder = Path(str(files(__package__) / "models"))
-    return sorted(path for path in folder.glob("*") if path.suffix in FORMATS)
-
-
 def bundled_model() -> Path:
-    """The model file that `Recognizer()` opens: in the first format of the table that can be read here."""
-    found = [path for path in bundled_models() if path.stem == BUNDLED]
-    if not found:
-        raise HtrjandError("the bundled model is missing; install htrjand again, or name a model file")
-    for suffix in FORMATS:
-        for path in found:
-            if path.suffix == suffix and format_of(path).is_installed():
-                return path
-    raise HtrjandError(
-        f"{found[0].with_suffix('')}: no library is installed that reads the bundled model in any of its formats: pip "
-        "install onnxruntime (on 32-bit ARM tflite-runtime, which needs Python 3.11 and numpy < 2)"
-    )
+    """The model file that `Recognizer()` opens."""
+    return bundled_file(BUNDLED)

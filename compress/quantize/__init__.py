@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from ...export.proof import BUDGET, BudgetError, Reference, prove, write_proof
-from ...runtime import Recognizer
 from ...runtime.errors import HtrjandError, UsageError
 from ...runtime.files import atomic_model
 from ...runtime.formats import FORMATS, Format, format_of
-from .recipe import Lines, QuantizeRecipe, check_calibration, check_float
+from ...runtime.kinds import info_of
+from .recipe import Lines, QuantizeRecipe, check_calibration, check_float, fed
 
 __all__ = ["Lines", "QuantizeRecipe", "controls_accuracy", "quantize_file", "quantize_proven"]
 
@@ -24,7 +24,7 @@ def quantize_file(model: Path, lines: Lines, out: Path, recipe: QuantizeRecipe) 
 
     Args:
         model: the float file; its suffix names the format.
-        lines: training lines, uint8 [64, W].
+        lines: training lines, uint8 [64, W]; for a detector training pages, uint8 [H, W].
         out: where to write.
 
     Returns:
@@ -35,9 +35,10 @@ def quantize_file(model: Path, lines: Lines, out: Path, recipe: QuantizeRecipe) 
         UsageError: the format is unknown, or a module to keep is not in the network.
     """
     module = quantizer(out)
-    check_float(model, Recognizer(model, 1, None).info)
+    info = info_of(model)
+    check_float(model, info)
     check_calibration(lines, model)
-    kept: list[str] = module.quantize(model, lines, out, recipe)
+    kept: list[str] = module.quantize(model, fed(lines, info, model), out, recipe)
     return kept
 
 

@@ -6,6 +6,7 @@ from .recipe import QuantizeRecipe
 
 SQUEEZE_EXCITE = ".se."  # in a module's path: next to no work, and the ranges of its activations can be empty
 HEAD = "head"  # its logits go from −110 to 14: in int8 steps of 0.5 a character ties with the blank, and is lost
+DETECTOR_HEADS = ("marks", "heights")  # a thousandth of the work, and their answers are what is read
 
 
 def stays_in_float(module: str, recipe: QuantizeRecipe, float_answers: bool = False) -> bool:
@@ -17,4 +18,4 @@ def stays_in_float(module: str, recipe: QuantizeRecipe, float_answers: bool = Fa
         float_answers: whether the format leaves what a quantised layer answers in float (OpenVINO does): its logits
             then keep their precision, and the head may be quantised.
     """
-    return SQUEEZE_EXCITE in module or (module == HEAD and not float_answers) or recipe.keeps(module)
+    return SQUEEZE_EXCITE in module or (module in (HEAD, *DETECTOR_HEADS) and not float_answers) or recipe.keeps(module)

@@ -22,33 +22,32 @@ from onnxruntime.quantization import (  # type: ignore[import-untyped]
 from onnxruntime.quantization.shape_inference import quant_pre_process  # type: ignore[import-untyped]
 
 from ...export.onnx import put_metadata
-from ...runtime import Recognizer
-from ...runtime.image import pad_line
+from ...runtime.kinds import info_of
 from ...runtime.seal import seal
 from .in_float import stays_in_float
-from .recipe import Lines, QuantizeRecipe, check_kept
+from .recipe import Images, QuantizeRecipe, check_kept
 
 QUANTISED = ("Conv", "MatMul")
 WEIGHTED = (*QUANTISED, "Gemm")  # squeeze-and-excitation
 
 
 class Feed(CalibrationDataReader):  # type: ignore[misc]
-    """Feeds lines [64, W] one by one, each padded as the runtime pads it."""
+    """Feeds images one by one."""
 
-    def __init__(self, lines: Lines) -> None:
-        self.lines: Iterator[npt.NDArray[np.uint8]] = iter(lines)
+    def __init__(self, images: Images) -> None:
+        self.images: Iterator[npt.NDArray[np.uint8]] = iter(images)
 
     def get_next(self) -> dict[str, Any] | None:
-        line = next(self.lines, None)
-        return None if line is None else {"image": pad_line(line)[None, None]}  # 1, 1, 64, W
+        image = next(self.images, None)
+        return None if image is None else {"image": image}  # 1, 1, H, W
 
 
-def quantize(model: Path, lines: Lines, out: Path, recipe: QuantizeRecipe) -> list[str]:
+def quantize(model: Path, images: Images, out: Path, recipe: QuantizeRecipe) -> list[str]:
     """As `quantize_file`, in QDQ form, which onnxruntime fuses.
 
-    A tensor's range is the mean of the extremes of each calibration line: one odd line does not widen it for all.
+    A tensor's range is the mean of the extremes of each calibration image: one odd image does not widen it for all.
     """
-    info = Recognizer(model, 1, None).info
+    info = info_of(model)
     logging.getLogger("root").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:
         ready = Path(folder) / "ready.onnx"
@@ -56,7 +55,7 @@ def quantize(model: Path, lines: Lines, out: Path, recipe: QuantizeRecipe) -> li
         weighted = weighted_nodes(onnx.load(ready))
         check_kept(recipe, list(weighted.values()), model)
         kept = {name: module for name, module in weighted.items() if stays_in_float(module, recipe)}
-        write_quantized(ready, lines, out, [*kept, *unweighted_products(onnx.load(ready))])
+        write_quantized(ready, images, out, [*kept, *unweighted_products(onnx.load(ready))])
     quantized = onnx.load(out)
     put_metadata(quantized, dataclasses.replace(info, precision="int8"))
     out.write_bytes(quantized.SerializeToString())
@@ -64,7 +63,7 @@ def quantize(model: Path, lines: Lines, out: Path, recipe: QuantizeRecipe) -> li
     return list(dict.fromkeys(kept.values()))
 
 
-def write_quantized(ready: Path, lines: Lines, out: Path, excluded: list[str], ranges: Path | None = None) -> None:
+def write_quantized(ready: Path, images: Images, out: Path, excluded: list[str], ranges: Path | None = None) -> None:
     """What onnxruntime makes of a preprocessed file; without metadata.
 
     Args:
@@ -72,10 +71,10 @@ def write_quantized(ready: Path, lines: Lines, out: Path, excluded: list[str], r
         ranges: a JSON file of the ranges of tensors: taken from there where it is, else written there.
     """
     quantize_static(
-        str(ready), str(out), Feed(lines), quant_format=QuantFormat.QDQ, per_channel=True,
+        str(ready), str(out), Feed(images), quant_format=QuantFormat.QDQ, per_channel=True,
         activation_type=QuantType.QInt8, weight_type=QuantType.QInt8, op_types_to_quantize=list(QUANTISED),
         nodes_to_exclude=excluded, calibrate_method=CalibrationMethod.MinMax, calibration_cache_path=ranges,
-        extra_options={"CalibMovingAverage": True},  # the mean over the lines, in fact
+        extra_options={"CalibMovingAverage": True},  # the mean over the images, in fact
     )  # fmt: skip
 
 

@@ -15,12 +15,12 @@ from ...export.proof import BudgetError
 from ...runtime import Recognizer
 from ...runtime.engines.openvino import CONFIG, OpenVinoSession, openvino
 from ...runtime.errors import HtrjandError
-from ...runtime.image import pad_line
 from ...runtime.info import ModelInfo
+from ...runtime.kinds import Info, info_of
 from ...train.data.lines import LineRow
 from ...train.reader import read_rows
 from .in_float import stays_in_float
-from .recipe import Lines, QuantizeRecipe, check_float, check_kept
+from .recipe import Images, Lines, QuantizeRecipe, check_float, check_kept, fed
 
 try:
     import nncf  # after OpenVINO's engine, which sees to it that no use is reported to anybody
@@ -34,12 +34,12 @@ ADVANCED = nncf.AdvancedQuantizationParameters(disable_bias_correction=True)
 PRESET = nncf.QuantizationPreset.PERFORMANCE
 
 
-def quantize(model: Path, lines: Lines, out: Path, recipe: QuantizeRecipe) -> list[str]:
+def quantize(model: Path, images: Images, out: Path, recipe: QuantizeRecipe) -> list[str]:
     """As `quantize_file`. The float model may also be an `.onnx` file."""
     graph, info = read_float(model)
     with silent():
         quantised = nncf.quantize(
-            graph, calibration(lines), preset=PRESET, subset_size=len(lines),
+            graph, nncf.Dataset(images), preset=PRESET, subset_size=len(images),
             ignored_scope=ignored(graph, model, recipe), advanced_parameters=ADVANCED,
         )  # fmt: skip
     return save(quantised, info, out)
@@ -69,6 +69,7 @@ def quantize_within(
     if not rows:
         raise HtrjandError(f"{out}: no line to compare its errors on; check the lines and the split")
     graph, info = read_float(model)
+    assert isinstance(info, ModelInfo)  # a detector's file is not made anew
     float_reading = read_rows(reader(compiled(graph), info, model), rows)
 
     def merit(candidate: openvino.CompiledModel, rows: Sequence[LineRow]) -> float:
@@ -78,7 +79,7 @@ def quantize_within(
 
     with silent():
         quantised = nncf.quantize_with_accuracy_control(
-            graph, calibration(lines), nncf.Dataset([rows]), lambda candidate, data: merit(candidate, next(iter(data))),
+            graph, nncf.Dataset(fed(lines, info, model)), nncf.Dataset([rows]), lambda candidate, data: merit(candidate, next(iter(data))),
             max_drop=max_drop, drop_type=nncf.DropType.ABSOLUTE, preset=PRESET, subset_size=len(lines),
             ignored_scope=ignored(graph, model, recipe), advanced_quantization_parameters=ADVANCED,
         )  # fmt: skip
@@ -91,23 +92,18 @@ def quantize_within(
     return save(quantised, info, out)
 
 
-def save(quantised: openvino.Model, info: ModelInfo, out: Path) -> list[str]:
+def save(quantised: openvino.Model, info: Info, out: Path) -> list[str]:
     """Writes and seals a quantised graph; returns the modules with weights that are in float in it."""
     names = [node.get_friendly_name() for node in quantised.get_ordered_ops() if is_float_product(node)]
     save_openvino(quantised, dataclasses.replace(info, precision="int8"), out)
     return list(dict.fromkeys(map(module_of, names)))
 
 
-def read_float(model: Path) -> tuple[openvino.Model, ModelInfo]:
+def read_float(model: Path) -> tuple[openvino.Model, Info]:
     """The graph of an `.xml` or `.onnx` file, and what it says of itself."""
-    info = Recognizer(model, 1, None).info
+    info = info_of(model)
     check_float(model, info)
     return read_onnx(model) if model.suffix == ".onnx" else openvino.Core().read_model(model), info
-
-
-def calibration(lines: Lines) -> Any:
-    """The lines as NNCF takes them, each padded as the runtime pads it."""
-    return nncf.Dataset([pad_line(line)[None, None] for line in lines])  # 1, 1, 64, W
 
 
 def ignored(graph: openvino.Model, model: Path, recipe: QuantizeRecipe) -> Any:

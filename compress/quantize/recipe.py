@@ -10,10 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ...runtime.errors import HtrjandError, UsageError
-from ...runtime.info import ModelInfo
+from ...runtime.image import pad_line
+from ...runtime.kinds import Info
+from ...runtime.page.detect import prepare
+from ...runtime.page.detector_info import DetectorInfo
 
-FEWEST = 8  # lines; ranges seen on fewer are those of a single hand
-Lines = Sequence[npt.NDArray[np.uint8]]  # [64, W] each
+FEWEST = 8  # lines or pages; ranges seen on fewer are those of a single hand
+Lines = Sequence[npt.NDArray[np.uint8]]  # [64, W] each; for a detector pages [H, W]
+Images = Sequence[npt.NDArray[np.uint8]]  # [1, 1, H, W] each, as the file takes them
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,24 @@ class QuantizeRecipe:
         return any(module == name or module.startswith(f"{name}.") for name in self.keep)
 
 
-def check_float(model: Path, info: ModelInfo) -> None:
+def fed(lines: Lines, info: Info, model: Path) -> Images:
+    """Lines or pages as the runtime feeds them to a model; a file for one width is given the lines that fit into it.
+
+    Raises:
+        HtrjandError: there is none that fits.
+    """
+    if isinstance(info, DetectorInfo):
+        return [prepare(page)[0] for page in lines]
+    fixed = info.max_width if info.max_width == info.width_multiple else None
+    images = [pad_line(line, fixed)[None, None] for line in lines if line.shape[1] <= info.max_width]  # 1, 1, 64, W
+    if not images:
+        raise HtrjandError(
+            f"{model}: every calibration line is wider than {info.max_width} columns; give narrower ones"
+        )
+    return images
+
+
+def check_float(model: Path, info: Info) -> None:
     """Raises an HtrjandError unless the file is in fp32."""
     if info.precision != "fp32":
         raise HtrjandError(f"{model}: is {info.precision} already; quantise the fp32 file")
@@ -42,7 +63,7 @@ def check_calibration(lines: Lines, model: Path) -> None:
     """Raises an HtrjandError where there are too few lines to calibrate on."""
     if len(lines) < FEWEST:
         raise HtrjandError(
-            f"{model}: {len(lines)} calibration lines are too few to see its ranges; give {FEWEST} or more"
+            f"{model}: {len(lines)} samples to calibrate on are too few to see its ranges; give {FEWEST} or more"
         )
 
 

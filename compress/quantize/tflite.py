@@ -14,13 +14,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ...runtime import Recognizer
 from ...runtime.errors import HtrjandError, UsageError
-from ...runtime.image import pad_line
+from ...runtime.kinds import info_of
 from ...runtime.quiet import quiet_stderr
 from ...runtime.seal import seal
 from .in_float import stays_in_float
-from .recipe import Lines, QuantizeRecipe, check_kept
+from .recipe import Images, QuantizeRecipe, check_kept
 
 try:
     with quiet_stderr():
@@ -53,31 +52,22 @@ class Op:
     gives: str
 
 
-def quantize(model: Path, lines: Lines, out: Path, recipe: QuantizeRecipe) -> list[str]:
-    """As `quantize_file`: convolutions and fully connected layers in int8, all between them in float.
-
-    A file for one width is calibrated on the lines that fit into it.
-    """
-    info = Recognizer(model, 1, None).info
+def quantize(model: Path, images: Images, out: Path, recipe: QuantizeRecipe) -> list[str]:
+    """As `quantize_file`: convolutions and fully connected layers in int8, all between them in float."""
+    info = info_of(model)
     content = model.read_bytes()
     every = weighted_ops(content)
     check_kept(recipe, list(dict.fromkeys(op.module for op in every)), model)
     ops = [op for op in every if not stays_in_float(op.module, recipe)]
     if not ops:
         raise UsageError(f"{model}: all of its modules are kept in float; keep fewer")
-    fixed = info.max_width if info.max_width == info.width_multiple else None
-    fitting = [pad_line(line, fixed) for line in lines if line.shape[1] <= info.max_width]
-    if not fitting:
-        raise HtrjandError(
-            f"{model}: every calibration line is wider than {info.max_width} columns; give narrower ones"
-        )
     with silence():
         tool = quantizer.Quantizer(content)
         for op in ops:
             tool.add_static_config(
                 f"^{re.escape(op.gives)};$", KINDS[op.kind], activation_num_bits=8, weight_num_bits=8
             )
-        quantized = tool.quantize(ranges(content, ops, fitting)).quantized_model
+        quantized = tool.quantize(ranges(content, ops, images)).quantized_model
     out.write_bytes(describe_tflite(bytes(quantized), dataclasses.replace(info, precision="int8")))
     seal(out)
     return [module for module in dict.fromkeys(op.module for op in every) if stays_in_float(module, recipe)]
@@ -97,19 +87,19 @@ def weighted_ops(content: bytes) -> list[Op]:
     return found
 
 
-def ranges(content: bytes, ops: list[Op], lines: Lines) -> dict[str, dict[str, npt.NDArray[np.float32]]]:
-    """The range of each tensor that these ops take or give: the mean of the extremes of each line, at its own width.
+def ranges(content: bytes, ops: list[Op], images: Images) -> dict[str, dict[str, npt.NDArray[np.float32]]]:
+    """The range of each tensor that these ops take or give: the mean of the extremes of each image, at its own size.
 
-    The quantiser's own calibration averages too, but forgets all lines but the last few dozens.
+    The quantiser's own calibration averages too, but forgets all images but the last few dozens.
     """
     interpreter = Interpreter(model_content=content, num_threads=1, experimental_preserve_all_tensors=True)
     indices = {tensor["name"]: tensor["index"] for tensor in interpreter.get_tensor_details()}
     image = interpreter.get_input_details()[0]["index"]
     extremes: dict[str, list[tuple[float, float]]] = {name: [] for op in ops for name in (op.takes, op.gives)}
-    for line in sorted(lines, key=lambda line: line.shape[1]):
-        interpreter.resize_tensor_input(image, [1, 1, *line.shape])
+    for sample in sorted(images, key=lambda image: image.shape):  # alike sizes in a row
+        interpreter.resize_tensor_input(image, sample.shape)
         interpreter.allocate_tensors()
-        interpreter.set_tensor(image, line[None, None])
+        interpreter.set_tensor(image, sample)
         interpreter.invoke()
         for name, seen in extremes.items():
             values = interpreter.get_tensor(indices[name])

@@ -18,7 +18,7 @@ from .cut import Points
 
 STRIDE = 4  # pixels of the image in a pixel of the maps
 MULTIPLE = 32  # height and width of the detector's image: its coarsest stride
-LONGER_SIDE = 1024  # pixels of the page as the detector sees it
+LONGER_SIDE = 1280  # pixels of the page as the detector sees it
 CORE = 0.36  # height of a core, as a share of its line's height; its foot is the baseline
 SHRINK, SHRINK_SHORT = 0.2, 0.3  # a core lacks at each end this share of the line's height, at most this of its length
 END = 0.1  # the mark of an end reaches outward by this share of the line's height, and inward to the core

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from PIL import Image
 
-from ..decode import Line
+from ..decode import Line, decode_greedy
 from ..image import MAX_WIDTH, Grey, LineSource
 from .cut import CutError, Points, TooWideError, area, cut_line, direction, text_direction
 from .detect import DetectedLine
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from ..recognizer import Recognizer
     from .detector import LineDetector
 
-UPRIGHT = 0.5  # share of the length of all lines that runs upright, from which on a page lies on its side
+UPRIGHT = 0.5  # share of the length of all lines that runs upwards, above which a page may lie on its side
+SURE = 0.88  # mean confidence of all characters, from which on a page lies as it should
+SAMPLE = 8  # the longest lines, which are read upside down
+SURER = 0.02  # by so much surer they must be read upside down for the page to be turned
 LEVEL = math.radians(3)  # a page that is skewed by more is turned level before its lines are looked for again
-SURE = 0.8  # mean confidence of the characters, from which on a page is not tried upside down
-SURER = 0.03  # by so much surer it must be read upside down to be turned
-SAMPLE = 8  # lines that are read upside down
 
 
 class Cut(NamedTuple):
@@ -46,26 +46,40 @@ def read_page(reader: Recognizer, source: LineSource | PageSource | PageImage, b
     else:
         path = str(source) if isinstance(source, str | Path) else ""
         number, image = 1, load_page(source)
-    page, found, turned = find_lines_turned(reader.detector, image.grey)
+    page, detector = image.grey, reader.detector
+    found = level(detector, page, detector.detect(page))
     cuts, lines = read_all(reader, page, found, batch_size)
-    if is_upside_down(reader, cuts, lines, batch_size):
-        page, turned = np.ascontiguousarray(page[::-1, ::-1]), turned + 180
-        cuts, lines = read_all(reader, page, level(reader.detector, page, reader.detector.detect(page)), batch_size)
+    turned = wrong_by(reader, page, found, cuts) if upright_share(found) > UPRIGHT or sureness(lines) < SURE else 0
+    if turned:
+        page = np.ascontiguousarray(np.rot90(page, -turned // 90))
+        cuts, lines = read_all(reader, page, level(detector, page, detector.detect(page)), batch_size)
     size, info = (image.width, image.height), reader.info
     placed = in_order(cuts, lines, size, turned, image.scale)
     return Page(path, *size, placed, number, turned, None, f"{info.name} {info.version}".strip(), info.languages)
 
 
-def find_lines_turned(detector: LineDetector, page: Grey) -> tuple[Grey, list[DetectedLine], int]:
-    """The page, turned by 90 degrees clockwise if its text runs upright; its lines; and by how much it was turned."""
-    found = detector.detect(page)
-    if upright_share(found) < UPRIGHT:
-        return page, level(detector, page, found), 0
+def wrong_by(reader: Recognizer, page: Grey, found: Sequence[DetectedLine], cuts: Sequence[Cut]) -> int:
+    """By how many degrees clockwise a page is to be turned: 0, 90, 180 or 270.
+
+    Text runs across whichever way more of it is found; upside down it is read with less certainty, as the mean over
+    the characters of the longest lines tells. Language is left out of that, since with it nonsense is read as words.
+    """
     lying = np.ascontiguousarray(np.rot90(page, -1))
-    again = detector.detect(lying)
-    if length_of(again) <= length_of(found):
-        return page, level(detector, page, found), 0
-    return lying, level(detector, lying, again), 90
+    again = reader.detector.detect(lying)
+    turned = 90 if length_across(again) > length_across(found) else 0
+    if turned:
+        cuts = [cut for line in again for cut in cut_out(lying, line.polygon, line.baseline, widest(reader))]
+    images = sorted((cut.image for cut in cuts if cut.image is not None), key=lambda image: -image.shape[1])[:SAMPLE]
+    as_found, reversed_ = (
+        sureness(
+            [
+                decode_greedy(logits, reader.info, line.shape[1], line.shape[1])
+                for line, logits in zip(lines, reader.logits(lines), strict=True)
+            ]
+        )
+        for lines in (images, [np.ascontiguousarray(image[::-1, ::-1]) for image in images])
+    )
+    return turned + (180 if reversed_ > as_found + SURER else 0)
 
 
 def upright_share(found: Sequence[DetectedLine]) -> float:
@@ -75,9 +89,11 @@ def upright_share(found: Sequence[DetectedLine]) -> float:
     return float(lengths[runs[:, 1] > runs[:, 0]].sum() / max(lengths.sum(), 1))
 
 
-def length_of(found: Sequence[DetectedLine]) -> float:
-    """The length of all lines, in pixels, weighted by how certain they are."""
-    return float(sum(line.score * np.hypot(*(line.baseline[-1] - line.baseline[0])) for line in found))
+def length_across(found: Sequence[DetectedLine]) -> float:
+    """The length of all lines that run across rather than upwards, in pixels, weighted by how certain they are."""
+    runs = np.array([np.abs(line.baseline[-1] - line.baseline[0]) for line in found]).reshape(-1, 2)
+    scores = np.array([line.score for line in found])
+    return float((scores * runs[:, 0])[runs[:, 0] >= runs[:, 1]].sum())
 
 
 def level(detector: LineDetector, page: Grey, found: list[DetectedLine]) -> list[DetectedLine]:
@@ -89,7 +105,7 @@ def level(detector: LineDetector, page: Grey, found: list[DetectedLine]) -> list
         math.degrees(angle), Image.Resampling.BILINEAR, expand=True, fillcolor=int(np.median(page[::16, ::16]))
     )
     again = detector.detect(np.asarray(copy))
-    if length_of(again) <= length_of(found):
+    if length_across(again) <= length_across(found):
         return found
     back = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
     middle, copied = np.array(page.shape[::-1]) / 2, np.array(copy.size) / 2
@@ -115,17 +131,21 @@ def read_all(
     reader: Recognizer, page: Grey, found: Sequence[DetectedLine], batch_size: int
 ) -> tuple[list[Cut], list[Line]]:
     """Every line, cut and read; one that cannot be cut is there all the same, without text."""
-    widest = min(MAX_WIDTH, reader.info.max_width)
-    cuts = [cut for line in found for cut in cut_out(page, line.polygon, line.baseline, widest)]
+    cuts = [cut for line in found for cut in cut_out(page, line.polygon, line.baseline, widest(reader))]
     read = iter(reader.read_lines([cut.image for cut in cuts if cut.image is not None], batch_size))
     return cuts, [Line("", 0.0, ()) if cut.image is None else next(read) for cut in cuts]
 
 
-def cut_out(page: Grey, outline: Points, baseline: Points, widest: int) -> list[Cut]:
+def widest(reader: Recognizer) -> int:
+    """Columns of the widest line that the model reads."""
+    return min(MAX_WIDTH, reader.info.max_width)
+
+
+def cut_out(page: Grey, outline: Points, baseline: Points, limit: int) -> list[Cut]:
     """A line by its outline; in halves where that is too long for the reader, by its rectangle where it fails."""
     try:
         image = cut_line(page, as_points(outline), as_points(baseline))
-        if image.shape[1] > widest:
+        if image.shape[1] > limit:
             raise TooWideError
         return [Cut(image, outline, baseline)]
     except TooWideError:
@@ -135,7 +155,7 @@ def cut_out(page: Grey, outline: Points, baseline: Points, widest: int) -> list[
         return [
             part
             for start, end in ((s.min(), middle), (middle, s.max()))
-            for part in cut_out(page, between(outline, along, start, end), baseline, widest)
+            for part in cut_out(page, between(outline, along, start, end), baseline, limit)
         ]
     except CutError:
         left, top, right, bottom = box_around(np.clip(outline, 0, page.shape[::-1]))
@@ -144,18 +164,6 @@ def cut_out(page: Grey, outline: Points, baseline: Points, widest: int) -> list[
             return [Cut(cut_line(page, as_points(rectangle), None), rectangle, None)]
         except CutError:
             return [Cut(None, rectangle, None)]
-
-
-def is_upside_down(reader: Recognizer, cuts: Sequence[Cut], lines: Sequence[Line], batch_size: int) -> bool:
-    """Whether the longest lines are read with more certainty when they are turned by half a turn."""
-    if sureness(lines) >= SURE:
-        return False
-    chosen = sorted(
-        ((cut.image, line) for cut, line in zip(cuts, lines, strict=True) if cut.image is not None),
-        key=lambda pair: -pair[0].shape[1],
-    )[:SAMPLE]
-    turned = reader.read_lines([np.ascontiguousarray(image[::-1, ::-1]) for image, _ in chosen], batch_size)
-    return sureness(turned) > sureness([line for _, line in chosen]) + SURER
 
 
 def sureness(lines: Sequence[Line]) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +24,7 @@ SCHEMA = pa.schema(
     + [("image", pa.binary()), ("width", pa.int32()), ("height", pa.int32())]
 )
 SPLITS = ("train", "val", "test")
+Row = TypeVar("Row")
 ROW_GROUP = 256  # lines in a row group, which is what a run with `data.stream` reads at a time
 
 
@@ -129,10 +130,10 @@ def read_images(path: Path, group: int) -> list[bytes]:
         return images
 
 
-def spread(rows: Iterable[LineRow], count: int, seed: int = 0) -> list[LineRow]:
-    """A uniform random sample of `count` rows, the same for a seed: one pass, reservoir sampling."""
+def spread(rows: Iterable[Row], count: int, seed: int = 0) -> list[Row]:
+    """A uniform random sample of `count` rows (of lines, or pages), the same for a seed: one pass, reservoir sampling."""
     rng = np.random.default_rng(seed)
-    chosen: list[LineRow] = []
+    chosen: list[Row] = []
     for seen, row in enumerate(rows):
         if seen < count:
             chosen.append(row)

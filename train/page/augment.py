@@ -11,11 +11,16 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 
 from ...runtime.image import Grey
+from ...runtime.page.cut import Points, perpendicular
 from ...runtime.page.detect import LONGER_SIDE, STRIDE, evened
+from .compose import composed, with_words, without_text
 from .pages import Page
 from .targets import LineShape, Maps, draw_maps
 
 FloatImage = npt.NDArray[np.float32]
+
+SHORT = 3.0  # heights of a line that it is long, at most, to count as a short one
+SHORT_COUNTS, ENDS_COUNT = 3, 2  # times a pixel of a short line, and beyond the end of any line
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,11 @@ class PageAugmentRecipe:
     scale: float = 0.4  # ln of the greatest change of size
     stretch: float = 0.1  # ln of the greatest change of width alone
     turn: float = 5.0  # degrees, at most
+    sideways: float = 0.0  # chance that a page lies on its side, or is turned by any angle up to that
     together: float = 0.15  # chance that two pages stand side by side
+    words: float = 0.0  # chance that words of another page stand between a page's lines and on its margins
+    composed: float = 0.0  # chance that in place of a page there are lines of some pages, on empty paper
+    empty: float = 0.0  # chance that in place of a page there is one without text, or a picture
     bleed: float = 0.3  # chance that another page shines through
     ruled: float = 0.15  # chance of ruled paper
     shade: float = 0.5  # chance of uneven light
@@ -34,8 +43,9 @@ class PageAugmentRecipe:
     def __post_init__(self) -> None:
         if min(self.scale, self.stretch, self.turn) < 0 or self.turn > 45:
             raise ValueError("scale, stretch, turn: 0 or more, and a turn of at most 45 degrees")
-        if not all(0 <= chance <= 1 for chance in (self.together, self.bleed, self.ruled, self.shade, self.blur)):
-            raise ValueError("together, bleed, ruled, shade, blur: from 0 to 1")
+        for name in ("sideways", "together", "words", "composed", "empty", "bleed", "ruled", "shade", "blur"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name}: from 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -44,7 +54,7 @@ class Crop:
 
     image: Grey  # S, S: evened
     maps: Maps  # 4, S/4, S/4
-    weight: npt.NDArray[np.float32]  # S/4, S/4: 0 over ink that is not labelled, else 1
+    weight: npt.NDArray[np.float32]  # S/4, S/4: 0 over ink that is not labelled, else 1 or more, see `emphasis`
 
 
 def training_crop(
@@ -54,8 +64,16 @@ def training_crop(
     canvas, mask = Image.new("L", (size, size)), Image.new("L", (size, size), 255)
     lines: list[LineShape] = []
 
-    def drawn() -> Page:
+    def any_page() -> Page:
         return pages[int(rng.choice(len(pages), p=pick))]
+
+    def drawn() -> Page:
+        kind = rng.random()
+        if kind < recipe.empty:
+            return without_text(rng)
+        if kind < recipe.empty + recipe.composed:
+            return composed([any_page() for _ in range(int(rng.integers(1, 4)))], rng)
+        return with_words(any_page(), any_page(), rng) if rng.random() < recipe.words else any_page()
 
     if rng.random() < recipe.together:
         fold = int(rng.integers(size // 4, 3 * size // 4))
@@ -66,14 +84,14 @@ def training_crop(
     grey = np.asarray(canvas, dtype=np.float32)
     if rng.random() < recipe.bleed:
         other = Image.new("L", (size, size))
-        place(drawn(), other, Image.new("L", (size, size)), (0, size), "any", recipe, rng)
+        place(any_page(), other, Image.new("L", (size, size)), (0, size), "any", recipe, rng)
         grey = bled(grey, other, rng)
     if rng.random() < recipe.ruled:
         grey = ruled(grey, rng)
     if rng.random() < recipe.shade:
         grey = shaded(grey, rng)
     maps = draw_maps(lines, size, size)
-    weight = (np.asarray(mask.reduce(STRIDE)) > 127).astype(np.float32)
+    weight = (np.asarray(mask.reduce(STRIDE)) > 127).astype(np.float32) * emphasis(lines, size)
     return Crop(evened(spoilt(grey, recipe, rng)), maps, weight)
 
 
@@ -89,28 +107,27 @@ def place(
     height, width = page.image.shape
     zoom = LONGER_SIDE / max(height, width) * math.exp(rng.uniform(-recipe.scale, recipe.scale))
     wide = zoom * math.exp(rng.uniform(-recipe.stretch, recipe.stretch))
-    small = Image.fromarray(page.image).resize(
-        (max(1, round(width * wide)), max(1, round(height * zoom))), Image.Resampling.BILINEAR, reducing_gap=2.0
-    )
+    size_here = np.array([width * wide, height * zoom])
     turn = math.radians(recipe.turn * rng.uniform(-1, 1) ** 3)
+    if recipe.sideways and rng.random() < recipe.sideways:
+        turn += math.radians(rng.choice([90, -90, 90, -90, rng.uniform(-90, 90)]))
     rotation = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
+    matrix = rotation * [wide, zoom]
     across, size = span[1] - span[0], canvas.height
     # The middle of the span, as a place on the page: reaches a little over the page's edges, as scans do.
-    at_edge = {"left": across / 2, "right": small.width - across / 2}
-    x = at_edge[side] if side in at_edge else middle_within(small.width, across, rng)
-    centre = np.array([x, middle_within(small.height, size, rng)])
-    target = np.array([(span[0] + span[1]) / 2, size / 2])
-    # small → canvas: p @ rotation.T + offset; PIL wants canvas → small.
-    offset = target - rotation @ centre
-    inverse = rotation.T
+    at_edge = {"left": across / 2, "right": size_here[0] - across / 2}
+    x = at_edge[side] if side in at_edge else middle_within(size_here[0], across, rng)
+    centre = np.array([x, middle_within(size_here[1], size, rng)]) / [wide, zoom]
+    # page → canvas: p @ matrix.T + offset; PIL wants canvas → page.
+    offset = np.array([(span[0] + span[1]) / 2, size / 2]) - matrix @ centre
+    inverse = np.linalg.inv(matrix)
     back = -inverse @ (offset - [span[0], 0])
     border = int(rng.choice([int(rng.integers(40)), int(rng.integers(190, 256)), int(np.median(page.image[::8, ::8]))]))
-    piece = small.transform(
+    piece = Image.fromarray(page.image).transform(
         (across, size), Image.Transform.AFFINE,
         (*inverse[0], back[0], *inverse[1], back[1]), Image.Resampling.BILINEAR, fillcolor=border,
     )  # fmt: skip
     canvas.paste(piece, (span[0], 0))
-    matrix = rotation * [small.width / width, small.height / height]
     lines = [line.moved(matrix, offset) for line in page.shapes]
     lines = [clipped for line in lines for clipped in within(line, *span, size)]
     if page.ignore:
@@ -124,13 +141,39 @@ def place(
     return lines
 
 
+def emphasis(lines: Sequence[LineShape], size: int) -> FloatImage:
+    """How much each pixel of the maps counts: [size/4, size/4], 1 but where short lines are and where lines end.
+
+    There are few such pixels: a network that misses them all has a small loss, and half of a register's lines.
+    """
+    image = Image.new("L", (size // STRIDE, size // STRIDE), 1)
+    pen = ImageDraw.Draw(image)
+    for line in lines:
+        run = line.baseline[-1] - line.baseline[0]
+        along = run / max(float(np.hypot(*run)), 1e-6)
+        down = perpendicular(along)
+        for end, outward in ((0, -1), (-1, 1)):
+            inner, outer = (line.baseline[end] + outward * share * line.height * along for share in (-0.3, 1.0))
+            top, foot = -line.above[end] * down, line.below[end] * down
+            pen.polygon(corners([inner + top, outer + top, outer + foot, inner + foot]), fill=ENDS_COUNT)
+    for line in lines:
+        if np.hypot(*(line.baseline[-1] - line.baseline[0])) < SHORT * line.height:
+            pen.polygon(corners(line.polygon()), fill=SHORT_COUNTS)
+    return np.asarray(image, dtype=np.float32)
+
+
+def corners(outline: Sequence[npt.NDArray[np.float64]] | Points) -> list[tuple[float, float]]:
+    """An outline in pixels of the maps, as PIL wants it."""
+    return [(float(x), float(y)) for x, y in np.asarray(outline) / STRIDE]
+
+
 def moved_box(
     outline: Sequence[Sequence[float]], matrix: npt.NDArray[np.float64], offset: npt.NDArray[np.float64]
 ) -> list[tuple[float, float]]:
     return [(float(x), float(y)) for x, y in np.asarray(outline) @ matrix.T + offset]
 
 
-def middle_within(length: int, window: int, rng: np.random.Generator) -> float:
+def middle_within(length: float, window: int, rng: np.random.Generator) -> float:
     """The middle of a window on a length: anywhere that shows at most an eighth of it as border."""
     over = window / 8
     low, high = window / 2 - over, length - window / 2 + over

@@ -25,7 +25,7 @@ from .network import Detector
 from .pages import Page, load_pages
 from .recipe import DetectorTrainRecipe, PageDataRecipe
 from .score import Found, score_lines
-from .weights import save_detector
+from .weights import load_detector, save_detector
 
 Log = Callable[[str], None]
 Batch = tuple[Tensor, Tensor, Tensor]  # uint8 [N, 1, S, S], float [N, 4, S/4, S/4], float [N, 1, S/4, S/4]
@@ -39,12 +39,14 @@ STATE = "state.pt"
 
 
 def train_detector(
-    recipe: DetectorTrainRecipe, recipe_path: Path, out: Path, *, data_folder: Path, workers: int = 0, log: Log = print
-) -> dict[str, Found]:
+    recipe: DetectorTrainRecipe, recipe_path: Path, out: Path, *, data_folder: Path, begin: Path | None = None,
+    workers: int = 0, log: Log = print,
+) -> dict[str, Found]:  # fmt: skip
     """Trains a detector; writes `weights.safetensors` (an average of weights) and the state of the run into `out`.
 
     Args:
         data_folder: where the recipe's files lie.
+        begin: weights to begin from, of a network of the recipe's shape.
         workers: processes that make crops beside the training.
 
     Returns:
@@ -59,7 +61,10 @@ def train_detector(
     if not pages:
         raise UsageError(f"{recipe_path}: no pages to learn from")
     torch.manual_seed(recipe.seed)
-    network = Detector(recipe.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = Detector(recipe.network)
+    if begin is not None:
+        begin_from(begin, network)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     ema = get_ema_multi_avg_fn(recipe.ema)  # type: ignore[no-untyped-call]
     average = AveragedModel(network, multi_avg_fn=ema, use_buffers=True)
     averaged = cast(Detector, average.module)
@@ -97,7 +102,7 @@ def read_pages(data: PageDataRecipe, folder: Path, split: str) -> list[Page]:
     for name in data.files:
         path = folder / name
         files += sorted(path.glob("*.parquet")) if path.is_dir() else [path]
-    return load_pages(files, split, data.no_ignore)
+    return [page for page in load_pages(files, split, data.no_ignore) if page.dataset not in data.exclude]
 
 
 class Crops(IterableDataset[Batch]):
@@ -220,6 +225,14 @@ def save(
     }  # fmt: skip
     with atomic_path(path) as part:
         torch.save(state, part)
+
+
+def begin_from(path: Path, network: Detector) -> None:
+    """Loads weights into a network."""
+    weights = load_detector(path)
+    if weights.recipe != network.recipe:
+        raise UsageError(f"{path}: a network of another shape than the recipe's")
+    network.load_state_dict(weights.state_dict())
 
 
 def resume(path: Path, recipe: DetectorTrainRecipe, network: Detector, average: AveragedModel, optimizer: Muon) -> int:

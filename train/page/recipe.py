@@ -16,6 +16,7 @@ class PageDataRecipe:
 
     files: tuple[str, ...] = ("pagepacks",)  # Parquet files or folders of them
     mix: dict[str, float] = field(default_factory=dict)  # how often pages of a dataset are seen; 1 where not given
+    exclude: tuple[str, ...] = ()  # datasets that are left out, in validation too
     no_ignore: tuple[str, ...] = ()  # datasets whose boxes mark what is no text, and so are learned from
 
 
