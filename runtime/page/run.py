@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ... import __version__
-from ..bundled import bundled_file
+from ..bundled import bundled_file, bundled_in
 from ..errors import HtrjandError, UsageError
 from ..files import atomic_path
 from ..formats import parts_of
@@ -36,23 +36,23 @@ class Models:
     """The files to read with, chosen but not opened."""
 
     model: Path
-    detector: Path
+    detector: Path | None  # None: the bundled one in any format
     lm: str | Path | None
     beam: int
 
     @classmethod
     def choose(cls, model: Path | None, engine: str | None, lm: str | Path | None, beam: int) -> Models:
         """The model asked for, or the bundled one of an engine; and the detector in the same format where it is."""
-        suffix = None if engine is None else SUFFIXES.get(engine, f".{engine}")
-        if model is not None and suffix not in (None, model.suffix):
+        suffix = "" if engine is None else SUFFIXES.get(engine, f".{engine}")
+        if model is not None and suffix not in ("", model.suffix):
             raise UsageError(f"{model}: is no model of --engine {engine}; leave --engine out")
-        model = model or bundled_file(BUNDLED, suffix)
-        return cls(model, bundled_file(BUNDLED_DETECTOR, model.suffix), lm, beam)
+        model = model or bundled_in(BUNDLED, suffix) or bundled_file(BUNDLED)
+        return cls(model, bundled_in(BUNDLED_DETECTOR, model.suffix), lm, beam)
 
     def stamp(self, how: How) -> str:
         """A hash of all that decides what is read of an image."""
-        files = [self.model, self.detector, *([self.lm] if isinstance(self.lm, Path) else [])]
-        hashes = [sha256(part) for path in files if path.is_file() for part in parts_of(path) if part.is_file()]
+        files = [path for path in (self.model, self.detector, self.lm) if isinstance(path, Path)]
+        hashes = [sha256(part) for path in files for part in parts_of(path) if part.is_file()]
         return digest([__version__, hashes, str(self.lm), self.beam, how.kind, how.least, str(how.draw)])
 
     def open(self, threads: int | None) -> Recognizer:
