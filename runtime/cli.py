@@ -84,15 +84,18 @@ def read(
     with from_stdin([*inputs, *paths]) as (named, stdin):
         failed: list[str] = []
 
+        def tell(problem: object) -> None:
+            warn(str(problem).replace(str(stdin), "standard input") if stdin else problem)
+
         def fail(name: str, error: Exception) -> None:
-            warn(error)
+            tell(error)
             failed.append(name)
 
         jobs = find_jobs(named, wanted, models.stamp(how), fail)
         targets = [] if to_stdout else plan(jobs, output, output_of(form))
         check_outputs(jobs, targets, draw)
         run = Run(
-            form, how, models, workers, threads, len(jobs) + len(failed), failed, warn, progress(to_stdout), stdin
+            form, how, models, workers, threads, len(jobs) + len(failed), failed, tell, progress(to_stdout), stdin
         )
         with terminable(), stopping(ctx, run, not to_stdout):
             if to_stdout:
@@ -100,7 +103,7 @@ def read(
             else:
                 run.write(targets, Path(output) if is_folder(output) else None)
         if run.failed and run.total > 1:
-            warn(f"{len(run.failed)} of {run.total} could not be read: {', '.join(run.failed)}")
+            tell(f"{len(run.failed)} of {run.total} could not be read: {', '.join(run.failed)}")
         if run.total > 1 or not to_stdout:
             warn(run.summary())
     ctx.exit(1 if run.failed else 0)

@@ -29,10 +29,10 @@ def is_page(width: int, height: int, find_lines: Callable[[], Sequence[DetectedL
 
     1. By its shape: a line is 12 times as wide as it is high, or more; or at most 80 pixels high. A page has 700 pixels
        or more on both sides, and is at most 3 times as wide as it is high, whatever is on it.
-    2. What is neither (a word, a number, a strip, a small page) is looked at by the detector, `find_lines`. What it finds
-       that is narrower than a tenth of the image does not count. It is a page if two lines lie one below the other, or
-       if the only one has less than two fifths of its height. Else it is a line: words beside each other are, and so is
-       an image in which nothing is found.
+    2. What is neither (a word, a number, a strip, a small page) is looked at by the detector, `find_lines`. What is
+       narrower than a tenth of the image does not count. It is a page if two lines lie one below the other, or if the
+       only one has less than two fifths of its height. Else it is a line: words beside each other are, and so is an
+       image in which nothing is found.
     """
     kind = kind_by_shape(width, height)
     if kind is not None:
