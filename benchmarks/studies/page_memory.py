@@ -3,7 +3,8 @@
     python -m htrjand.benchmarks.studies.page_memory 1000 -f pdf
 
 Draws ten small pages of the bundled sample's lines, links to them by as many names as pages are asked for, reads them
-all into one file, and prints the memory in use (resident set) after 100 pages, after all, and at most while the file is written.
+all into one file, and prints the memory in use (resident set) after 100 pages, after all, and at most while the file
+is written.
 """
 
 from __future__ import annotations
@@ -37,10 +38,9 @@ def main(pages: int, form: str, workers: int) -> None:
             assert process.stderr is not None
             summary = process.stderr.read().strip()
     growth = 100 * (memory[pages] / memory[FIRST] - 1)
-    click.echo(
-        f"after {FIRST} pages {memory[FIRST] / 1024:.1f} MB, after {pages} {memory[pages] / 1024:.1f} MB ({growth:+.1f} %)"
-    )
-    click.echo(f"at most while the file is written {memory[-1] / 1024:.1f} MB\n{summary}")
+    first, last, writing = (memory[key] / 1024 for key in (FIRST, pages, -1))
+    click.echo(f"after {FIRST} pages {first:.1f} MB, after {pages} {last:.1f} MB ({growth:+.1f} %)")
+    click.echo(f"while the file is written {writing:.1f} MB at most\n{summary}")
 
 
 def draw(box: Path, pages: int) -> None:
