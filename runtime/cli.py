@@ -91,7 +91,7 @@ def read(
             tell(error)
             failed.append(name)
 
-        jobs = find_jobs(named, wanted, models.stamp(how), fail)
+        jobs = find_jobs(named, wanted, models.stamp(how, form), fail)
         targets = [] if to_stdout else plan(jobs, output, output_of(form))
         check_outputs(jobs, targets, draw)
         run = Run(

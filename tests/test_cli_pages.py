@@ -11,7 +11,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from difflib import SequenceMatcher
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,12 @@ from PIL import Image
 from pypdf import PdfReader, PdfWriter
 
 from htrjand.cli import main
+from htrjand.runtime.bundled import bundled_file
+from htrjand.runtime.errors import HtrjandError
+from htrjand.runtime.page.batch import How
+from htrjand.runtime.page.jobs import find_jobs
+from htrjand.runtime.page.run import Models, Run
+from htrjand.runtime.recognizer import BUNDLED
 
 SAMPLE = Path(__file__).resolve().parents[1] / "benchmarks" / "sample"
 Words = str | Path | int | float
@@ -349,3 +357,31 @@ def test_hard_pages_are_read_to_the_end(tmp_path: Path, name: str) -> None:
     assert len(PdfReader(tmp_path / "page.pdf").pages) == 1 and (tmp_path / "drawn" / "page.jpg").is_file()
     if name == "scan":
         assert "3 lines" in done.stderr
+
+
+def test_a_detector_that_cannot_be_opened_ends_the_run(box: Path, tmp_path: Path) -> None:
+    """It is no fault of each page. Lines need none."""
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"nothing")
+    jobs = find_jobs([SAMPLE / "lines" / "03.png", box], None, "", lambda *_: None)
+    failed: list[str] = []
+    models = Models(bundled_file(BUNDLED), broken, None, 1)
+    run = Run("txt", How(), models, 1, 1, len(jobs), failed, print, lambda _: nullcontext(lambda _: None))
+    stream = BytesIO()
+    with pytest.raises(HtrjandError, match="broken.onnx"):
+        run.print(jobs, stream)
+    assert same(stream.getvalue().decode().partition("\t")[2], text_of(3)) and not failed and run.done == 1
+
+
+def test_a_bar_on_a_terminal(box: Path, tmp_path: Path) -> None:
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "htrjand", "read", str(box), "-o", str(tmp_path / "all.txt"), "--no-lm"]
+    with subprocess.Popen(command, stderr=theirs) as process:
+        os.close(theirs)
+        shown = b""
+        try:
+            while part := os.read(ours, 1000):
+                shown += part
+        except OSError:  # the other end is closed
+            pass
+    assert process.returncode == 0 and b"reading" in shown and b"7/7" in shown

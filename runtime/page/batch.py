@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
+from typing import TypeVar
 
 import numpy as np
 
@@ -19,6 +20,8 @@ from .jobs import Job
 from .kind import is_page, kind_by_shape
 from .page import Page, PageLine, as_points, assumed_baseline
 from .results import Result, check
+
+Found = TypeVar("Found")
 
 AHEAD = 4  # pages a reader that are read, or wait for it, while an earlier one is not done
 
@@ -79,22 +82,36 @@ def read_jobs(
 
 
 def read_job(reader: Recognizer, job: Job, how: How) -> Result | HtrjandError:
-    """What was read of a page, or why it could not be."""
+    """What was read of a page, or why it could not be.
+
+    Raises:
+        HtrjandError: the line detector cannot be opened, so that no page could be read.
+    """
+    size = attempt(job, job.source.size)
+    if isinstance(size, HtrjandError):
+        return size
+    if (how.kind or kind_by_shape(*size)) != "line":
+        _ = reader.detector
+    result = attempt(job, lambda: read_source(reader, job.source, how))
+    if isinstance(result, HtrjandError):
+        return result
+    if how.draw is not None:
+        picture = attempt(job, job.source.picture)
+        if isinstance(picture, HtrjandError):
+            return picture
+        with atomic_path(job.drawing(how.draw)) as part:
+            draw_page(result.page, picture, DOUBTFUL if how.least is None else how.least).save(part, quality=QUALITY)
+    return result
+
+
+def attempt(job: Job, step: Callable[[], Found]) -> Found | HtrjandError:
+    """What a step gives, or why it fails."""
     try:
-        result = read_source(reader, job.source, how)
+        return step()
     except HtrjandError as error:
         return error
     except Exception as error:  # a mistake of ours, or too little memory: the pages behind it are read all the same
         return HtrjandError(f"{job.source}: could not be read ({type(error).__name__}: {error}); please report it")
-    if how.draw is None:
-        return result
-    try:
-        picture = draw_page(result.page, job.source.picture(), DOUBTFUL if how.least is None else how.least)
-    except HtrjandError as error:
-        return error
-    with atomic_path(job.drawing(how.draw)) as part:
-        picture.save(part, quality=QUALITY)
-    return result
 
 
 def read_source(reader: Recognizer, source: PageSource, how: How) -> Result:

@@ -124,7 +124,7 @@ def output_for(form: str | None, out: str) -> str:
     """The name of the format that is asked for, or that the name of the output says; text where neither does."""
     if form is not None:
         return form
-    name = Path(out).name.lower()
+    name = "" if is_folder(out) else Path(out).name.lower()
     if name.endswith(".xml") and not name.endswith((".alto.xml", ".page.xml")):
         raise UsageError(f"{out}: .xml may be ALTO or PAGE; say which by -f alto or -f page")
     return next((key for key, output in OUTPUTS.items() if name.endswith(output.suffix)), "txt")

@@ -49,11 +49,12 @@ class Models:
         model = model or bundled_in(BUNDLED, suffix) or bundled_file(BUNDLED)
         return cls(model, bundled_in(BUNDLED_DETECTOR, model.suffix), lm, beam)
 
-    def stamp(self, how: How) -> str:
-        """A hash of all that decides what is read of an image."""
+    def stamp(self, how: How, form: str) -> str:
+        """A hash of all that decides what is read and written of an image."""
+        least = how.least if how.draw is not None or form == "json" else None
         files = [path for path in (self.model, self.detector, self.lm) if isinstance(path, Path)]
         hashes = [sha256(part) for path in files for part in parts_of(path) if part.is_file()]
-        return digest([__version__, hashes, str(self.lm), self.beam, how.kind, how.least, str(how.draw)])
+        return digest([__version__, hashes, str(self.lm), self.beam, how.kind, least, str(how.draw)])
 
     def open(self, threads: int | None) -> Recognizer:
         return Recognizer(self.model, threads, self.lm, self.beam, self.detector)
