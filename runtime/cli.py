@@ -93,7 +93,7 @@ def read(
 
         jobs = find_jobs(named, wanted, models.stamp(how, form), fail)
         targets = [] if to_stdout else plan(jobs, output, output_of(form))
-        check_outputs(jobs, targets, draw)
+        check_outputs(jobs, targets, draw, named)
         run = Run(
             form, how, models, workers, threads, len(jobs) + len(failed), failed, tell, progress(to_stdout), stdin
         )

@@ -242,7 +242,7 @@ def test_what_is_read_is_never_written_over(box: Path, tmp_path: Path) -> None:
     link.symlink_to(box)
     for words in (
         ("-o", box / "a.png", "-f", "txt"), ("-o", link / "scan.pdf"), ("-o", f"{box}/", "-f", "pdf"),
-        ("-o", tmp_path / "out/", "--draw", link),
+        ("-o", tmp_path / "out/", "--draw", link), ("-o", box / "new.pdf"),
     ):  # fmt: skip
         done = htrjand(box, *words)
         assert done.exit_code == 2, words

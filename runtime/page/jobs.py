@@ -17,6 +17,7 @@ from . import draw
 from .inputs import SUFFIXES, PageSource, pages_of
 from .outputs import OUTPUTS, Output
 
+READ = IMAGES | SUFFIXES  # suffixes of what is read of a folder
 PART = ".part"  # behind the name of a file that is not whole yet: what is read of it so far
 
 
@@ -100,15 +101,14 @@ def files_in(given: Path) -> list[Path]:
     """A file itself; of a folder the images and PDFs in it, sorted."""
     if not given.is_dir():
         return [given]
-    known = IMAGES | SUFFIXES
     try:
-        inside = sorted(path for path in given.iterdir() if path.suffix.lower() in known and path.name[0] != ".")
+        inside = sorted(path for path in given.iterdir() if path.suffix.lower() in READ and path.name[0] != ".")
     except OSError as error:
         raise HtrjandError(
             f"{given}: the folder may not be listed ({error.strerror}); change its permissions"
         ) from error
     if not inside:
-        raise HtrjandError(f"{given}: no image file in this folder; name one with {', '.join(sorted(known))} files")
+        raise HtrjandError(f"{given}: no image file in this folder; name one with {', '.join(sorted(READ))} files")
     return inside
 
 
@@ -155,18 +155,19 @@ def plan(jobs: Sequence[Job], out: str, output: Output) -> list[Target]:
     return [Target(folder / f"{group[0].name}{output.suffix}", group) for group in groups]
 
 
-def check_outputs(jobs: Sequence[Job], targets: Sequence[Target], drawn: Path | None) -> None:
-    """Raises a UsageError where a file would be written twice, or over one that is read."""
-    inputs = {os.path.realpath(job.source.path) for job in jobs}
-    if drawn is not None and (near := {os.path.dirname(path) for path in inputs} & {os.path.realpath(drawn)}):
-        raise UsageError(f"{near.pop()}: pages are read from this folder; draw them into another")
+def check_outputs(jobs: Sequence[Job], targets: Sequence[Target], drawn: Path | None, inputs: Iterable[Path]) -> None:
+    """Raises a UsageError where a file would be written twice, over one that is read, or where it would be read next."""
     written = [(target.path, target.jobs[0]) for target in targets]
     written += [] if drawn is None else [(job.drawing(drawn), job) for job in jobs]
     places = [os.path.realpath(path) for path, _ in written]
     counts = Counter(places)
+    folders = {os.path.realpath(path) for path in inputs if path.is_dir()}
+    read = {os.path.realpath(job.source.path) for job in jobs}
     for place, (path, _) in zip(places, written, strict=True):
-        if place in inputs or place.removesuffix(PART) in inputs:
+        if place in read:
             raise UsageError(f"{path}: is read, and would be written over; name another output")
+        if os.path.dirname(place) in folders and path.suffix in READ:
+            raise UsageError(f"{path}: would be read as a page the next time; write it into another folder")
         if counts[place] > 1:
             names = [str(other.source.path) for at, (_, other) in zip(places, written, strict=True) if at == place]
             raise UsageError(
