@@ -156,7 +156,7 @@ def plan(jobs: Sequence[Job], out: str, output: Output) -> list[Target]:
 
 
 def check_outputs(jobs: Sequence[Job], targets: Sequence[Target], drawn: Path | None, inputs: Iterable[Path]) -> None:
-    """Raises a UsageError where a file would be written twice, over one that is read, or where it would be read next."""
+    """Raises a UsageError where a file would be written twice, over what is read, or where it would be read next."""
     written = [(target.path, target.jobs[0]) for target in targets]
     written += [] if drawn is None else [(job.drawing(drawn), job) for job in jobs]
     places = [os.path.realpath(path) for path, _ in written]
