@@ -98,9 +98,10 @@ class Run:
 
     def summary(self) -> str:
         """What this run has read, in one sentence."""
-        parts = [plural(self.pages, "page")] if self.pages or not self.read else []
-        parts += [plural(self.lines, "line"), plural(self.doubtful, "doubtful word"), f"{len(self.failed)} failed"]
-        parts += [f"{self.before} done before"] if self.before else []
+        parts = [f"{self.before} done before"] if self.before else []
+        if self.read or self.failed or not self.before:
+            counted = [plural(self.lines, "line"), plural(self.doubtful, "doubtful word"), f"{len(self.failed)} failed"]
+            parts = [*([plural(self.pages, "page")] if self.pages or not self.read else []), *counted, *parts]
         return f"{', '.join(parts)}; {time.monotonic() - self.begun:.1f} s"
 
     def results(self, jobs: Sequence[Job], in_order: bool) -> Iterator[tuple[Job, Result | None]]:
