@@ -249,6 +249,17 @@ def test_what_is_read_is_never_written_over(box: Path, tmp_path: Path) -> None:
     assert {path: path.read_bytes() for path in box.iterdir()} == before
 
 
+def test_an_output_whose_name_is_taken_does_not_stop_the_others(box: Path, tmp_path: Path) -> None:
+    for name in ("a.txt", "book.txt"):
+        (tmp_path / "out" / name).mkdir(parents=True)
+    done = htrjand(box, "-o", tmp_path / "out")
+    assert done.exit_code == 1 and "a.txt: not a plain file" in done.stderr and "2 failed" in done.stderr
+    assert (tmp_path / "out" / "b.txt").is_file() and (tmp_path / "out" / "scan.txt").is_file()
+    (tmp_path / "out" / "book.txt").rmdir()
+    again = htrjand(box, "-o", tmp_path / "out")
+    assert made_of(again) == (1, 6) and (tmp_path / "out" / "book.txt").is_file()
+
+
 def test_pages_are_drawn(box: Path, tmp_path: Path) -> None:
     done = htrjand(box, "-o", f"{tmp_path / 'out'}/", "--draw", tmp_path / "drawn")
     assert done.exit_code == 0

@@ -18,7 +18,7 @@ from htrjand import __version__
 from htrjand.cli import main
 
 SAMPLE = Path(__file__).resolve().parents[1] / "benchmarks" / "sample"
-IMAGES = 2000
+IMAGES = 1000
 
 
 @pytest.fixture

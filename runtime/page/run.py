@@ -175,8 +175,7 @@ class Run:
             left[target.path] -= 1
             with writing(target.path):
                 if part is None:
-                    if result is not None:
-                        self.write_file(target, iter([result]), folder)
+                    if result is not None and self.write_file(target, iter([result]), folder):
                         finished.add(target)
                     continue
                 if result is not None:
@@ -190,7 +189,8 @@ class Run:
         if not read:
             return
         with writing(target.path):
-            self.write_file(target, (part.result(job) for job in read), folder)
+            if not self.write_file(target, (part.result(job) for job in read), folder):
+                return
             if len(read) == len(target.jobs):
                 finished.add(target)
                 part.remove()
@@ -201,10 +201,17 @@ class Run:
                     "what could not be read"
                 )
 
-    def write_file(self, target: Target, results: Iterator[Result], folder: Path | None) -> None:
+    def write_file(self, target: Target, results: Iterator[Result], folder: Path | None) -> bool:
+        """Writes a file; False where that cannot be done for a reason of its own, which is told."""
         several = len(target.jobs) > 1 or (folder is None and self.total > 1)
-        with atomic_path(target.path) as path, path.open("wb") as stream:
-            write(self.form, results, stream, several, self.how.least)
+        try:
+            with atomic_path(target.path) as path, path.open("wb") as stream:
+                write(self.form, results, stream, several, self.how.least)
+        except HtrjandError as error:  # its name is taken, or the image that a PDF shows is gone
+            self.warn(error)
+            self.failed.append(str(target.path))
+            return False
+        return True
 
 
 @contextmanager
