@@ -61,7 +61,7 @@ def drawing(page: StudyPage, lines: Sequence[Points]) -> str:
     title = f"{page.dataset}: {counts.matched} of {counts.true} lines found, {counts.predicted - counts.matched} others"
     parts = [
         f'<text y="10" font-size="10">{title}</text><g transform="translate(0 {HEAD})">',
-        f'<rect width="{width * scale:.0f}" height="{height * scale:.0f}" fill="#faf8f2" stroke="#999" stroke-width=".5"/>',
+        f'<rect width="{width * scale:.0f}" height="{height * scale:.0f}" fill="#faf8f2" stroke="#999"/>',
         f'<path d="{"".join(path(polygon * scale) for polygon in page.polygons)}" fill="#c4c4c4"/>',
     ]
     for number, colour in enumerate(COLOURS):
@@ -77,7 +77,7 @@ def drawing(page: StudyPage, lines: Sequence[Points]) -> str:
 
 
 def path(polygon: Points) -> str:
-    """A closed path through a polygon [N, 2], in halves of a unit, as moves from point to point; without needless points."""
+    """A closed path through a polygon [N, 2], in halves of a unit, without the points that change nothing."""
     points = np.round(polygon * 2) / 2
     kept = [
         point for point, before, after in zip(points, np.roll(points, 1, 0), np.roll(points, -1, 0), strict=True)
