@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...runtime.page.cut import Points
-from ...train.page.score import score_lines
+from ...train.page.score import match, overlaps, score_lines
 from .page_figures import Found, StudyPage, points_of
 
 DATASETS = ("copiste", "poilus", "cremma-mss-19", "lectaurep-repertoires")  # a row each: the best, median, worst page
 SIDE, GAP, HEAD = 300, 16, 18  # units of the picture: the longer side of a page, and the spaces around
-COLOURS = ("#0060c0", "#d06000")  # of lines next to each other
-FALSE = "#d00030"
+FOUND, MISSED = "#cccccc", "#777777"  # true lines
+GOOD, OTHER = "#0060c0", "#d00030"  # lines found: those that match a true one, and others
+LEGEND = "Grey: lines of the ground truth, dark where missed. Blue: lines found, in their order; red: without a match."
 
 
 def choose(pages: Sequence[StudyPage], found: Sequence[Found]) -> list[int]:
@@ -45,34 +46,38 @@ def sheet(pages: Sequence[StudyPage], found: Sequence[Found]) -> str:
         row, column = divmod(place, columns)
         x, y = GAP + column * (SIDE + GAP), GAP + row * (SIDE + HEAD + GAP)
         parts.append(f'<g transform="translate({x} {y})">{drawing(pages[index], lines_of(found[index]))}</g>')
-    width, height = GAP + columns * (SIDE + GAP), GAP + -(-len(chosen) // columns) * (SIDE + HEAD + GAP)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-        f'font-family="sans-serif" font-size="5">\n<rect width="100%" height="100%" fill="#fff"/>\n'
-        + "\n".join(parts) + "\n</svg>\n"
-    )  # fmt: skip
+    width, foot = GAP + columns * (SIDE + GAP), GAP + -(-len(chosen) // columns) * (SIDE + HEAD + GAP)
+    box = f'viewBox="0 0 {width} {foot + GAP}" font-family="sans-serif" font-size="5"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" {box}>'
+    paper = '<rect width="100%" height="100%" fill="#fff"/><g text-anchor="end">'
+    legend = f'</g><text x="{GAP}" y="{foot + 4}" font-size="10">{LEGEND}</text>'
+    return "\n".join([head, paper, *parts, legend, "</svg>\n"])
 
 
 def drawing(page: StudyPage, lines: Sequence[Points]) -> str:
     """One page and its title."""
     height, width = page.image.shape
     scale = SIDE / max(height, width)
+    pairs = match(overlaps(page.polygons, lines))
+    found, good = {i for i, _ in pairs}, {j for _, j in pairs}
     counts = score_lines(page.polygons, lines, page.ignore)
     title = f"{page.dataset}: {counts.matched} of {counts.true} lines found, {counts.predicted - counts.matched} others"
     parts = [
-        f'<text y="10" font-size="10">{title}</text><g transform="translate(0 {HEAD})">',
-        f'<rect width="{width * scale:.0f}" height="{height * scale:.0f}" fill="#faf8f2" stroke="#999"/>',
-        f'<path d="{"".join(path(polygon * scale) for polygon in page.polygons)}" fill="#c4c4c4"/>',
+        f'<text y="10" font-size="10" text-anchor="start">{title}</text><g transform="translate(0 {HEAD})">',
+        f'<rect width="{width * scale:.0f}" height="{height * scale:.0f}" fill="#fdfcf8" stroke="#999"/>',
     ]
-    for number, colour in enumerate(COLOURS):
-        mine = "".join(path(polygon * scale) for polygon in lines[number :: len(COLOURS)])
-        parts.append(f'<path d="{mine}" fill="none" stroke="{colour}" stroke-width=".6"/>')
-    for number, polygon in enumerate(lines):
-        x, y = (polygon * scale).min(0)
-        colour = COLOURS[number % len(COLOURS)]
-        parts.append(
-            f'<text x="{max(0.0, x - 1):.0f}" y="{y + 5:.0f}" fill="{colour}" text-anchor="end">{number + 1}</text>'
-        )
+    for is_found, colour in ((True, FOUND), (False, MISSED)):
+        shapes = [path(polygon * scale) for i, polygon in enumerate(page.polygons) if (i in found) == is_found]
+        parts.append(f'<path d="{"".join(shapes)}" fill="{colour}"/>')
+    for is_good, colour in ((True, GOOD), (False, OTHER)):
+        mine = [(number, polygon * scale) for number, polygon in enumerate(lines) if (number in good) == is_good]
+        shapes = [path(polygon) for _, polygon in mine]
+        parts.append(f'<path d="{"".join(shapes)}" fill="none" stroke="{colour}" stroke-width=".6"/>')
+        parts.append(f'<g fill="{colour}">')
+        for number, polygon in mine:
+            x, y = polygon[polygon[:, 0].argmin()]
+            parts.append(f'<text x="{max(4.0, x - 1):.0f}" y="{y + 4:.0f}">{number + 1}</text>')
+        parts.append("</g>")
     return "".join([*parts, "</g>"])
 
 
