@@ -33,6 +33,7 @@ from .options import (
 from .train.cli import train
 from .train.data.cli import data
 from .train.lm.cli import lm
+from .train.page.cli import detector
 
 if TYPE_CHECKING:
     from .runtime import ModelInfo, Recognizer
@@ -89,7 +90,10 @@ def main() -> None:
     """Handwritten text recognition for small machines: train, compress, export, read, measure."""
 
 
-for verb in (train, data, lm, distill, prune, qat, search, sensitivity, quantize, export, prove, ablate, bench):
+OF_PARTS = (
+    train, detector, data, lm, distill, prune, qat, search, sensitivity, quantize, export, prove, ablate, bench,
+)  # fmt: skip
+for verb in OF_PARTS:
     main.add_command(verb)
 lm.add_command(fit)  # it writes model files: a matter of export, which train does not know
 

@@ -23,7 +23,7 @@ CORE = 0.36  # height of a core, as a share of its line's height; its foot is th
 SHRINK, SHRINK_SHORT = 0.2, 0.3  # a core lacks at each end this share of the line's height, at most this of its length
 END = 0.1  # the mark of an end reaches outward by this share of the line's height, and inward to the core
 
-THRESHOLD = 0.4  # of a core's probability
+THRESHOLD = 0.3  # of a core's probability
 MIN_SCORE = 0.55  # mean probability of a line's core
 PAPER = 80  # percentile of the greys of a block that is its paper
 MOST_INK = 100.0  # grey levels darker than the paper: what is darker still, as the scanner's bed, is no ink

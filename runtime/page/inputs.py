@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ..errors import HtrjandError, UsageError
-from ..image import Grey, LineSource, array_image, on_white, readable, source_name, to_grey
+from ..image import FORMATS, Grey, LineSource, array_image, on_white, readable, source_name, to_grey
 
 MAX_PIXELS = 200_000_000  # of a page: 36 by 26 cm at 1,000 dpi
 READ_PIXELS = 40_000_000  # a larger page is halved until it has no more: A4 at 600 dpi has 35 million, at 300 dpi 9
@@ -219,7 +219,7 @@ def opening(stream: Any) -> Image.Image:
     with _opening:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            return Image.open(stream)
+            return Image.open(stream, formats=FORMATS)
         finally:
             Image.MAX_IMAGE_PIXELS = limit
 

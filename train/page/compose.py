@@ -70,9 +70,7 @@ def composed(sources: Sequence[Page], rng: np.random.Generator) -> Page:
             if source.shapes and room > 0.7 and rng.random() < 0.9:
                 piece = piece_of(source, rng, room * rng.choice([1.0, 1.0, rng.uniform(0.1, 1)]))
                 at = np.array([start, base])
-                shape = paste(
-                    grey, taken, source, piece, at, usual, rng.uniform(0.6, 1.1), rng, everywhere=True
-                )
+                shape = paste(grey, taken, source, piece, at, usual, rng.uniform(0.6, 1.1), rng, everywhere=True)
                 if shape is not None:
                     shapes.append(shape)
             base += usual * spacing * rng.uniform(0.9, 1.15)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -14,9 +15,12 @@ from ..recipe_loader import from_dict, to_json
 from .network import Detector, DetectorRecipe
 
 
-def save_detector(network: Detector, path: Path) -> None:
-    """Writes a detector, whole or not at all."""
-    tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+def save_detector(network: Detector, path: Path, half: bool = False) -> None:
+    """Writes a detector, whole or not at all; with `half` its kernels in fp16, which `load_detector` reads as well."""
+    tensors = {
+        name: (tensor.half() if half and tensor.ndim > 1 else tensor).contiguous()
+        for name, tensor in network.state_dict().items()
+    }
     with atomic_path(path) as part:
         save_file(tensors, part, metadata={"recipe": to_json(network.recipe)})
 
@@ -31,3 +35,9 @@ def load_detector(path: Path) -> Detector:
     except (SafetensorError, OSError, KeyError, RuntimeError, ValueError) as error:
         raise HtrjandError(f"{path}: not the weights of a line detector ({error})") from error
     return network.eval()
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: python -m htrjand.train.page.weights WEIGHTS OUT: copies a detector in half precision")
+    save_detector(load_detector(Path(sys.argv[1])), Path(sys.argv[2]), half=True)

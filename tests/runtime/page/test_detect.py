@@ -176,7 +176,7 @@ def test_a_page_is_reduced_and_filled_up():
     page = np.full((3000, 2000), 200, dtype=np.uint8)
     image, scale = prepare(page)
     assert scale == pytest.approx(3000 / LONGER_SIDE)
-    assert image.shape == (1, 1, 1024, 704) and image.dtype == np.uint8
+    assert image.shape == (1, 1, 1280, 864) and image.dtype == np.uint8
     assert image.shape[2] % MULTIPLE == image.shape[3] % MULTIPLE == 0
     assert (image == ZERO).all()
 
