@@ -7,14 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...runtime.page.cut import Points
-from ...train.page.score import match, overlaps, score_lines
+from ...train.page.score import IGNORED as LEAST_IGNORED
+from ...train.page.score import match, overlaps, score_lines, share_in_boxes
 from .page_figures import Found, StudyPage, points_of
 
 DATASETS = ("copiste", "poilus", "cremma-mss-19", "lectaurep-repertoires")  # a row each: the best, median, worst page
 SIDE, GAP, HEAD = 300, 16, 18  # units of the picture: the longer side of a page, and the spaces around
 FOUND, MISSED = "#cccccc", "#777777"  # true lines
-GOOD, OTHER = "#0060c0", "#d00030"  # lines found: those that match a true one, and others
-LEGEND = "Grey: lines of the ground truth, dark where missed. Blue: lines found, in their order; red: without a match."
+GOOD, OTHER, IGNORED = "#0060c0", "#d00030", "#b8a060"  # lines found: match a true one, do not, are not counted
+LEGEND = "Grey: true lines, dark where missed. Found, in their order: blue; without a match: red; not counted: brown."
 
 
 def choose(pages: Sequence[StudyPage], found: Sequence[Found]) -> list[int]:
@@ -69,8 +70,12 @@ def drawing(page: StudyPage, lines: Sequence[Points]) -> str:
     for is_found, colour in ((True, FOUND), (False, MISSED)):
         shapes = [path(polygon * scale) for i, polygon in enumerate(page.polygons) if (i in found) == is_found]
         parts.append(f'<path d="{"".join(shapes)}" fill="{colour}"/>')
-    for is_good, colour in ((True, GOOD), (False, OTHER)):
-        mine = [(number, polygon * scale) for number, polygon in enumerate(lines) if (number in good) == is_good]
+    colours = [
+        GOOD if number in good else IGNORED if share_in_boxes(polygon, page.ignore) >= LEAST_IGNORED else OTHER
+        for number, polygon in enumerate(lines)
+    ]
+    for colour in (GOOD, OTHER, IGNORED):
+        mine = [(number, polygon * scale) for number, polygon in enumerate(lines) if colours[number] == colour]
         shapes = [path(polygon) for _, polygon in mine]
         parts.append(f'<path d="{"".join(shapes)}" fill="none" stroke="{colour}" stroke-width=".6"/>')
         parts.append(f'<g fill="{colour}">')
