@@ -28,7 +28,7 @@ class FoundLine(NamedTuple):
 
 
 class TesseractPages(Tesseract):
-    """Tesseract on pages (`--psm 3`), one process a page; see `Tesseract`. Its hOCR has boxes and straight baselines."""
+    """Tesseract on pages (`--psm 3`), a process each, see `Tesseract`; its hOCR has boxes and straight baselines."""
 
     def read_page(self, page: np.ndarray) -> list[FoundLine]:
         """The lines of a page, uint8 [H, W]; those without a text are no lines."""

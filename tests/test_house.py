@@ -21,7 +21,9 @@ from htrjand.compress.quantize import QuantizeRecipe
 from htrjand.export.files import FLOATS
 from htrjand.export.page_proof import PAGE_BUDGET
 from htrjand.export.proof import BUDGET
+from htrjand.runtime.decode.beam import WIDTH
 from htrjand.runtime.image import MAX_WIDTH
+from htrjand.runtime.page.outputs import OUTPUTS
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -142,6 +144,8 @@ def test_defaults_that_help_shows_are_those_of_the_parts() -> None:
     assert QuantizeRecipe.keep == KEEP
     assert choices("export", "precision") == list(FLOATS)
     assert choices("bench", "named") == [BUNDLED, *PEERS]
+    assert choices("read", "form") == list(OUTPUTS)
+    assert params["read", "beam"].default == WIDTH
     assert params["bench", "width"].type.max == MAX_WIDTH  # type: ignore[attr-defined]
 
 

@@ -36,7 +36,7 @@ class StudyPage:
 
 @dataclass
 class Found:
-    """What a worker answered for one page: `lines` (None where it was not asked, or cannot tell) and `seconds`."""
+    """What a worker answered for one page: `lines` (None: not asked, or it cannot tell), `seconds`, `cpu_seconds`."""
 
     read: dict[str, Any]
     detected: dict[str, Any]
@@ -64,13 +64,14 @@ def figures(pages: Sequence[StudyPage], found: Sequence[Found]) -> dict[str, dic
 
 
 def of_dataset(pairs: Sequence[tuple[StudyPage, Found]]) -> dict[str, Any]:
-    """Counts; `found` by the lines that were read, `detected` by the detector alone; errors of the text, and seconds."""
+    """Figures of some pages: `found` of the lines that were read, `detected` of the detector alone; errors; seconds."""
     result: dict[str, Any] = {"pages": len(pairs), "lines": sum(len(page.texts) for page, _ in pairs)}
     for name, answers in (("detected", [f.detected for _, f in pairs]), ("found", [f.read for _, f in pairs])):
         if all(answer["lines"] is not None for answer in answers):
             lines = [answer["lines"] for answer in answers]
             result[name] = lines_found([page for page, _ in pairs], lines)
-            result[f"{name}_seconds"] = round(float(np.mean([answer["seconds"] for answer in answers])), 4)
+            for clock in ("seconds", "cpu_seconds"):
+                result[f"{name}_{clock}"] = round(float(np.mean([answer[clock] for answer in answers])), 4)
     if "found" in result:
         errors = [errors_of(*pair) for pair in pairs]
         total = sum(errors[1:], errors[0])

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...runtime.page.cut import Points
-from ...train.page.score import score_lines
+from ...train.page.score import IGNORED as LEAST_IGNORED
+from ...train.page.score import match, overlaps, score_lines, share_in_boxes
 from .page_figures import Found, StudyPage, points_of
 
 DATASETS = ("copiste", "poilus", "cremma-mss-19", "lectaurep-repertoires")  # a row each: the best, median, worst page
 SIDE, GAP, HEAD = 300, 16, 18  # units of the picture: the longer side of a page, and the spaces around
-COLOURS = ("#0060c0", "#d06000")  # of lines next to each other
-FALSE = "#d00030"
+FOUND, MISSED = "#cccccc", "#777777"  # true lines
+GOOD, OTHER, IGNORED = "#0060c0", "#d00030", "#b8a060"  # lines found: match a true one, do not, are not counted
+LEGEND = "Grey: true lines, dark where missed. Found, in their order: blue; without a match: red; not counted: brown."
 
 
 def choose(pages: Sequence[StudyPage], found: Sequence[Found]) -> list[int]:
@@ -45,39 +47,47 @@ def sheet(pages: Sequence[StudyPage], found: Sequence[Found]) -> str:
         row, column = divmod(place, columns)
         x, y = GAP + column * (SIDE + GAP), GAP + row * (SIDE + HEAD + GAP)
         parts.append(f'<g transform="translate({x} {y})">{drawing(pages[index], lines_of(found[index]))}</g>')
-    width, height = GAP + columns * (SIDE + GAP), GAP + -(-len(chosen) // columns) * (SIDE + HEAD + GAP)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-        f'font-family="sans-serif" font-size="5">\n<rect width="100%" height="100%" fill="#fff"/>\n'
-        + "\n".join(parts) + "\n</svg>\n"
-    )  # fmt: skip
+    width, foot = GAP + columns * (SIDE + GAP), GAP + -(-len(chosen) // columns) * (SIDE + HEAD + GAP)
+    box = f'viewBox="0 0 {width} {foot + GAP}" font-family="sans-serif" font-size="5"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" {box}>'
+    paper = '<rect width="100%" height="100%" fill="#fff"/><g text-anchor="end">'
+    legend = f'</g><text x="{GAP}" y="{foot + 4}" font-size="10">{LEGEND}</text>'
+    return "\n".join([head, paper, *parts, legend, "</svg>\n"])
 
 
 def drawing(page: StudyPage, lines: Sequence[Points]) -> str:
     """One page and its title."""
     height, width = page.image.shape
     scale = SIDE / max(height, width)
+    pairs = match(overlaps(page.polygons, lines))
+    found, good = {i for i, _ in pairs}, {j for _, j in pairs}
     counts = score_lines(page.polygons, lines, page.ignore)
     title = f"{page.dataset}: {counts.matched} of {counts.true} lines found, {counts.predicted - counts.matched} others"
     parts = [
-        f'<text y="10" font-size="10">{title}</text><g transform="translate(0 {HEAD})">',
-        f'<rect width="{width * scale:.0f}" height="{height * scale:.0f}" fill="#faf8f2" stroke="#999" stroke-width=".5"/>',
-        f'<path d="{"".join(path(polygon * scale) for polygon in page.polygons)}" fill="#c4c4c4"/>',
+        f'<text y="10" font-size="10" text-anchor="start">{title}</text><g transform="translate(0 {HEAD})">',
+        f'<rect width="{width * scale:.0f}" height="{height * scale:.0f}" fill="#fdfcf8" stroke="#999"/>',
     ]
-    for number, colour in enumerate(COLOURS):
-        mine = "".join(path(polygon * scale) for polygon in lines[number :: len(COLOURS)])
-        parts.append(f'<path d="{mine}" fill="none" stroke="{colour}" stroke-width=".6"/>')
-    for number, polygon in enumerate(lines):
-        x, y = (polygon * scale).min(0)
-        colour = COLOURS[number % len(COLOURS)]
-        parts.append(
-            f'<text x="{max(0.0, x - 1):.0f}" y="{y + 5:.0f}" fill="{colour}" text-anchor="end">{number + 1}</text>'
-        )
+    for is_found, colour in ((True, FOUND), (False, MISSED)):
+        shapes = [path(polygon * scale) for i, polygon in enumerate(page.polygons) if (i in found) == is_found]
+        parts.append(f'<path d="{"".join(shapes)}" fill="{colour}"/>')
+    colours = [
+        GOOD if number in good else IGNORED if share_in_boxes(polygon, page.ignore) >= LEAST_IGNORED else OTHER
+        for number, polygon in enumerate(lines)
+    ]
+    for colour in (GOOD, OTHER, IGNORED):
+        mine = [(number, polygon * scale) for number, polygon in enumerate(lines) if colours[number] == colour]
+        shapes = [path(polygon) for _, polygon in mine]
+        parts.append(f'<path d="{"".join(shapes)}" fill="none" stroke="{colour}" stroke-width=".6"/>')
+        parts.append(f'<g fill="{colour}">')
+        for number, polygon in mine:
+            x, y = polygon[polygon[:, 0].argmin()]
+            parts.append(f'<text x="{max(4.0, x - 1):.0f}" y="{y + 4:.0f}">{number + 1}</text>')
+        parts.append("</g>")
     return "".join([*parts, "</g>"])
 
 
 def path(polygon: Points) -> str:
-    """A closed path through a polygon [N, 2], in halves of a unit, as moves from point to point; without needless points."""
+    """A closed path through a polygon [N, 2], in halves of a unit, without the points that change nothing."""
     points = np.round(polygon * 2) / 2
     kept = [
         point for point, before, after in zip(points, np.roll(points, 1, 0), np.roll(points, -1, 0), strict=True)

@@ -16,7 +16,7 @@ def tables(document: dict[str, Any]) -> str:
         parts += [text_table(engines), *(lost_table(engine) for engine in engines if is_told(engine))]
     parts.append(cost_table(engines))
     if document["invalid"]:
-        parts.append(f"Seconds are not valid: {'; '.join(document['invalid'])}.")
+        parts.append(f"Seconds by the clock are not valid: {'; '.join(document['invalid'])}.")
     return "\n\n".join(parts)
 
 
@@ -35,7 +35,10 @@ def found_table(engines: Sequence[dict[str, Any]]) -> str:
             for each in found
         ]
         rows.append([name + (" *" if name in HIGH else ""), str(counts["pages"]), str(counts["lines"]), *cells])
-    note = "Recall / precision at IoU 0.5 / baseline F1, in percent. *: baselines of the ground truth are drawn too high, in part or all."
+    note = (
+        "Recall / precision at IoU 0.5 / baseline F1, in percent. *: some or all baselines of the ground truth are "
+        "drawn too high."
+    )
     return f"{markdown(['', 'pages', 'lines', *heads], rows)}\n\n{note}"
 
 
@@ -49,7 +52,8 @@ def text_table(engines: Sequence[dict[str, Any]]) -> str:
             given = f" ({values['cer_given']:.1f})" if "cer_given" in values else ""
             cells.append(f"{values['cer']:.1f}{given}")
         rows.append([name, *cells])
-    return f"{markdown(['', *(engine['name'] for engine in engines)], rows)}\n\nCER of the page (with true lines), in percent."
+    heads = ["", *(engine["name"] for engine in engines)]
+    return f"{markdown(heads, rows)}\n\nCER of the page (with true lines), in percent."
 
 
 def is_told(engine: dict[str, Any]) -> bool:
@@ -85,9 +89,11 @@ def cost_table(engines: Sequence[dict[str, Any]]) -> str:
     rows = []
     for engine in engines:
         values = engine["datasets"]["all"]
-        seconds = [f"{values[key]:.2f}" if key in values else "–" for key in ("detected_seconds", "found_seconds")]
+        keys = ("detected_cpu_seconds", "detected_seconds", "found_cpu_seconds", "found_seconds")
+        seconds = [f"{values[key]:.2f}" if key in values else "–" for key in keys]
         rows.append([engine["name"], *seconds, f"{engine['peak_rss'] / 2**20:.0f}", f"{engine['bytes'] / 1e6:.1f}"])
-    return markdown(["", "detect, s/page", "read, s/page", "peak MiB", "files, MB"], rows)
+    heads = ["", "to detect, CPU s", "s", "to read, CPU s", "s", "peak MiB", "files, MB"]
+    return f"{markdown(heads, rows)}\n\nSeconds of a page, means: of the processor, and by the clock."
 
 
 def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -1,4 +1,4 @@
-"""Errors in the text of a whole page, whatever the order and the division of its lines: the same rule for all programs."""
+"""Errors in the text of a whole page, whatever the order and division of its lines: one rule for all programs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rapidfuzz.distance import Levenshtein
 from ...runtime.page.cut import Points
 from ...runtime.text import normalize
 from ...train.data.error_rates import character_errors, percent
-from ...train.page.score import IGNORED, shared_areas, share_in_boxes
+from ...train.page.score import IGNORED, share_in_boxes, shared_areas
 
 SHARED = 0.25  # of the area of the smaller of two lines that they share at least, if they are to belong together
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1
@@ -40,8 +40,8 @@ def group_lines(true: Sequence[Points], predicted: Sequence[Points], ignore: Seq
 
     A predicted line belongs to the true line that it shares the largest area with, if that is a quarter of the smaller
     one or more. A true line to which none belongs joins, on the same condition, the group of the predicted line that it
-    shares the largest area with. So a line found in pieces, or two found as one, is compared as a whole. What is left is
-    missed, or false; predicted lines without a true one that lie by half in boxes `ignore` are left out.
+    shares the largest area with. So a line found in pieces, or two found as one, is compared as a whole. What is left
+    is missed, or false; predicted lines without a true one that lie by half in boxes `ignore` are left out.
 
     Args:
         true, predicted: polygons [N, 2] in the same pixels.
@@ -101,7 +101,7 @@ class PageErrors:
 
     @property
     def cer(self) -> float:
-        """Character error rate of the whole page in percent; what is read where nothing stands makes it more than 100."""
+        """Character error rate of the whole page in percent; false lines may bring it above 100."""
         return percent(self.edits.total(), self.characters)
 
     @property
@@ -121,8 +121,8 @@ def page_errors(
     """Edits (Levenshtein) between the text of a page as it is and as it was read, both spelt by `normalize`.
 
     Each group of lines (`group_lines`) is compared as a whole, its lines put together from left to right or from top to
-    bottom, whichever gives fewer edits. A missed line costs all its characters, a false one all that were read. True lines
-    without a transcription cost nothing, and nor does what was read there.
+    bottom, whichever gives fewer edits. A missed line costs all its characters, a false one all that were read. True
+    lines without a transcription cost nothing, and nor does what was read there.
 
     Args:
         given: what the reader read in each of the true lines.

@@ -6,6 +6,7 @@ python -m htrjand.benchmarks.studies.pages --split val --no-read --sheet docs/pa
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 import tempfile
@@ -19,17 +20,18 @@ import numpy as np
 
 from ...runtime.errors import HtrjandError
 from ...runtime.files import atomic_path
-from ...train.data.lines import SPLITS, data_dir, parquet_files
+from ...train.data.lines import SPLITS, data_dir, parquet_files, spread
 from .. import machine
 from ..engines import BUNDLED, PEERS, Setup, row_names
 from ..process import Worker
-from ..run import progress_bar, sampled
+from ..run import progress_bar
 from .page_figures import Found, StudyPage, figures, load_pages
 from .page_sheet import sheet
 from .page_tables import tables
 
 SCHEMA = "htrjand-pages-1"
 EXCLUDED = ("read2016-bozen", "read2017-escher")  # test sets of competitions: nothing released may have seen them
+NOT_ASKED = {"lines": None, "peak_rss": 0}
 PATH = click.Path(path_type=Path)
 
 
@@ -45,16 +47,17 @@ def measure(
     Returns:
         What the engine is, with its peak memory, and what it found on each page.
     """
-    found, peak = [], 0
+    found: list[Found] = []
+    peak = 0
     module = "htrjand.benchmarks.studies.pages_worker"
     with (
         Worker(setup.engine, threads, folder, setup.lm or "-", detector, module=module) as worker,
         progress_bar(" ".join(filter(None, setup)), len(pages)) as progress,
     ):
         for index in range(len(pages)):
-            detected = worker.ask(page=index, what="detect") if not setup.lm else {"lines": None}
-            lines = worker.ask(page=index, what="read") if read else {"lines": None}
-            peak = max(peak, lines.get("peak_rss", detected.get("peak_rss", 0)))
+            detected = NOT_ASKED if setup.lm else worker.ask(page=index, what="detect")
+            lines = worker.ask(page=index, what="read") if read else NOT_ASKED
+            peak = max(peak, int(lines["peak_rss"]), int(detected["peak_rss"]))
             found.append(Found(lines, detected))
             progress.update(1)
         if read:
@@ -78,11 +81,23 @@ def choose_pages(files: Sequence[Path], split: str, datasets: Sequence[str], lim
     """The pages of a split: at most `limit` of each dataset, always the same."""
     pages = [page for page in load_pages(parquet_files(files), split) if page.dataset not in EXCLUDED]
     names = datasets or sorted({page.dataset for page in pages})
-    chosen = [page for name in names for page in sampled([page for page in pages if page.dataset == name], limit)]
+    groups = ([page for page in pages if page.dataset == name] for name in names)
+    chosen = [page for group in groups for page in (spread(group, limit) if limit else group)]
     missing = set(names) - {page.dataset for page in chosen}
     if missing or not chosen:
         raise HtrjandError(f"no {split} pages of {', '.join(sorted(missing)) or 'any dataset'}; check -i and --dataset")
     return chosen
+
+
+def describe_data(pages: Sequence[StudyPage]) -> list[dict[str, object]]:
+    """The number of pages and lines of each dataset, and a SHA-256 of their ids and texts."""
+    described: list[dict[str, object]] = []
+    for name in dict.fromkeys(page.dataset for page in pages):
+        chosen = [page for page in pages if page.dataset == name]
+        digest = hashlib.sha256("".join(f"{page.id}\t{page.texts}\n" for page in chosen).encode()).hexdigest()
+        lines = sum(len(page.texts) for page in chosen)
+        described.append({"dataset": name, "pages": len(chosen), "lines": lines, "sha256": digest})
+    return described
 
 
 @click.command()
@@ -92,9 +107,7 @@ def choose_pages(files: Sequence[Path], split: str, datasets: Sequence[str], lim
 @click.option("--limit", type=click.IntRange(1), help="At most so many pages of each dataset.")
 @click.option("-m", "--model", "models", multiple=True, help="A line reader. Repeatable. Default: the bundled student.")
 @click.option("--detector", help="A line detector, or its weights. Default: the bundled one.")
-@click.option(
-    "--lm", default="bundled", show_default=True, help="Language model to read with, beside greedily; - for none."
-)
+@click.option("--lm", default="bundled", show_default=True, help="To read with, besides greedily; - for none.")
 @click.option("--peers", is_flag=True, help="RapidOCR and Tesseract, too.")
 @click.option("--no-read", is_flag=True, help="Detect lines alone.")
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
@@ -109,10 +122,10 @@ def main(
     pages = choose_pages(files or (data_dir() / "pagepacks",), split, datasets, limit)
     engines = [*(models or (BUNDLED,)), *(PEERS if peers else ())]
     names = row_names(engines)
-    setups = [
-        setup for engine in engines
-        for setup in (Setup(engine), *([Setup(engine, lm)] if lm != "-" and engine not in PEERS and not no_read else []))
-    ]  # fmt: skip
+    setups = []
+    for engine in engines:
+        with_language = engine not in PEERS and lm != "-" and not no_read
+        setups += [Setup(engine), *([Setup(engine, lm)] if with_language else [])]
     watch = machine.Watch()
     results, everything = [], []
     with tempfile.TemporaryDirectory() as name:
@@ -131,20 +144,24 @@ def main(
         "git_revision": machine.git_revision(),
         "machine": machine.describe(),
         "versions": machine.versions(),
+        "data": describe_data(pages),
         "settings": {"split": split, "limit": limit, "threads": threads},
         "conditions": conditions,
         "invalid": reasons,
         "engines": results,
     }
     click.echo(tables(document))
-    for path, text in (
-        (output, lambda: json.dumps(document, indent=1, ensure_ascii=False) + "\n"),
-        (sheet_output, lambda: sheet(pages, everything[0])),
-    ):
-        if path:
-            with atomic_path(path) as part:
-                part.write_text(text(), encoding="utf-8")
-            print(f"wrote {path}", file=sys.stderr)
+    if output:
+        write(output, json.dumps(document, indent=1) + "\n")
+    if sheet_output:
+        write(sheet_output, sheet(pages, everything[0]))
+
+
+def write(path: Path, text: str) -> None:
+    """Writes a file, whole or not at all."""
+    with atomic_path(path) as part:
+        part.write_text(text, encoding="utf-8")
+    print(f"wrote {path}", file=sys.stderr)
 
 
 if __name__ == "__main__":

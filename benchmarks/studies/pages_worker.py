@@ -12,17 +12,20 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 import numpy as np
 
-from ...runtime.engines import Port
+from ...runtime import Recognizer
 from ...runtime.errors import HtrjandError
 from ...runtime.info import size_of
 from ...runtime.page.cut import CutError, cut_line
 from ...runtime.page.detector import LineDetector
-from ..engines import WEIGHTS, Setup, about, open_reader
+from ..engines import BUNDLED, WEIGHTS, about
+from ..machine import own_seconds
 from ..page_peers import FoundLine, RapidOcrPages, TesseractPages
 from ..worker import load, peak_rss, send
 
@@ -39,8 +42,9 @@ class OwnPages:
     """A line reader of ours with a line detector."""
 
     def __init__(self, engine: str, threads: int, lm: str | None, detector: str | None) -> None:
-        self.engine, self.reader = engine, open_reader(Setup(engine, lm), threads)
-        self.reader.detector = open_detector(detector, threads)
+        finder = open_detector(detector, threads)
+        self.engine, self.detector = engine, finder
+        self.reader = Recognizer(None if engine == BUNDLED else engine, threads, lm, detector=finder)
 
     def read_page(self, page: np.ndarray) -> list[FoundLine]:
         """The lines of a page, uint8 [H, W]."""
@@ -49,22 +53,20 @@ class OwnPages:
 
     def detect(self, page: np.ndarray) -> list[FoundLine]:
         """Its lines, without text."""
-        return [FoundLine(line.polygon, line.baseline) for line in self.reader.detector.detect(page)]
+        return [FoundLine(line.polygon, line.baseline) for line in self.detector.detect(page)]
 
-    def read_given(self, page: np.ndarray, lines: list[dict[str, Any]]) -> list[str]:
+    def read_given(self, page: np.ndarray, lines: Sequence[dict[str, Any]]) -> list[str]:
         """The texts of lines whose outlines are given; nothing of one that cannot be cut."""
-        cuts = []
-        for line in lines:
-            try:
-                cuts.append(cut_line(page, line["polygon"], line["baseline"]))
-            except CutError:
-                cuts.append(None)
-        read = iter(self.reader.read_lines([cut for cut in cuts if cut is not None]))
-        return ["" if cut is None else next(read).text for cut in cuts]
+        cuts = {}
+        for index, line in enumerate(lines):
+            with suppress(CutError):
+                cuts[index] = cut_line(page, line["polygon"], line["baseline"])
+        read = dict(zip(cuts, self.reader.read_lines(list(cuts.values())), strict=True))
+        return [read[index].text if index in read else "" for index in range(len(lines))]
 
     def about(self) -> dict[str, object]:
         """What its files say, and their sizes."""
-        found, size = about(self.engine, self.reader), size_of(self.reader.detector.path)
+        found, size = about(self.engine, self.reader), size_of(self.detector.path)
         return found | {"bytes": int(str(found["bytes"])) + size, "detector_bytes": size}
 
 
@@ -72,31 +74,12 @@ def open_detector(path: str | None, threads: int) -> LineDetector:
     """A line detector of a model file or of weights; None: the bundled one."""
     if path is None or Path(path).suffix != WEIGHTS:
         return LineDetector(path, threads)
-    return LineDetector.over(TorchSession(Path(path), threads))
+    import torch
 
+    from ...train.page.session import open_detector as of_weights
 
-class TorchSession:
-    """A line detector's weights, run by torch."""
-
-    inputs = (Port("image", "uint8", (None, 1, None, None)),)
-    outputs = (Port("maps", "float32", (None, 4, None, None)),)
-
-    def __init__(self, path: Path, threads: int) -> None:
-        import torch
-
-        from ...runtime.page.detector_info import DetectorInfo
-        from ...train.page.weights import load_detector
-
-        torch.set_num_threads(threads)
-        self.path, self.network = path, load_detector(path)
-        self.metadata = DetectorInfo(path.stem, "").to_metadata()
-
-    def run(self, images: np.ndarray) -> list[np.ndarray]:
-        """Maps float32 [N, 4, H/4, W/4] of images uint8 [N, 1, H, W]."""
-        import torch
-
-        with torch.inference_mode():
-            return [self.network(torch.from_numpy(images)).numpy()]
+    torch.set_num_threads(threads)
+    return of_weights(Path(path))
 
 
 def open_pages(engine: str, threads: int, lm: str | None, detector: str | None) -> PageReader:
@@ -124,15 +107,15 @@ def answer(reader: PageReader, folder: Path, page: int, what: str) -> dict[str, 
         if not isinstance(reader, OwnPages):
             return {"texts": None}
         return {"texts": reader.read_given(pixels, json.loads((folder / f"{page:05}.json").read_text("utf-8")))}
-    start = time.perf_counter()
+    start, spent = time.perf_counter(), own_seconds()
     found = reader.read_page(pixels) if what == "read" else reader.detect(pixels)
-    seconds = time.perf_counter() - start
+    times = {"seconds": time.perf_counter() - start, "cpu_seconds": own_seconds() - spent}
     if found is None:
         return {"lines": None}
     lines = [
         {"polygon": line.polygon.tolist(), "baseline": line.baseline.tolist(), "text": line.text} for line in found
     ]
-    return {"lines": lines, "seconds": seconds}
+    return {"lines": lines} | times
 
 
 def main() -> None:
@@ -141,7 +124,7 @@ def main() -> None:
     os.dup2(2, 1)
     engine, threads, folder, lm, *detector = sys.argv[1:]
     try:
-        reader = open_pages(engine, int(threads), None if lm == "-" else lm, *detector or [None])
+        reader = open_pages(engine, int(threads), None if lm == "-" else lm, detector[0] if detector else None)
         serve(reader, Path(folder), sys.stdin, answers)
     except HtrjandError as error:
         send(answers, {"error": str(error)})

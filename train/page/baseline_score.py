@@ -1,8 +1,8 @@
 """How well baselines are found: recall and precision by the rule of the competition cBAD.
 
-M. Diem, F. Kleber, S. Fiel, T. Grüning, B. Gatos: cBAD: ICDAR2017 Competition on Baseline Detection. The measure is that of
-T. Grüning, R. Labahn, M. Diem, F. Kleber, S. Fiel: READ-BAD, a new dataset and evaluation scheme for baseline detection in
-archival documents, DAS 2018 (arXiv 1705.03311).
+M. Diem, F. Kleber, S. Fiel, T. Grüning, B. Gatos: cBAD: ICDAR2017 Competition on Baseline Detection. The measure is
+that of T. Grüning, R. Labahn, M. Diem, F. Kleber, S. Fiel: READ-BAD, a new dataset and evaluation scheme for baseline
+detection in archival documents, DAS 2018 (arXiv 1705.03311).
 """
 
 from __future__ import annotations
@@ -92,8 +92,8 @@ def coverage(distance: npt.NDArray[np.float64], tolerance: float) -> float:
 
 
 def tolerances(lines: Sequence[Points]) -> list[float]:
-    """For each true line a quarter of its smallest distance across its direction to another that runs above or below it,
-    or of the mean of such distances on the page where that is smaller or it has none."""
+    """For each true line a quarter of its smallest distance, across its direction, to another above or below it; of the
+    mean of such distances on the page where that is smaller, or where there is none."""
     spacing = []
     everything = np.concatenate(lines)
     owner = np.repeat(np.arange(len(lines)), [len(line) for line in lines])
@@ -120,7 +120,7 @@ def resampled(polyline: Points) -> Points:
 
 
 def distances(points: Points, line: Points, limit: float) -> npt.NDArray[np.float64]:
-    """The distance of each point [N, 2] to the nearest of a resampled line [M, 2]; infinite where surely over `limit`."""
+    """From each point [N, 2] to the nearest of a resampled line [M, 2]; infinite where both are surely over `limit`."""
     far = limit + STEP
     if (points.min(0) > line.max(0) + far).any() or (points.max(0) < line.min(0) - far).any():
         return np.full(len(points), np.inf)

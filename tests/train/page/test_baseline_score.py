@@ -12,6 +12,10 @@ def level(x0: float, x1: float, y: float) -> np.ndarray:
     return np.array([[x0, y], [x1, y]], dtype=float)
 
 
+def lowered(line: np.ndarray, by: float) -> np.ndarray:
+    return np.asarray(line + np.array([0, by]))
+
+
 TRUE = [level(0, 400, y) for y in (100, 140, 180)]  # 40 pixels apart: a tolerance of 10
 
 
@@ -24,11 +28,11 @@ def test_the_tolerance_is_a_quarter_of_the_line_spacing():
 
 
 def test_within_the_tolerance_all_is_found():
-    assert score_baselines(TRUE, [line + [0, 9.5] for line in TRUE]) == BaselineScore(1, 1)
+    assert score_baselines(TRUE, [lowered(line, 9.5) for line in TRUE]) == BaselineScore(1, 1)
 
 
 def test_between_one_and_three_tolerances_the_score_falls():
-    score = score_baselines(TRUE[:1] + [TRUE[2]], [level(0, 400, 100), level(0, 400, 220)])  # 80 apart: tolerance 20
+    score = score_baselines([TRUE[0], TRUE[2]], [level(0, 400, 100), level(0, 400, 220)])  # 80 apart: tolerance 20
     assert score == BaselineScore(pytest.approx((1 + 0.5) / 2), pytest.approx((1 + 0.5) / 2))  # 40 off: (60 - 40) / 40
 
 
@@ -41,7 +45,7 @@ def test_a_line_in_two_pieces_costs_precision_alone():
 def test_half_a_line_costs_recall_alone():
     score = score_baselines([TRUE[0], TRUE[1]], [TRUE[0], level(0, 200, 140)])
     assert score.precision == 1
-    # The other half lies up to 200 from the end of what was found: the first 10 pixels count whole, the next 20 by half.
+    # Of the other half the 10 pixels next to what was found count whole, the next 20 by half.
     assert score.recall == pytest.approx((1 + (200 + 10 + 10) / 400) / 2, abs=0.01)
 
 
