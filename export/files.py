@@ -47,9 +47,9 @@ def export_files(
         check_target(out, precision, width)
     network, described = load_weights(weights)
     info = dataclasses.replace(described, precision=precision)
-    if width and isinstance(info, DetectorInfo):
-        raise UsageError(f"{weights}: is a line detector, whose pages have any size; --width is for line readers")
     if width:
+        if isinstance(info, DetectorInfo):
+            raise UsageError(f"{weights}: is a line detector, whose pages have any size; --width is for line readers")
         info = dataclasses.replace(info, width_multiple=width, max_width=width)
     reference = reference or reference_of(weights)
     proofs = []

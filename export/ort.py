@@ -17,7 +17,8 @@ from .kinds import Net
 
 
 def export(network: Net, info: Info, out: Path, width: int | None = None) -> None:
-    """Writes `out`, self-describing and sealed (not atomic, and not proven). Its lines may have any width, its pages any size."""
+    """Writes `out`, self-describing and sealed (not atomic, and not proven). Its lines may have any width, its pages
+    any size."""
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "model.onnx"
         onnx.export(network, info, model)

@@ -33,18 +33,14 @@ Logits = npt.NDArray[np.float32]
 
 # Whether a file is in int8 -> what helps. On the command line and in a recipe of `htrjand run` these have one name.
 REMEDIES = {
-    True: "calibrate on more (calibrate), leave a module in float (keep), fine-tune a line reader with `htrjand qat`, or "
-    "allow more (max-cer-increase, max-lines-lost)",
+    True: "calibrate on more (calibrate), leave a module in float (keep), fine-tune a line reader with `htrjand qat`, "
+    "or allow more (max-cer-increase, max-lines-lost)",
     False: "allow more (max-cer-increase, max-lines-lost)",
 }
 MAKING = (
-    "calibration lines",
-    "calibration pages",
-    "calibration draw",
-    "in float",
-    "accuracy control",
+    "calibration lines", "calibration pages", "calibration draw", "in float", "accuracy control",
     "chosen on these lines",
-)
+)  # fmt: skip
 
 
 class BudgetError(HtrjandError):
@@ -52,7 +48,7 @@ class BudgetError(HtrjandError):
 
 
 class AnyReference(Protocol):
-    """What the files of one kind of model are held against: `Reference` for line readers, `PageReference` for detectors."""
+    """What files of one kind are held against: `Reference` for line readers, `PageReference` for line detectors."""
 
     @property
     def path(self) -> Path: ...
@@ -117,10 +113,11 @@ class Reference:
 def prove(part: Path, name: Path, reference: AnyReference, budget: float | None = None) -> dict[str, Any]:
     """Compares a file with the network that it was made from.
 
-    A line reader's file in fp32 must compute the same: logits of noise of six widths, alone and in batches of three, within 10⁻³, and
-    the same text for every line, unless two characters tie within that tolerance. Any file may have `budget` points of
-    CER more, on each of the lines' datasets. (That input and output have the names and shapes they should, its engine
-    checks as it opens and runs it.)
+    A file in fp32 must compute the same: logits of noise of six widths, or maps of noise of four sizes and of pages,
+    alone and in batches of three, within 10⁻³. A line reader's must read every line alike, unless two characters tie
+    within that tolerance. Any file may have `budget` points of CER more, on each of the lines' datasets; or of recall
+    and of precision less, on all pages. (That input and output have the names and shapes they should, its engine checks
+    as it opens and runs it.)
 
     Args:
         part: the file.
@@ -134,7 +131,7 @@ def prove(part: Path, name: Path, reference: AnyReference, budget: float | None 
         The proof, for JSON.
 
     Raises:
-        HtrjandError: the file differs by more than it may; a BudgetError where it is its CER that does.
+        HtrjandError: the file differs by more than it may; a BudgetError where it is its CER, or what it finds.
     """
     model = reference.open(part)
     values = reference.compare_values(model)
@@ -142,8 +139,9 @@ def prove(part: Path, name: Path, reference: AnyReference, budget: float | None 
     worst = max(values, key=lambda key: values[key])
     if not np.isfinite(values[worst]) or (exact and values[worst] > TOLERANCE):
         raise HtrjandError(
-            f"{name}: at {worst} its {reference.answer} differ from those of {reference.path.name} by {values[worst]:.2g} (at most "
-            f"{TOLERANCE:g}); an operator was not written as the network computes it; nothing was written"
+            f"{name}: at {worst} its {reference.answer} differ from those of {reference.path.name} by "
+            f"{values[worst]:.2g} (at most {TOLERANCE:g}); an operator was not written as the network computes it; "
+            "nothing was written"
         )
     proof = {
         "file": name.name,

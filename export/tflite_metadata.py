@@ -43,8 +43,8 @@ def describe_tflite(content: bytes, info: Info, size: tuple[int, int] | None = N
         )
     else:
         ports = (
-            f"reads handwritten text lines. In: image, grey, uint8 [1, 1, {info.height}, W]. Out: logits of CTC, float32 "
-            f"[1, W/{info.frame_stride}, {len(info.charset)}]"
+            f"reads handwritten text lines. In: image, grey, uint8 [1, 1, {info.height}, W]. Out: logits of CTC, "
+            f"float32 [1, W/{info.frame_stride}, {len(info.charset)}]"
         )
     description = (
         f"{info.name} {info.version} ({info.precision}) {ports}. The metadata {METADATA!r}, JSON, tell the rest."

@@ -11,6 +11,7 @@ from ...runtime.errors import HtrjandError, UsageError
 from ...runtime.files import atomic_model
 from ...runtime.formats import FORMATS, Format, format_of
 from ...runtime.kinds import info_of
+from ...runtime.page.detector_info import DetectorInfo
 from .recipe import Lines, QuantizeRecipe, check_calibration, check_float, fed
 
 __all__ = ["Lines", "QuantizeRecipe", "controls_accuracy", "quantize_file", "quantize_proven"]
@@ -37,7 +38,7 @@ def quantize_file(model: Path, lines: Lines, out: Path, recipe: QuantizeRecipe) 
     module = quantizer(out)
     info = info_of(model)
     check_float(model, info)
-    check_calibration(lines, model)
+    check_calibration(lines, model, "pages" if isinstance(info, DetectorInfo) else "lines")
     kept: list[str] = module.quantize(model, fed(lines, info, model), out, recipe)
     return kept
 
@@ -63,9 +64,8 @@ def quantize_proven(
     if model.resolve() == out.resolve():
         raise HtrjandError(f"{out}: is the float file itself; give another name")
     if not reference.rows:
-        raise HtrjandError(
-            f"{out}: no {reference.of.removesuffix('s')} to compare its errors on; check the {reference.of} and the split"
-        )
+        of = reference.of
+        raise HtrjandError(f"{out}: no {of.removesuffix('s')} to compare its errors on; check the {of} and the split")
     with atomic_model(out) as part:
         kept = quantize_file(model, lines, part, recipe)
         try:
