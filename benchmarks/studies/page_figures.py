@@ -76,7 +76,8 @@ class OnePage:
 
 def of_page(page: StudyPage, found: Found) -> OnePage:
     """Compares what was found on a page with what stands there."""
-    counts, scores, seconds = {}, {}, {}
+    counts, scores = {}, {}
+    seconds: dict[str, float] = {}
     for name, answer in (("detected", found.detected), ("found", found.read)):
         if answer["lines"] is None:
             continue
