@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from ...runtime.image import Grey
 from ...runtime.page.cut import Points
 from ...train.page import score
-from ...train.page.baseline_score import mean_score, score_baselines
+from ...train.page.baseline_score import BaselineScore, mean_score, score_baselines
 from ...train.page.pages import COLUMNS, page_of
 from .page_text import Box, PageErrors, TextLine, page_errors
 
@@ -56,48 +56,64 @@ def load_pages(files: Iterable[Path], split: str) -> list[StudyPage]:
 
 
 def figures(pages: Sequence[StudyPage], found: Sequence[Found]) -> dict[str, dict[str, Any]]:
-    """Figures of each dataset, and of `all`: see `of_dataset`."""
+    """Figures of each dataset in order of name, and of `all`: see `summed`."""
+    each = [of_page(*pair) for pair in zip(pages, found, strict=True)]
     names = sorted({page.dataset for page in pages})
-    both = list(zip(pages, found, strict=True))
-    chosen = {name: [pair for pair in both if pair[0].dataset == name] for name in names} | {"all": both}
-    return {name: of_dataset(pairs) for name, pairs in chosen.items()}
+    chosen = {name: [one for page, one in zip(pages, each, strict=True) if page.dataset == name] for name in names}
+    return {name: summed(some) for name, some in (chosen | {"all": each}).items()}
 
 
-def of_dataset(pairs: Sequence[tuple[StudyPage, Found]]) -> dict[str, Any]:
-    """Figures of some pages: `found` of the lines that were read, `detected` of the detector alone; errors; seconds."""
-    result: dict[str, Any] = {"pages": len(pairs), "lines": sum(len(page.texts) for page, _ in pairs)}
-    for name, answers in (("detected", [f.detected for _, f in pairs]), ("found", [f.read for _, f in pairs])):
-        if all(answer["lines"] is not None for answer in answers):
-            lines = [answer["lines"] for answer in answers]
-            result[name] = lines_found([page for page, _ in pairs], lines)
-            for clock in ("seconds", "cpu_seconds"):
-                result[f"{name}_{clock}"] = round(float(np.mean([answer[clock] for answer in answers])), 4)
-    if "found" in result:
-        errors = [errors_of(*pair) for pair in pairs]
+@dataclass(frozen=True)
+class OnePage:
+    """Figures of a page: counts and baseline scores, by `detected` (by the detector alone) and `found` (and read)."""
+
+    lines: int
+    counts: dict[str, score.Found]
+    baselines: dict[str, BaselineScore]
+    seconds: dict[str, float]
+    errors: PageErrors | None
+
+
+def of_page(page: StudyPage, found: Found) -> OnePage:
+    """Compares what was found on a page with what stands there."""
+    counts, scores = {}, {}
+    seconds: dict[str, float] = {}
+    for name, answer in (("detected", found.detected), ("found", found.read)):
+        if answer["lines"] is None:
+            continue
+        polygons, baselines = points_of(answer["lines"], "polygon"), points_of(answer["lines"], "baseline")
+        counts[name] = score.score_lines(page.polygons, polygons, page.ignore)
+        spared = [score.share_in_boxes(polygon, page.ignore) >= score.IGNORED for polygon in polygons]
+        scores[name] = score_baselines(page.baselines, baselines, spared)
+        seconds |= {f"{name}_{clock}": answer[clock] for clock in ("seconds", "cpu_seconds")}
+    errors = errors_of(page, found) if "found" in counts else None
+    return OnePage(len(page.texts), counts, scores, seconds, errors)
+
+
+def summed(pages: Sequence[OnePage]) -> dict[str, Any]:
+    """Recall and precision at IoU 0.5 over all lines, means over pages of the cBAD scores and of seconds, and errors of
+    the text over all characters; in percent."""
+    result: dict[str, Any] = {"pages": len(pages), "lines": sum(page.lines for page in pages)}
+    for name in pages[0].counts:
+        counts = sum((page.counts[name] for page in pages), score.Found())
+        mean = mean_score([page.baselines[name] for page in pages])
+        result[name] = {
+            "recall": round(counts.recall, 2),
+            "precision": round(counts.precision, 2),
+            "baseline_recall": round(100 * mean.recall, 2),
+            "baseline_precision": round(100 * mean.precision, 2),
+            "baseline_f1": round(100 * mean.f1, 2),
+        }
+    for name in pages[0].seconds:
+        result[name] = round(float(np.mean([page.seconds[name] for page in pages])), 4)
+    errors = [page.errors for page in pages if page.errors is not None]
+    if errors:
         total = sum(errors[1:], errors[0])
         result |= {"cer": round(total.cer, 3), "characters": total.characters}
         if total.cer_given is not None:
             lost = {kind: round(total.lost(kind), 3) for kind in KINDS}
             result |= {"cer_given": round(total.cer_given, 3), "lost": lost}
     return result
-
-
-def lines_found(pages: Sequence[StudyPage], found: Sequence[Sequence[dict[str, Any]]]) -> dict[str, float]:
-    """Recall and precision at IoU 0.5 over all lines, and the cBAD scores, means over pages; in percent."""
-    counts, scores = score.Found(), []
-    for page, lines in zip(pages, found, strict=True):
-        polygons, baselines = points_of(lines, "polygon"), points_of(lines, "baseline")
-        counts += score.score_lines(page.polygons, polygons, page.ignore)
-        spared = [score.share_in_boxes(polygon, page.ignore) >= score.IGNORED for polygon in polygons]
-        scores.append(score_baselines(page.baselines, baselines, spared))
-    mean = mean_score(scores)
-    return {
-        "recall": round(counts.recall, 2),
-        "precision": round(counts.precision, 2),
-        "baseline_recall": round(100 * mean.recall, 2),
-        "baseline_precision": round(100 * mean.precision, 2),
-        "baseline_f1": round(100 * mean.f1, 2),
-    }
 
 
 def errors_of(page: StudyPage, found: Found) -> PageErrors:

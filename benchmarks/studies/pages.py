@@ -31,7 +31,7 @@ from .page_tables import tables
 
 SCHEMA = "htrjand-pages-1"
 EXCLUDED = ("read2016-bozen", "read2017-escher")  # test sets of competitions: nothing released may have seen them
-NOT_ASKED = {"lines": None, "peak_rss": 0}
+NOT_ASKED: dict[str, Any] = {"lines": None, "peak_rss": 0}
 PATH = click.Path(path_type=Path)
 
 

@@ -58,14 +58,14 @@ def score_baselines(
         return BaselineScore(1.0, 0.0 if counted else 1.0)
     if not predicted:
         return BaselineScore(0.0, 1.0)
-    lines, found = [resampled(line) for line in true], [resampled(line) for line in predicted]
-    tolerance = tolerances(lines)
+    points, found = ([resampled(line) for line in lines] for lines in (true, predicted))
+    tolerance = tolerances(points)
     recall = np.mean([
-        coverage(np.min([distances(line, other, 3 * limit) for other in found], axis=0), limit)
-        for line, limit in zip(lines, tolerance, strict=True)
+        coverage(np.min([distances(mine, other, 3 * limit) for other in predicted], axis=0), limit)
+        for mine, limit in zip(points, tolerance, strict=True)
     ])  # fmt: skip
     share = np.array([
-        [coverage(distances(other, line, 3 * limit), limit) for line, limit in zip(lines, tolerance, strict=True)]
+        [coverage(distances(other, line, 3 * limit), limit) for line, limit in zip(true, tolerance, strict=True)]
         for other in found
     ])  # predicted, true  # fmt: skip
     counted = len(found)
@@ -120,9 +120,11 @@ def resampled(polyline: Points) -> Points:
 
 
 def distances(points: Points, line: Points, limit: float) -> npt.NDArray[np.float64]:
-    """From each point [N, 2] to the nearest of a resampled line [M, 2]; infinite where both are surely over `limit`."""
-    far = limit + STEP
-    if (points.min(0) > line.max(0) + far).any() or (points.max(0) < line.min(0) - far).any():
+    """From each point [N, 2] to a polyline [M, 2]; infinite where the two are further apart than `limit` anyway."""
+    if (points.min(0) > line.max(0) + limit).any() or (points.max(0) < line.min(0) - limit).any():
         return np.full(len(points), np.inf)
-    apart = points[:, None] - line[None]  # N, M, 2
+    start, run = line[:-1], np.diff(line, axis=0)  # M - 1, 2
+    from_start = points[:, None] - start  # N, M - 1, 2
+    share = (from_start * run).sum(2) / np.maximum((run * run).sum(1), 1e-9)
+    apart = from_start - np.clip(share, 0, 1)[..., None] * run
     return np.asarray(np.sqrt((apart * apart).sum(2).min(1)))
