@@ -12,15 +12,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from .runtime.image import Grey
     from .train.data.lines import LineRow
     from .train.fit import Outcome
+    from .train.page.pages import Page
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 PATH = click.Path(path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
-BUDGET = 0.3  # points of CER; that of export/proof.py, which a test holds equal: --help loads none of it
+# Those of export/proof.py and export/page_proof.py, which a test holds equal: --help loads none of them.
+BUDGET = 0.3  # points of CER
+PAGE_BUDGET = 0.5  # points of recall and of precision
 
 
 class Duration(click.ParamType[float]):
@@ -67,6 +71,10 @@ MAX_CER_INCREASE = click.option(
     "--max-cer-increase", "budget", type=click.FloatRange(0), default=BUDGET, show_default=True,
     help="Percentage points of CER that a file may lose, on any dataset.",
 )  # fmt: skip
+MAX_LINES_LOST = click.option(
+    "--max-lines-lost", "page_budget", type=click.FloatRange(0), default=PAGE_BUDGET, show_default=True,
+    help="Percentage points of recall, and of precision, that the file of a line detector may lose.",
+)  # fmt: skip
 
 
 def machine_options(command: Command) -> Command:
@@ -91,7 +99,8 @@ def machine_options(command: Command) -> Command:
 
 @dataclass(frozen=True)
 class LineChoice:
-    """The lines that `-i`, `--dataset`, `--exclude` and `--core` choose: without `-i` those of HTRJAND_DATA."""
+    """The lines that `-i`, `--dataset`, `--exclude` and `--core` choose: without `-i` those of HTRJAND_DATA. For a line
+    detector the first three choose pages."""
 
     files: tuple[Path, ...]
     datasets: tuple[str, ...]
@@ -105,6 +114,23 @@ class LineChoice:
         for row in read_lines(self.files or (data_dir() / "lines",), split, core=self.core, exclude=self.exclude):
             if not self.datasets or row.dataset in self.datasets:
                 yield row
+
+    def pages(self, split: str) -> Iterator[Page]:
+        """The pages of a split; without `-i` those of pagepacks/ in HTRJAND_DATA."""
+        from .train.page.measure import chosen_pages
+
+        return chosen_pages(self.page_files(), split, self.datasets, self.exclude)
+
+    def page_images(self, split: str, count: int) -> list[Grey]:
+        """Of so many pages of a split, drawn at random, the images."""
+        from .train.page.measure import page_images
+
+        return page_images(self.page_files(), split, count, self.datasets, self.exclude)
+
+    def page_files(self) -> tuple[Path, ...]:
+        from .train.data.lines import data_dir
+
+        return self.files or (data_dir() / "pagepacks",)
 
 
 def line_options(command: Command) -> Command:

@@ -39,21 +39,26 @@ class Tesseract:
         program = shutil.which("tesseract")
         if program is None:
             raise HtrjandError(f"tesseract is not installed: {self.remedy}")
-        self.command = [program, "-", "-", "--psm", "7", "-l", "+".join(LANGUAGES)]
+        self.command = [program, "-", "-", "-l", "+".join(LANGUAGES)]
         self.environment = os.environ | {"OMP_THREAD_LIMIT": "1"}
 
     def read_line(self, source: np.ndarray) -> Reading:
         """Reads uint8 [H, W]."""
+        return Reading(self.run(source, "--psm", "7").strip())
+
+    def run(self, source: np.ndarray, *options: str) -> str:
+        """What the program writes of an image, uint8 [H, W]."""
         height, width = source.shape
         image = b"P5 %d %d 255\n" % (width, height) + source.tobytes()
-        done = subprocess.run(self.command, input=image, capture_output=True, check=False, env=self.environment)
+        command = [*self.command, *options]
+        done = subprocess.run(command, input=image, capture_output=True, check=False, env=self.environment)
         complaint = done.stderr.decode(errors="replace").strip()
         if (
             done.returncode or "Failed loading language" in complaint
         ):  # with one of the languages missing it still exits with 0
             last = complaint.splitlines()[-1] if complaint else f"exit status {done.returncode}"
             raise HtrjandError(f"tesseract failed ({last}); {self.remedy}")
-        return Reading(done.stdout.decode(errors="replace").strip())
+        return done.stdout.decode(errors="replace")
 
     def about(self) -> dict[str, object]:
         """Its version and the size of its two language files."""

@@ -19,6 +19,10 @@ from ..runtime.errors import HtrjandError
 class Worker:
     """One engine in a fresh process, with a given number of threads, and maybe a language model. A context manager.
 
+    Args:
+        options: what the module takes besides; those that are None are left out.
+        module: what the process runs.
+
     Attributes:
         cold_start: milliseconds from starting the process to its first line's text.
         about: what the worker opened (engine, decoder, precision, version, bytes).
@@ -27,12 +31,14 @@ class Worker:
         HtrjandError: the engine cannot be opened, cannot read a line, or its process died.
     """
 
-    def __init__(self, engine: str, threads: int, folder: Path, lm: str | None = None) -> None:
+    def __init__(
+        self, engine: str, threads: int, folder: Path, *options: str | None, module: str = "htrjand.benchmarks.worker"
+    ) -> None:
         self.engine = engine
-        arguments = [engine, str(threads), str(folder), *([lm] if lm else [])]
+        arguments = [engine, str(threads), str(folder), *filter(None, options)]
         start = time.perf_counter()
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "htrjand.benchmarks.worker", *arguments],
+            [sys.executable, "-P", "-m", module, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             encoding="utf-8",
@@ -44,10 +50,13 @@ class Worker:
 
     def read(self, indices: Sequence[int], queries: int = 0, seconds: float = 0) -> dict[str, Any]:
         """Has the lines of these indices read: `{"texts": [...], "ms": [...], "peak_rss": bytes}`."""
+        return self.ask(indices=list(indices), queries=queries, seconds=seconds)
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        """Sends a request, and returns its answer."""
         assert self.process.stdin is not None
-        request = json.dumps({"indices": list(indices), "queries": queries, "seconds": seconds})
         with suppress(BrokenPipeError):  # receive() raises the reason
-            self.process.stdin.write(request + "\n")
+            self.process.stdin.write(json.dumps(request) + "\n")
             self.process.stdin.flush()
         return self.receive()
 

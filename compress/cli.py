@@ -14,6 +14,7 @@ import click
 from ..options import (
     FILE,
     MAX_CER_INCREASE,
+    MAX_LINES_LOST,
     MAX_TIME,
     OUTPUT_FOLDER,
     PATH,
@@ -40,7 +41,7 @@ CALIBRATE = click.option(
     type=click.IntRange(1),
     default=128,
     show_default=True,
-    help="Training lines, for the ranges.",
+    help="Training lines, or pages of a line detector, for the ranges.",
 )
 KEEP = ("convs.0",)
 JSON_FILE = click.option("-o", "--output", type=FILE, help="A JSON file for the same table.")
@@ -177,25 +178,36 @@ def qat(recipe: Path, output: Path, max_time: float | None, workers: int) -> Non
 @click.option(
     "--keep",
     multiple=True,
-    help=f"A module to leave in float, by its name in the file. Repeatable. Default: {', '.join(KEEP)}",
+    help=f"A module to leave in float, by its name in the file. Repeatable. Default: {', '.join(KEEP)}; of a "
+    "line detector none.",
 )
 @PROOF_SPLIT
 @MAX_CER_INCREASE
+@MAX_LINES_LOST
 def quantize(
-    model: Path, lines: LineChoice, output: Path, calibrate: int, keep: tuple[str, ...], split: str, budget: float
-) -> None:
+    model: Path, lines: LineChoice, output: Path, calibrate: int, keep: tuple[str, ...], split: str, budget: float,
+    page_budget: float,
+) -> None:  # fmt: skip
     """Write an int8 edition of a float file, if it reads as well.
 
-    It is calibrated on training lines, and proven on those of --split; where it reads worse than --max-cer-increase
-    allows, nothing is written and the exit status is 1.
+    It is calibrated on training lines (a line detector on training pages), and proven on those of --split; where it
+    reads worse than --max-cer-increase allows, or finds fewer lines than --max-lines-lost does, nothing is written and
+    the exit status is 1.
     """
-    from ..export.proof import Reference, summary_line
+    from ..export.kinds import is_detector
+    from ..export.page_proof import PageReference
+    from ..export.proof import AnyReference, Reference, summary_line
     from ..train.data.lines import spread
     from .quantize import QuantizeRecipe, quantize_proven
 
-    pixels = [row.pixels() for row in spread(lines.rows("train"), calibrate)]
-    reference = Reference(model, list(lines.rows(split)))
-    proof = quantize_proven(model, pixels, output, QuantizeRecipe(calibrate, keep or KEEP), reference, budget)
+    reference: AnyReference
+    if is_detector(model):
+        samples, recipe = lines.page_images("train", calibrate), QuantizeRecipe(calibrate, keep)
+        reference, budget = PageReference(model, list(lines.pages(split)), split), page_budget
+    else:
+        samples = [row.pixels() for row in spread(lines.rows("train"), calibrate)]
+        recipe, reference = QuantizeRecipe(calibrate, keep or KEEP), Reference(model, list(lines.rows(split)))
+    proof = quantize_proven(model, samples, output, recipe, reference, budget)
     click.echo(f"{output}: {proof['bytes']:,} bytes, {summary_line(proof)}")
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from ..options import FILE, MAX_CER_INCREASE, PATH, PROOF_SPLIT, LineChoice, line_options, log
+from ..options import FILE, MAX_CER_INCREASE, MAX_LINES_LOST, PATH, PROOF_SPLIT, LineChoice, line_options, log
+
+if TYPE_CHECKING:
+    from .proof import AnyReference
 
 
 @click.command("export")
@@ -24,26 +28,31 @@ from ..options import FILE, MAX_CER_INCREASE, PATH, PROOF_SPLIT, LineChoice, lin
 )
 @PROOF_SPLIT
 @MAX_CER_INCREASE
+@MAX_LINES_LOST
 def export(
     weights: Path, lines: LineChoice, outputs: tuple[Path, ...], precision: str, width: int | None, split: str,
-    budget: float,
+    budget: float, page_budget: float,
 ) -> None:  # fmt: skip
     """Write weights as ONNX, OpenVINO or TFLite, proven equal.
 
-    WEIGHTS is a .safetensors file; a proof stands beside each file. With -i the lines that they read are compared too;
-    without -i only logits of random images are. An .onnx file can be given for an .ort.
+    WEIGHTS is a .safetensors file of a line reader or of a line detector; a proof stands beside each file. With -i the
+    lines that they read are compared too, or the lines that they find on pages; without -i only what they compute of
+    random images is. An .onnx file can be given for an .ort.
     """
     from ..runtime.errors import HtrjandError, UsageError
     from ..runtime.formats import FORMATS
     from .files import convert_file, export_files
-    from .proof import Reference, summary_line
+    from .proof import summary_line
 
-    rows = list(lines.rows(split)) if lines.files else []
-    if lines.files and not rows:
-        raise HtrjandError(f"{weights}: no {split} line to prove on; check -i, --dataset, --exclude and --split")
+    reference = reference_for(weights, lines, split, required=False)
+    if lines.files and not reference.rows:
+        raise HtrjandError(
+            f"{weights}: no {split} {reference.of.removesuffix('s')} to prove on; check -i, --dataset, --exclude and "
+            "--split"
+        )
+    budget = page_budget if reference.of == "pages" else budget
     if len(set(outputs)) < len(outputs):
         raise UsageError(f"{weights}: one -o is given twice; name different files")
-    reference = Reference(weights, rows)
     if weights.suffix in FORMATS:
         if width is not None or precision != "fp32":
             raise UsageError(f"{weights}: is converted as it is; --precision and --width are for weights")
@@ -60,17 +69,33 @@ def export(
 @line_options
 @PROOF_SPLIT
 @MAX_CER_INCREASE
-def prove(model: Path, against: Path, lines: LineChoice, split: str, budget: float) -> None:
-    """Compare a model file with the weights it was made from.
+@MAX_LINES_LOST
+def prove(model: Path, against: Path, lines: LineChoice, split: str, budget: float, page_budget: float) -> None:
+    """Compare a model file with the weights it was made from: what it reads of lines, or the lines it finds on pages.
 
     Writes the proof beside MODEL.
     """
-    from .proof import Reference, made_by, summary_line, write_proof
+    from .proof import made_by, summary_line, write_proof
     from .proof import prove as prove_file
 
-    proof = made_by(model) | prove_file(model, model, Reference(against, list(lines.rows(split))), budget)
+    reference = reference_for(against, lines, split)
+    budget = page_budget if reference.of == "pages" else budget
+    proof = made_by(model) | prove_file(model, model, reference, budget)
     write_proof(model, proof)
     click.echo(f"{model}: {summary_line(proof)}")
+
+
+def reference_for(path: Path, lines: LineChoice, split: str, required: bool = True) -> AnyReference:
+    """What files are held against: weights or a float file, with the lines or pages that `lines` chooses; with none
+    where no file of them is named and none is required."""
+    from .kinds import is_detector
+    from .page_proof import PageReference
+    from .proof import Reference
+
+    some = required or bool(lines.files)
+    if is_detector(path):
+        return PageReference(path, list(lines.pages(split)) if some else [], split)
+    return Reference(path, list(lines.rows(split)) if some else [])
 
 
 @click.command("fit")

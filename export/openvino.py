@@ -11,18 +11,18 @@ from pathlib import Path
 from ..runtime.engines import first_line
 from ..runtime.engines.openvino import SECTION, openvino
 from ..runtime.errors import HtrjandError
-from ..runtime.info import ModelInfo
+from ..runtime.kinds import Info
 from ..runtime.seal import seal
-from ..train.network import Network
 from . import onnx
+from .kinds import Net
 from .openvino_graph import gate_in_two_convolutions, share_constants, squeeze_by_convolutions
 
 
-def export(network: Network, info: ModelInfo, out: Path, width: int | None = None) -> None:
+def export(network: Net, info: Info, out: Path, width: int | None = None) -> None:
     """Writes `out` (.xml) and the .bin beside it, self-describing and sealed (neither atomic nor proven).
 
     Neither file names the other: both may take another name together. With precision fp16 the weights take half the
-    room, and are made floats as the file is opened. Its lines may have any width.
+    room, and are made floats as the file is opened. Its lines may have any width, its pages any size.
     """
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "model.onnx"
@@ -30,7 +30,7 @@ def export(network: Network, info: ModelInfo, out: Path, width: int | None = Non
         save_openvino(read_onnx(model), info, out)
 
 
-def redescribe(model: Path, info: ModelInfo, out: Path) -> None:
+def redescribe(model: Path, info: Info, out: Path) -> None:
     """Writes a file with another description, sealed (not atomic)."""
     save_openvino(openvino.Core().read_model(model, model.with_suffix(".bin")), info, out)
 
@@ -51,7 +51,7 @@ def read_onnx(model: Path) -> openvino.Model:
     return graph
 
 
-def save_openvino(graph: openvino.Model, info: ModelInfo, out: Path) -> None:
+def save_openvino(graph: openvino.Model, info: Info, out: Path) -> None:
     """Writes and seals a graph with its description."""
     save(graph, info.to_metadata(), out, info.precision == "fp16")
     seal(out)

@@ -10,21 +10,22 @@ import onnxruntime  # type: ignore[import-untyped]
 from ..runtime.engines import first_line
 from ..runtime.engines.onnx import FAILURES, FATAL
 from ..runtime.errors import HtrjandError, UsageError
-from ..runtime.info import ModelInfo
+from ..runtime.kinds import Info
 from ..runtime.seal import MARK, seal
-from ..train.network import Network
 from . import onnx
+from .kinds import Net
 
 
-def export(network: Network, info: ModelInfo, out: Path, width: int | None = None) -> None:
-    """Writes `out`, self-describing and sealed (not atomic, and not proven). Its lines may have any width."""
+def export(network: Net, info: Info, out: Path, width: int | None = None) -> None:
+    """Writes `out`, self-describing and sealed (not atomic, and not proven). Its lines may have any width, its pages
+    any size."""
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "model.onnx"
         onnx.export(network, info, model)
         convert(model, out)
 
 
-def redescribe(model: Path, info: ModelInfo, out: Path) -> None:
+def redescribe(model: Path, info: Info, out: Path) -> None:
     """No part of an `.ort` file can be written anew: raises a UsageError."""
     raise UsageError(
         f"{model}: the description of an .ort file cannot be changed; change its .onnx, and convert that again"

@@ -1,4 +1,7 @@
-"""A file is released only when it is proven: names, shapes and values against torch, then what it reads of lines."""
+"""A file is released only when it is proven: names, shapes and values against torch, then what it reads of lines.
+
+Of a line detector's file (`export/page_proof.py`) the maps are compared, then the lines that it finds on pages.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -30,15 +33,41 @@ Logits = npt.NDArray[np.float32]
 
 # Whether a file is in int8 -> what helps. On the command line and in a recipe of `htrjand run` these have one name.
 REMEDIES = {
-    True: "calibrate on more lines (calibrate), leave a module in float (keep), fine-tune with `htrjand qat`, or allow "
-    "more (max-cer-increase)",
-    False: "allow more (max-cer-increase)",
+    True: "calibrate on more (calibrate), leave a module in float (keep), fine-tune a line reader with `htrjand qat`, "
+    "or allow more (max-cer-increase, max-lines-lost)",
+    False: "allow more (max-cer-increase, max-lines-lost)",
 }
-MAKING = ("calibration lines", "calibration draw", "in float", "accuracy control", "chosen on these lines")
+MAKING = (
+    "calibration lines", "calibration pages", "calibration draw", "in float", "accuracy control",
+    "chosen on these lines",
+)  # fmt: skip
 
 
 class BudgetError(HtrjandError):
-    """A file reads worse than its budget of CER allows."""
+    """A file reads, or finds lines, worse than its budget allows."""
+
+
+class AnyReference(Protocol):
+    """What files of one kind are held against: `Reference` for line readers, `PageReference` for line detectors."""
+
+    @property
+    def path(self) -> Path: ...
+    @property
+    def rows(self) -> Sequence[Any]:
+        """Lines or pages to compare on; where there are none, the values alone are compared."""
+
+    of: ClassVar[str]  # what rows are: "lines" or "pages"
+    answer: ClassVar[str]  # what the files compute: "logits" or "maps"
+    budget: ClassVar[float]  # points that a file may be worse, where nothing else is said
+
+    def open(self, part: Path) -> Any:
+        """A file, ready to be compared; an HtrjandError where it is of the other kind."""
+
+    def compare_values(self, model: Any) -> dict[str, float]:
+        """The largest difference of a value, on several inputs."""
+
+    def compare(self, model: Any, name: Path, exact: bool) -> dict[str, Any]:
+        """The part of the proof about the rows."""
 
 
 def open_reader(path: Path) -> Recognizer:
@@ -55,6 +84,9 @@ class Reference:
 
     path: Path
     rows: Sequence[LineRow] = ()
+    of: ClassVar[str] = "lines"
+    answer: ClassVar[str] = "logits"
+    budget: ClassVar[float] = BUDGET
 
     @cached_property
     def reader(self) -> Recognizer:
@@ -68,56 +100,78 @@ class Reference:
         """Of lines that are padded already."""
         return self.reader.logits(lines, batch)
 
+    def open(self, part: Path) -> Recognizer:
+        return Recognizer(part, lm=None)
 
-def prove(part: Path, name: Path, reference: Reference, budget: float = BUDGET) -> dict[str, Any]:
+    def compare_values(self, model: Recognizer) -> dict[str, float]:
+        return compare_values(model, self)
+
+    def compare(self, model: Recognizer, name: Path, exact: bool) -> dict[str, Any]:
+        return compare_reading(model, name, self, exact)
+
+
+def prove(part: Path, name: Path, reference: AnyReference, budget: float | None = None) -> dict[str, Any]:
     """Compares a file with the network that it was made from.
 
-    A file in fp32 must compute the same: logits of noise of six widths, alone and in batches of three, within 10⁻³, and
-    the same text for every line, unless two characters tie within that tolerance. Any file may have `budget` points of
-    CER more, on each of the lines' datasets. (That input and output have the names and shapes they should, its engine
-    checks as it opens and runs it.)
+    A file in fp32 must compute the same: logits of noise of six widths, or maps of noise of four sizes and of pages,
+    alone and in batches of three, within 10⁻³. A line reader's must read every line alike, unless two characters tie
+    within that tolerance. Any file may have `budget` points of CER more, on each of the lines' datasets; or of recall
+    and of precision less, on all pages. (That input and output have the names and shapes they should, its engine checks
+    as it opens and runs it.)
 
     Args:
         part: the file.
         name: what to call it in messages and in the proof.
         reference: weights or float file, and lines that neither calibrated nor trained the file. Without any line the
             proof is of the values alone.
-        budget: points of CER; infinite to hold the proof to a budget later (`check_budget`).
+        budget: points of CER, or of recall and of precision; None for the reference's own, infinite to hold the proof
+            to a budget later (`check_budget`).
 
     Returns:
         The proof, for JSON.
 
     Raises:
-        HtrjandError: the file differs by more than it may; a BudgetError where it is its CER that does.
+        HtrjandError: the file differs by more than it may; a BudgetError where it is its CER, or what it finds.
     """
-    reader = Recognizer(part, lm=None)
-    values = compare_values(reader, reference)
-    exact = reader.info.precision == "fp32"
+    model = reference.open(part)
+    values = reference.compare_values(model)
+    exact = model.info.precision == "fp32"
     worst = max(values, key=lambda key: values[key])
     if not np.isfinite(values[worst]) or (exact and values[worst] > TOLERANCE):
         raise HtrjandError(
-            f"{name}: at {worst} its logits differ from those of {reference.path.name} by {values[worst]:.2g} (at most "
-            f"{TOLERANCE:g}); an operator was not written as the network computes it; nothing was written"
+            f"{name}: at {worst} its {reference.answer} differ from those of {reference.path.name} by "
+            f"{values[worst]:.2g} (at most {TOLERANCE:g}); an operator was not written as the network computes it; "
+            "nothing was written"
         )
     proof = {
         "file": name.name,
         "sha256": sha256(part),
         "bytes": size_of(part),
-        "precision": reader.info.precision,
+        "precision": model.info.precision,
         "reference": {"file": reference.path.name, "sha256": sha256(reference.path)},
-        "weights_sha256": reader.info.weights_sha256,
+        "weights_sha256": model.info.weights_sha256,
         "tolerance": TOLERANCE if exact else None,
-        "largest difference of a logit": values,
+        difference_of(reference.answer): values,
     }
     if reference.rows:
-        proof |= compare_reading(reader, name, reference, exact)
+        proof |= reference.compare(model, name, exact)
+        budget = reference.budget if budget is None else budget
         check_budget(proof, str(name), budget)
         proof["budget"] = budget if math.isfinite(budget) else None
     return proof
 
 
 def check_budget(proof: Mapping[str, Any], name: str, budget: float) -> None:
-    """Raises a BudgetError where a proof has more points of CER than the budget, on all lines or on one dataset."""
+    """Raises a BudgetError where a proof has more points of CER than the budget, on all lines or on one dataset; or,
+    where it is of a detector, as many points of recall or of precision less, on all pages."""
+    remedy = REMEDIES[proof["precision"] == "int8"]
+    for number, what in enumerate(("recall", "precision")) if "found" in proof else ():
+        before, after = (proof["found"]["all"][side][number] for side in ("reference", "file"))
+        if round(before - after, 3) > budget:
+            raise BudgetError(
+                f"{name}: {after:.2f} % {what} where {proof['reference']['file']} has {before:.2f} %: "
+                f"{before - after:.2f} points worse; the budget is {budget:g}: {remedy}; the file is not released"
+            )
     cer = proof.get("cer", {})
     for dataset in ("all", *cer) if cer else ():
         before, after = cer[dataset]["reference"], cer[dataset]["file"]
@@ -125,8 +179,13 @@ def check_budget(proof: Mapping[str, Any], name: str, budget: float) -> None:
             raise BudgetError(
                 f"{name}: {after:.2f} % CER on {'all lines' if dataset == 'all' else dataset} where "
                 f"{proof['reference']['file']} has {before:.2f} %: {after - before:.2f} points worse; the budget is "
-                f"{budget:g}: {REMEDIES[proof['precision'] == 'int8']}; the file is not released"
+                f"{budget:g}: {remedy}; the file is not released"
             )
+
+
+def difference_of(answer: str) -> str:
+    """The key of a proof for the largest differences: of a logit, of a map."""
+    return f"largest difference of a {answer.removesuffix('s')}"
 
 
 def compare_values(reader: Recognizer, reference: Reference) -> dict[str, float]:
@@ -195,8 +254,14 @@ def differ_by_ties(before: Logits, after: Logits) -> bool:
 
 def summary_line(proof: Mapping[str, Any]) -> str:
     """What a proof found, in a line."""
-    worst = max(proof["largest difference of a logit"].values())
-    values = f"logits within {worst:.1e} of {proof['reference']['file']}"
+    answer = next(answer for answer in ("logits", "maps") if difference_of(answer) in proof)
+    worst = max(proof[difference_of(answer)].values())
+    values = f"{answer} within {worst:.1e} of {proof['reference']['file']}"
+    if "found" in proof:
+        found = proof["found"]["all"]
+        pairs = zip(("recall", "precision"), found["file"], found["reference"], strict=True)
+        rates = ", ".join(f"{what} {after:.2f} % (reference: {before:.2f} %)" for what, after, before in pairs)
+        return f"{values}, {rates} on {found['lines']} {proof['split']} lines"
     if "cer" not in proof:
         return values
     cer = proof["cer"]["all"]

@@ -10,7 +10,8 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from ..runtime.engines.litert import METADATA
-from ..runtime.info import ModelInfo
+from ..runtime.kinds import Info
+from ..runtime.page.detector_info import DetectorInfo
 
 IDENTIFIER = b"TFL3"
 ALIGNED = 16  # bytes, of the data of a buffer: what the schema asks for, and SIMD
@@ -27,24 +28,34 @@ class Builder(flatbuffers.Builder):  # type: ignore[misc]
         return start
 
 
-def describe_tflite(content: bytes, info: ModelInfo, width: int | None = None) -> bytes:
+def describe_tflite(content: bytes, info: Info, size: tuple[int, int] | None = None) -> bytes:
     """The file with this description in place of any it had.
 
     Args:
         content: a TFLite file.
         info: what it is.
-        width: columns that an interpreter allocates for until it is resized; None leaves them.
+        size: rows and columns that an interpreter allocates for until it is resized; None leaves them.
     """
+    if isinstance(info, DetectorInfo):
+        ports = (
+            f"finds text lines on pages. In: image, grey, uint8 [1, 1, H, W], evened. Out: maps, float32 [1, 4, "
+            f"H/{info.stride}, W/{info.stride}]"
+        )
+    else:
+        ports = (
+            f"reads handwritten text lines. In: image, grey, uint8 [1, 1, {info.height}, W]. Out: logits of CTC, "
+            f"float32 [1, W/{info.frame_stride}, {len(info.charset)}]"
+        )
     description = (
-        f"{info.name} {info.version} ({info.precision}) reads handwritten text lines. In: image, grey, uint8 "
-        f"[1, 1, {info.height}, W]. Out: logits of CTC, float32 [1, W/{info.frame_stride}, {len(info.charset)}]. The "
-        f"metadata {METADATA!r}, JSON, tell the rest."
+        f"{info.name} {info.version} ({info.precision}) {ports}. The metadata {METADATA!r}, JSON, tell the rest."
     )
     texts = json.dumps(info.to_metadata(), ensure_ascii=False)
-    return rewrite(content, {METADATA: texts.encode(), SHOWN: shown(info)}, description, width)
+    return rewrite(content, {METADATA: texts.encode(), SHOWN: shown(info)}, description, size)
 
 
-def rewrite(content: bytes, metadata: Mapping[str, bytes], description: str, width: int | None = None) -> bytes:
+def rewrite(
+    content: bytes, metadata: Mapping[str, bytes], description: str, size: tuple[int, int] | None = None
+) -> bytes:
     """The file with these metadata, its buffers inside and aligned, and its ports called as its signature says."""
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     for buffer in model.buffers:
@@ -58,9 +69,9 @@ def rewrite(content: bytes, metadata: Mapping[str, bytes], description: str, wid
     for signature in model.signatureDefs:
         for port in (*signature.inputs, *signature.outputs):
             graph.tensors[port.tensorIndex].name = port.name
-    if width:
+    if size:
         image = graph.tensors[graph.inputs[0]]
-        image.shape = [*image.shape[:3], width]
+        image.shape = [*image.shape[:2], *size]
     builder = Builder(len(content))
     builder.Finish(model.Pack(builder), IDENTIFIER)
     return bytes(builder.Output())
@@ -77,13 +88,18 @@ def put(model: schema.ModelT, name: str, content: bytes) -> None:
     model.buffers[entry.buffer].data = np.frombuffer(content, np.uint8)
 
 
-def shown(info: ModelInfo) -> bytes:
+def shown(info: Info) -> bytes:
     """TFLite's own `ModelMetadata`."""
-    languages = ", ".join(info.languages) or "not told"
-    cer = ", ".join(f"{name} {percent:.1f}" for name, percent in info.cer.items()) or "not told"
+    if isinstance(info, DetectorInfo):
+        found = ", ".join(f"{name} {recall:.1f}, {precision:.1f}" for name, (recall, precision) in info.found.items())
+        about = f"Recall and precision of its float weights on test pages, %: {found or 'not told'}."
+    else:
+        languages = ", ".join(info.languages) or "not told"
+        cer = ", ".join(f"{name} {percent:.1f}" for name, percent in info.cer.items()) or "not told"
+        about = f"Languages: {languages}. CER of its float weights on test lines, %: {cer}."
     texts = {
         NAME: info.name,
-        DESCRIPTION: f"Languages: {languages}. CER of its float weights on test lines, %: {cer}.",
+        DESCRIPTION: about,
         VERSION: info.version,
         LICENCE: info.licence,
     }

@@ -15,6 +15,11 @@ def bundled_models() -> list[Path]:
     return sorted(path for path in folder.glob("*") if path.suffix in FORMATS)
 
 
+def bundled_in(name: str, suffix: str) -> Path | None:
+    """The bundled file of this name in one format; None where it does not come in that."""
+    return next((path for path in bundled_models() if path.stem == name and path.suffix == suffix), None)
+
+
 def bundled_file(name: str) -> Path:
     """The bundled file of this name, in the first format of the table that can be read here."""
     found = [path for path in bundled_models() if path.stem == name]

@@ -24,7 +24,7 @@ class Format:
     - `exporter`: `export(network, info, out, width)` writes and seals a float file; `redescribe(model, info, out)`
       writes and seals a file, int8 too, with another description. Where `converted_from` is set also
       `convert(model, out)`, which writes a file of that format in this one.
-    - `quantizer`: `quantize(model, lines, out, recipe) -> list[str]` writes and seals an int8 file from the float file
+    - `quantizer`: `quantize(model, images, out, recipe) -> list[str]` writes and seals an int8 file from the float file
       of this format, and returns the modules that stay in float. It may have `quantize_within(model, lines, rows, out,
       recipe, budget)` besides, which leaves more and more in float until the file reads well enough.
     """

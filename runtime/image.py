@@ -19,6 +19,8 @@ WIDTH_MULTIPLE = 16  # columns are padded to a multiple of this: the network's s
 MAX_WIDTH = 4096  # columns after scaling to HEIGHT: about 200 characters, four times the longest line we know
 MAX_PIXELS = 50_000_000  # of a source image: a decompression bomb ends here
 SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".jp2", ".pgm", ".ppm"}  # in folders
+# What Pillow may open, whatever a file is called: no format that runs another program (EPS runs Ghostscript).
+FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "JPEG2000", "PPM")
 
 LineSource = str | Path | bytes | np.ndarray | Image.Image
 Grey = npt.NDArray[np.uint8]
@@ -89,7 +91,7 @@ def open_image(source: LineSource, name: str) -> Image.Image:
             kind = type(source).__name__
             raise HtrjandError(f"{name}: a {kind} is no image; give a path, bytes, an array or a PIL image")
         stream = io.BytesIO(source) if isinstance(source, bytes) else Path(source).expanduser().open("rb")
-        with stream, Image.open(stream) as image:
+        with stream, Image.open(stream, formats=FORMATS) as image:
             return decode(image, name)
 
 

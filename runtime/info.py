@@ -163,13 +163,15 @@ def texts_of(description: Any) -> dict[str, str]:
         elif isinstance(value, int | float):
             texts[item.name] = repr(value)
         else:
-            plain = asdict(value) if is_dataclass(value) else dict(value or {}) if is_table(value) else list(value)
-            texts[item.name] = json.dumps(plain, ensure_ascii=False)
+            texts[item.name] = json.dumps(plain(value), ensure_ascii=False)
     return texts
 
 
-def is_table(value: object) -> bool:
-    return value is None or isinstance(value, Mapping)
+def plain(value: Any) -> dict[str, Any] | list[Any]:
+    """A table, another description (or None), or a sequence, for JSON."""
+    if value is None or isinstance(value, Mapping):
+        return dict(value or {})
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else list(value)
 
 
 def is_detector(metadata: Mapping[str, str]) -> bool:

@@ -25,6 +25,11 @@ def open_model(path: str | Path, threads: int | None = None) -> Recognizer | Lin
     return Recognizer.over(session, ModelInfo.from_metadata(session.metadata, session.path))
 
 
+def kind_name(info: Info) -> str:
+    """What a file of this description is, for people."""
+    return "line detector" if isinstance(info, DetectorInfo) else "line reader"
+
+
 def info_of(path: str | Path) -> Info:
     """What a model file says of itself; it is opened, so what cannot be used is found."""
     return open_model(path, 1).info

@@ -64,8 +64,7 @@ class Recognizer:
             raise UsageError(f"a beam of {beam} texts reads nothing; give 1 or more")
         session = open_session(bundled_model() if model is None else model, threads)
         info = ModelInfo.from_metadata(session.metadata, session.path)
-        self._take(session, info, language_for(info, lm), beam)
-        self._detector, self._threads = detector, threads
+        self._take(session, info, language_for(info, lm), beam, detector, threads)
 
     @classmethod
     def over(cls, session: Session, info: ModelInfo) -> Recognizer:
@@ -75,21 +74,23 @@ class Recognizer:
         reader._take(session, info)
         return reader
 
-    def _take(self, session: Session, info: ModelInfo, language: Language | None = None, beam: int = WIDTH) -> None:
+    def _take(
+        self, session: Session, info: ModelInfo, language: Language | None = None, beam: int = WIDTH,
+        detector: str | Path | LineDetector | None = None, threads: int | None = None,
+    ) -> None:  # fmt: skip
         check_line_reader(session, info)
         self.session, self.info, self.path = session, info, session.path
         self.language, self.beam = language, beam
-        self._detector: str | Path | LineDetector | None = None
-        self._threads: int | None = None
+        self._detector, self._threads = detector, threads
 
     @cached_property
     def detector(self) -> LineDetector:
         """What finds the lines of a page; opened when it is first asked for."""
         from .page.detector import LineDetector
 
-        if isinstance(self._detector, LineDetector):
-            return self._detector
-        return LineDetector(self._detector, self._threads)
+        if self._detector is None or isinstance(self._detector, str | Path):
+            return LineDetector(self._detector, self._threads)
+        return self._detector
 
     def read_page(self, source: LineSource | PageSource | PageImage, batch_size: int = 8) -> Page:
         """Finds and reads the lines of a page.

@@ -238,7 +238,7 @@ def test_commands_are_found_where_they_stand(tmp_path: Path) -> None:
         ("htrjand qat recipe.yaml -o out --device cpu", "No such option"),
         ("htrjand bench report", "Missing argument"),
         ("htrjand prove model.onnx", "Missing option"),
-        ("htrjand read x.png -f alto", "is not one of"),
+        ("htrjand read x.png -f doc", "is not one of"),
         ("htrjand train train/recipes/none.yaml -o out", "no file train/recipes/none.yaml"),
         ("python -m htrjand.train.data.coverage western --wrong", "No such option"),
         ("python -m htrjand.train.checkpoint a b --wrong", "takes no options"),

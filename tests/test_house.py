@@ -19,8 +19,11 @@ from htrjand.cli import EXTRAS, main
 from htrjand.compress.cli import KEEP
 from htrjand.compress.quantize import QuantizeRecipe
 from htrjand.export.files import FLOATS
+from htrjand.export.page_proof import PAGE_BUDGET
 from htrjand.export.proof import BUDGET
+from htrjand.runtime.decode.beam import WIDTH
 from htrjand.runtime.image import MAX_WIDTH
+from htrjand.runtime.page.outputs import OUTPUTS
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -134,11 +137,15 @@ def test_defaults_that_help_shows_are_those_of_the_parts() -> None:
 
     for verb in ("export", "prove", "quantize", "search"):
         assert params[verb, "budget"].default == BUDGET
+    for verb in ("export", "prove", "quantize"):
+        assert params[verb, "page_budget"].default == PAGE_BUDGET
     for verb in ("quantize", "search", "sensitivity"):
         assert params[verb, "calibrate"].default == QuantizeRecipe.calibrate
     assert QuantizeRecipe.keep == KEEP
     assert choices("export", "precision") == list(FLOATS)
     assert choices("bench", "named") == [BUNDLED, *PEERS]
+    assert choices("read", "form") == list(OUTPUTS)
+    assert params["read", "beam"].default == WIDTH
     assert params["bench", "width"].type.max == MAX_WIDTH  # type: ignore[attr-defined]
 
 

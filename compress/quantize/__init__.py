@@ -6,11 +6,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ...export.proof import BUDGET, BudgetError, Reference, prove, write_proof
+from ...export.proof import AnyReference, BudgetError, Reference, prove, write_proof
 from ...runtime.errors import HtrjandError, UsageError
 from ...runtime.files import atomic_model
 from ...runtime.formats import FORMATS, Format, format_of
 from ...runtime.kinds import info_of
+from ...runtime.page.detector_info import DetectorInfo
 from .recipe import Lines, QuantizeRecipe, check_calibration, check_float, fed
 
 __all__ = ["Lines", "QuantizeRecipe", "controls_accuracy", "quantize_file", "quantize_proven"]
@@ -37,17 +38,19 @@ def quantize_file(model: Path, lines: Lines, out: Path, recipe: QuantizeRecipe) 
     module = quantizer(out)
     info = info_of(model)
     check_float(model, info)
-    check_calibration(lines, model)
+    check_calibration(lines, model, "pages" if isinstance(info, DetectorInfo) else "lines")
     kept: list[str] = module.quantize(model, fed(lines, info, model), out, recipe)
     return kept
 
 
 def quantize_proven(
-    model: Path, lines: Lines, out: Path, recipe: QuantizeRecipe, reference: Reference, budget: float = BUDGET
+    model: Path, lines: Lines, out: Path, recipe: QuantizeRecipe, reference: AnyReference, budget: float | None = None
 ) -> dict[str, Any]:
-    """As `quantize_file`, whole or not at all, and only if it reads as the reference does within a budget of CER.
+    """As `quantize_file`, whole or not at all, and only if it reads as the reference does within a budget of CER; or
+    finds lines as the reference does, within a budget of recall and precision.
 
-    Where a file does not, and its format can (OpenVINO), what harms it most goes back into float until it does.
+    Where a line reader's file does not, and its format can (OpenVINO), what harms it most goes back into float until it
+    does.
 
     Returns:
         The proof, which stands beside the file.
@@ -61,18 +64,20 @@ def quantize_proven(
     if model.resolve() == out.resolve():
         raise HtrjandError(f"{out}: is the float file itself; give another name")
     if not reference.rows:
-        raise HtrjandError(f"{out}: no line to compare its errors on; check the lines and the split")
+        of = reference.of
+        raise HtrjandError(f"{out}: no {of.removesuffix('s')} to compare its errors on; check the {of} and the split")
     with atomic_model(out) as part:
         kept = quantize_file(model, lines, part, recipe)
         try:
             proof = prove(part, out, reference, budget)
         except BudgetError:
-            if not controls_accuracy(format_of(out)):
+            if not (controls_accuracy(format_of(out)) and isinstance(reference, Reference)):
                 raise
-            kept = module.quantize_within(model, lines, reference.rows, part, recipe, budget)
+            most = reference.budget if budget is None else budget
+            kept = module.quantize_within(model, lines, reference.rows, part, recipe, most)
             proof = prove(part, out, reference, budget)
             proof |= {"accuracy control": True, "chosen on these lines": ["accuracy control"]}
-        proof |= {"calibration lines": len(lines), "in float": kept}
+        proof |= {f"calibration {reference.of}": len(lines), "in float": kept}
         write_proof(out, proof)
     return proof
 

@@ -79,8 +79,9 @@ def quantize_within(
 
     with silent():
         quantised = nncf.quantize_with_accuracy_control(
-            graph, nncf.Dataset(fed(lines, info, model)), nncf.Dataset([rows]), lambda candidate, data: merit(candidate, next(iter(data))),
-            max_drop=max_drop, drop_type=nncf.DropType.ABSOLUTE, preset=PRESET, subset_size=len(lines),
+            graph, nncf.Dataset(fed(lines, info, model)), nncf.Dataset([rows]),
+            lambda candidate, data: merit(candidate, next(iter(data))), max_drop=max_drop,
+            drop_type=nncf.DropType.ABSOLUTE, preset=PRESET, subset_size=len(lines),
             ignored_scope=ignored(graph, model, recipe), advanced_quantization_parameters=ADVANCED,
         )  # fmt: skip
     drop = 100 - merit(compiled(quantised), rows)

@@ -59,11 +59,11 @@ def check_float(model: Path, info: Info) -> None:
         raise HtrjandError(f"{model}: is {info.precision} already; quantise the fp32 file")
 
 
-def check_calibration(lines: Lines, model: Path) -> None:
-    """Raises an HtrjandError where there are too few lines to calibrate on."""
+def check_calibration(lines: Lines, model: Path, of: str = "lines") -> None:
+    """Raises an HtrjandError where there are too few lines, or pages, to calibrate on."""
     if len(lines) < FEWEST:
         raise HtrjandError(
-            f"{model}: {len(lines)} samples to calibrate on are too few to see its ranges; give {FEWEST} or more"
+            f"{model}: {len(lines)} calibration {of} are too few to see its ranges; give {FEWEST} or more"
         )
 
 

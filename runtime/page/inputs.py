@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 import sys
 import threading
@@ -15,10 +16,10 @@ from struct import error as struct_error
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from ..errors import HtrjandError, UsageError
-from ..image import Grey, LineSource, array_image, on_white, readable, source_name, to_grey
+from ..image import FORMATS, Grey, LineSource, array_image, on_white, readable, source_name, to_grey
 
 MAX_PIXELS = 200_000_000  # of a page: 36 by 26 cm at 1,000 dpi
 READ_PIXELS = 40_000_000  # a larger page is halved until it has no more: A4 at 600 dpi has 35 million, at 300 dpi 9
@@ -27,6 +28,7 @@ SUFFIXES = {".pdf"}  # of files with pages, beside those of images: `runtime.ima
 PDF_HEAD = 1024  # bytes among which a PDF says what it is: some begin with other bytes
 REDUCED = 1  # of a TIFF frame's NewSubfileType: a small copy of another frame, no page of its own
 NEW_SUBFILE_TYPE = 254
+LYING = range(5, 9)  # EXIF orientations that turn an image by 90 or 270 degrees
 REDUCIBLE = {"L", "RGB", "CMYK", "YCbCr"}  # modes whose mean over pixels is what it looks like
 
 _opening = threading.Lock()  # while Pillow's limit of pixels is ours
@@ -53,6 +55,21 @@ class PageSource:
 
     def __str__(self) -> str:
         return f"{self.path}, page {self.number}" if max(self.number, self.total) > 1 else str(self.path)
+
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels as `PageImage` has them, without decoding the page.
+
+        Raises:
+            HtrjandError: as `load` does, as far as it shows without decoding.
+        """
+        if is_pdf(self.path):
+            with pdf(self.path) as document:
+                page = pdf_page(document, self.number, str(self))
+                scale = pdf_scale(page)
+                return math.ceil(page.get_width() * scale), math.ceil(page.get_height() * scale)
+        with readable(str(self)), opened(self.path, self.number, str(self)) as image:
+            lying = image.getexif().get(ExifTags.Base.Orientation, 1) in LYING
+            return (image.height, image.width) if lying else (image.width, image.height)
 
     def load(self) -> PageImage:
         """The page in grey.
@@ -219,7 +236,7 @@ def opening(stream: Any) -> Image.Image:
     with _opening:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            return Image.open(stream)
+            return Image.open(stream, formats=FORMATS)
         finally:
             Image.MAX_IMAGE_PIXELS = limit
 
@@ -290,14 +307,24 @@ def pdf(path: Path) -> Iterator[Any]:
             document.close()
 
 
+def pdf_page(document: Any, number: int, name: str) -> Any:
+    """A page of an open PDF, by its number from 1."""
+    if number > len(document):
+        raise HtrjandError(f"{name}: the file has {len(document)} pages")
+    return document[number - 1]
+
+
+def pdf_scale(page: Any) -> float:
+    """How many pixels a point of a PDF's page, 1/72 inch, is rendered with."""
+    points = page.get_width() * page.get_height()
+    return float(min(DPI / 72, (READ_PIXELS / max(points, 1)) ** 0.5))
+
+
 def rendered(path: Path, number: int, name: str, grey: bool) -> Image.Image:
     """A page of a PDF as an image, "L" or "RGB", with its resolution in `info["dpi"]`."""
     with pdf(path) as document:
-        if number > len(document):
-            raise HtrjandError(f"{name}: the file has {len(document)} pages")
-        page = document[number - 1]
-        points = page.get_width() * page.get_height()  # square points, of 1/72 inch
-        scale = min(DPI / 72, (READ_PIXELS / max(points, 1)) ** 0.5)
+        page = pdf_page(document, number, name)
+        scale = pdf_scale(page)
         bitmap = page.render(scale=scale, grayscale=grey)
         image: Image.Image = bitmap.to_pil().copy()  # to_pil's shares the bitmap's memory
         bitmap.close()

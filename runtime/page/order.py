@@ -2,7 +2,7 @@
 
 1. Lines are turned by their median slope, so that a skewed page is cut as a level one.
 2. A gutter is a strip of white, as wide as a line is high or wider, with three lines or more on each side that stand
-   beside each other. At most a quarter of the lines cross it; one that ends in it counts as three. Of several the
+   beside each other. At most a quarter of the lines cross it; one that ends in it counts as six. Of several the
    widest is taken, less for lines that cross.
 3. The lines that cross a gutter (headings, mostly) divide what it parts into bands. In each band all of the left side
    comes before the right one. Either side is cut again by the same rule: a spread falls into pages, these into columns.
@@ -23,7 +23,7 @@ Floats = npt.NDArray[np.float64]
 GUTTER = 1.0  # width of a gutter at least, in heights of a line
 BESIDE = 3  # lines on each side of it at least
 CROSSED = 0.25  # share of the lines that may cross it
-ENDING = 3  # times that a line which ends in it counts as one that crosses it
+ENDING = 6  # times that a line which ends in it counts as one that crosses it
 CROSSING = 20.0  # heights of a line that a gutter is narrower for all of the lines crossing it
 ROW = 0.5  # heights that the middles of lines of one row are apart at most
 OVERLAP = 0.3  # of the shorter one's width that two lines of one row may share

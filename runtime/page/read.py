@@ -5,28 +5,38 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from ..decode import Line, decode_greedy
 from ..image import MAX_WIDTH, Grey, LineSource
+from ..info import ModelInfo
 from .cut import CutError, Points, TooWideError, area, cut_line, direction, text_direction
 from .detect import DetectedLine
+from .detector import LineDetector
 from .inputs import PageImage, PageSource, load_page
 from .order import reading_order
 from .page import Page, PageLine, as_points, between, box_around, place_line, turned_back
-
-if TYPE_CHECKING:
-    from ..recognizer import Recognizer
-    from .detector import LineDetector
 
 UPRIGHT = 0.5  # share of the length of all lines that runs upwards, above which a page may lie on its side
 SURE = 0.88  # mean confidence of all characters, from which on a page lies as it should
 SAMPLE = 8  # the longest lines, which are read upside down
 SURER = 0.02  # by so much surer they must be read upside down for the page to be turned
 LEVEL = math.radians(3)  # a page that is skewed by more is turned level before its lines are looked for again
+
+
+class LineReader(Protocol):
+    """What a page is read with: a `Recognizer`."""
+
+    info: ModelInfo
+
+    @property
+    def detector(self) -> LineDetector: ...
+    def read_lines(self, sources: Sequence[LineSource], batch_size: int = 8) -> list[Line]: ...
+    def logits(self, lines: Sequence[Grey], batch_size: int = 8) -> list[npt.NDArray[np.float32]]: ...
 
 
 class Cut(NamedTuple):
@@ -37,7 +47,7 @@ class Cut(NamedTuple):
     baseline: Points | None
 
 
-def read_page(reader: Recognizer, source: LineSource | PageSource | PageImage, batch_size: int = 8) -> Page:
+def read_page(reader: LineReader, source: LineSource | PageSource | PageImage, batch_size: int = 8) -> Page:
     """As `Recognizer.read_page`, which is how to call it."""
     if isinstance(source, PageSource):
         path, number, image = str(source.path), source.number, source.load()
@@ -58,7 +68,7 @@ def read_page(reader: Recognizer, source: LineSource | PageSource | PageImage, b
     return Page(path, *size, placed, number, turned, None, f"{info.name} {info.version}".strip(), info.languages)
 
 
-def wrong_by(reader: Recognizer, page: Grey, found: Sequence[DetectedLine], cuts: Sequence[Cut]) -> int:
+def wrong_by(reader: LineReader, page: Grey, found: Sequence[DetectedLine], cuts: Sequence[Cut]) -> int:
     """By how many degrees clockwise a page is to be turned: 0, 90, 180 or 270.
 
     Text runs across whichever way more of it is found; upside down it is read with less certainty, as the mean over
@@ -128,7 +138,7 @@ def skew(found: Sequence[DetectedLine]) -> float:
 
 
 def read_all(
-    reader: Recognizer, page: Grey, found: Sequence[DetectedLine], batch_size: int
+    reader: LineReader, page: Grey, found: Sequence[DetectedLine], batch_size: int
 ) -> tuple[list[Cut], list[Line]]:
     """Every line, cut and read; one that cannot be cut is there all the same, without text."""
     cuts = [cut for line in found for cut in cut_out(page, line.polygon, line.baseline, widest(reader))]
@@ -136,7 +146,7 @@ def read_all(
     return cuts, [Line("", 0.0, ()) if cut.image is None else next(read) for cut in cuts]
 
 
-def widest(reader: Recognizer) -> int:
+def widest(reader: LineReader) -> int:
     """Columns of the widest line that the model reads."""
     return min(MAX_WIDTH, reader.info.max_width)
 

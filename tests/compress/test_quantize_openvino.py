@@ -13,7 +13,8 @@ from generated import TEXTS
 
 from htrjand.compress.quantize import QuantizeRecipe
 from htrjand.compress.quantize import openvino as quantizer
-from htrjand.compress.quantize.openvino import QUANTISED, module_of, quantize, quantize_within
+from htrjand.compress.quantize import quantize_file as quantize
+from htrjand.compress.quantize.openvino import QUANTISED, module_of, quantize_within
 from htrjand.export import onnx as onnx_exporter
 from htrjand.export.openvino import export
 from htrjand.export.proof import BudgetError
@@ -149,7 +150,7 @@ def test_nothing_is_said_and_nothing_reported(model: Path, tmp_path: Path) -> No
     code = (
         "import sys, numpy; from pathlib import Path\n"
         "from htrjand.compress.quantize import QuantizeRecipe\n"
-        "from htrjand.compress.quantize.openvino import quantize\n"
+        "from htrjand.compress.quantize import quantize_file as quantize\n"
         "line = numpy.random.default_rng(0).integers(0, 256, (64, 128), dtype='uint8')\n"
         "quantize(Path(sys.argv[1]), [line] * 8, Path(sys.argv[2]), QuantizeRecipe())\n"
         "assert sys.modules['openvino_telemetry'] is None"

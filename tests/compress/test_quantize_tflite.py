@@ -12,7 +12,8 @@ from ai_edge_litert.interpreter import Interpreter
 from generated import TEXTS
 
 from htrjand.compress.quantize import QuantizeRecipe
-from htrjand.compress.quantize.tflite import MODULE, Op, quantize, ranges, weighted_ops
+from htrjand.compress.quantize import quantize_file as quantize
+from htrjand.compress.quantize.tflite import MODULE, Op, ranges, weighted_ops
 from htrjand.export.files import export_files
 from htrjand.export.proof import BudgetError, Reference, prove
 from htrjand.runtime import Recognizer
@@ -103,8 +104,8 @@ def test_weights_take_a_byte_and_lie_inside(int8: Path, fp32: Path) -> None:
 def test_ranges_are_the_mean_of_lines_at_their_own_widths(fp32: Path, lines: list[np.ndarray]) -> None:
     content = fp32.read_bytes()
     neck = next(op for op in weighted_ops(content) if op.module == "neck")
-    padded = [pad_line(line) for line in lines]
-    assert len({line.shape[1] for line in padded}) > 1
+    padded = [pad_line(line)[None, None] for line in lines]
+    assert len({line.shape[3] for line in padded}) > 1
     alone = [ranges(content, [neck], [line])[neck.gives] for line in padded]
     for end in ("min", "max"):
         mean = np.mean([found[end] for found in alone])
@@ -114,7 +115,7 @@ def test_ranges_are_the_mean_of_lines_at_their_own_widths(fp32: Path, lines: lis
 
 def test_a_range_of_nothing_is_given_a_width(fp32: Path) -> None:
     content = fp32.read_bytes()
-    low, high = Op("x", 0, "image", "image"), np.full((64, 64), 7, np.uint8)
+    low, high = Op("x", 0, "image", "image"), np.full((1, 1, 64, 64), 7, np.uint8)
     assert ranges(content, [low], [high])["image"]["max"].item() > 7
 
 
@@ -143,7 +144,7 @@ def test_a_file_of_one_width(weights: Path, lines: list[np.ndarray], rows: list[
 def test_nothing_is_said(fp32: Path, tiny_run: Path, tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from htrjand.compress.quantize import QuantizeRecipe\n"
-        "from htrjand.compress.quantize.tflite import quantize\n"
+        "from htrjand.compress.quantize import quantize_file as quantize\n"
         "from htrjand.train.data.lines import read_lines\n"
         "lines = [row.pixels() for row in read_lines(sys.argv[2], 'train')]\n"
         "quantize(Path(sys.argv[1]), lines, Path(sys.argv[3]), QuantizeRecipe())"

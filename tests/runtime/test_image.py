@@ -119,10 +119,12 @@ JPEG = encoded(Image.fromarray(RAMP), "JPEG")
         (PNG[:20], "image"),
         (b"", "not an image"),
         (b"not an image at all", "not an image"),
+        (encoded(Image.new("L", (64, 64)), "EPS"), "not an image"),
+        (encoded(Image.new("RGB", (64, 64)), "ICO"), "not an image"),
         (encoded(Image.new("L", (30_000, 64))), "too wide"),
         (encoded(Image.new("1", (30_000, 2_000))), "too many"),
     ],
-    ids=["cut PNG", "cut JPEG", "PNG head", "empty file", "text", "30,000 wide", "60 megapixels"],
+    ids=["cut PNG", "cut JPEG", "PNG head", "empty file", "text", "EPS", "icon", "30,000 wide", "60 megapixels"],
 )
 def test_a_bad_file_is_one_error_that_names_it(tmp_path, content, says):
     path = tmp_path / "bad.png"

@@ -22,4 +22,4 @@ def test_an_open_model_loads_its_engine_and_nothing_of_training(tiny_model):
 
 
 def test_the_command_line_loads_no_part_and_no_numpy():
-    assert not loaded_after("import htrjand.cli").intersection([*HEAVY, "numpy", "PIL", "htrjand.runtime"])
+    assert not loaded_after("import htrjand.cli").intersection([*HEAVY, "numpy", "PIL", "htrjand.runtime.recognizer"])

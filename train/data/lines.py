@@ -131,7 +131,7 @@ def read_images(path: Path, group: int) -> list[bytes]:
 
 
 def spread(rows: Iterable[Row], count: int, seed: int = 0) -> list[Row]:
-    """A uniform random sample of `count` rows (of lines, or pages), the same for a seed: one pass, reservoir sampling."""
+    """A uniform random sample of `count` rows of any kind, the same for a seed: one pass, reservoir sampling."""
     rng = np.random.default_rng(seed)
     chosen: list[Row] = []
     for seen, row in enumerate(rows):

@@ -13,6 +13,7 @@ from ...runtime.files import atomic_path
 from ...runtime.info import sha256
 from ...runtime.page.detector_info import DetectorInfo
 from ..recipe_loader import from_dict
+from .measure import ALL
 from .score import Found
 
 
@@ -54,7 +55,11 @@ def save_scores(weights: Path, scores: Mapping[str, Found]) -> None:
     path = weights.with_suffix(".json")
     values = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     card = from_dict(DetectorCard, values | {"found": {}, "sha256": ""}, str(path))
-    found = {name: (round(score.recall, 1), round(score.precision, 1)) for name, score in sorted(scores.items())}
+    found: dict[str, tuple[float, ...]] = {
+        name: (round(score.recall, 1), round(score.precision, 1))
+        for name, score in sorted(scores.items())
+        if name != ALL
+    }
     card = dataclasses.replace(card, found=found, sha256=sha256(weights))
     with atomic_path(path) as part:
         part.write_text(json.dumps(dataclasses.asdict(card), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

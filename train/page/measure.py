@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
-from ...runtime.errors import UsageError
+import numpy as np
+from PIL import Image
+
+from ...runtime.errors import HtrjandError, UsageError
+from ...runtime.image import Grey
 from ...runtime.page.detector import LineDetector
-from ..data.lines import SPLITS, parquet_files
+from ..data.lines import SPLITS, opened, parquet_files, spread
 from .pages import Page, load_pages
 from .score import Found, score_lines
 
@@ -30,6 +36,35 @@ def chosen_pages(
         for page in load_pages([path], split):
             if page.dataset not in excluded and (not wanted or page.dataset in wanted):
                 yield page
+
+
+def page_images(
+    files: Iterable[Path], split: str, count: int, datasets: Iterable[str] = (), exclude: Iterable[str] = ()
+) -> list[Grey]:
+    """Of so many pages, drawn at random, the images; these pages alone are decoded."""
+    wanted, excluded = set(datasets), set(exclude)
+    encoded = (
+        row["image"]
+        for path in parquet_files(files)
+        for row in rows_of(path, split)
+        if row["dataset"] not in excluded and (not wanted or row["dataset"] in wanted)
+    )
+    return [decoded(image) for image in spread(encoded, count)]
+
+
+def rows_of(path: Path, split: str) -> list[dict[str, Any]]:
+    """Dataset and encoded image of each page of a split."""
+    with opened(path) as file:
+        missing = {"dataset", "split", "image"} - set(file.schema_arrow.names)
+        if missing:
+            raise HtrjandError(f"{path}: no column {', '.join(sorted(missing))}; give a file of pages")
+        rows: list[dict[str, Any]] = file.read(columns=["dataset", "split", "image"]).to_pylist()
+    return [row for row in rows if row["split"] == split]
+
+
+def decoded(image: bytes) -> Grey:
+    with Image.open(io.BytesIO(image)) as opened_image:
+        return np.asarray(opened_image.convert("L"))
 
 
 def score_pages(detector: LineDetector, pages: Iterable[Page]) -> dict[str, Found]:

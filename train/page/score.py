@@ -69,20 +69,31 @@ def match(overlap: npt.NDArray[np.float64]) -> list[tuple[int, int]]:
 
 def overlaps(first: Sequence[Points], second: Sequence[Points]) -> npt.NDArray[np.float64]:
     """Intersection over union of every pair of polygons: [N, M]."""
-    result = np.zeros((len(first), len(second)))
-    boxes = [box(polygon) for polygon in second]
-    for i, polygon in enumerate(first):
-        x0, y0, x1, y1 = box(polygon)
-        for j, other in enumerate(second):
-            a0, b0, a1, b1 = boxes[j]
-            if min(x1, a1) <= max(x0, a0) or min(y1, b1) <= max(y0, b0):
-                continue
-            corner = (min(x0, a0), min(y0, b0))
-            size = (max(x1, a1) - corner[0], max(y1, b1) - corner[1])
-            here, there = filled(polygon, corner, size), filled(other, corner, size)
-            union = np.count_nonzero(here | there)
-            result[i, j] = np.count_nonzero(here & there) / union if union else 0.0
-    return result
+    shared, mine, others = shared_areas(first, second)
+    union = mine[:, None] + others[None] - shared
+    return np.asarray(shared / np.maximum(union, 1))
+
+
+def shared_areas(
+    first: Sequence[Points], second: Sequence[Points]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Pixels that every pair of polygons has in common [N, M], and those of each polygon: [N], [M]."""
+    masks = [[(box(polygon), drawn(polygon)) for polygon in polygons] for polygons in (first, second)]
+    shared = np.zeros((len(first), len(second)))
+    for i, ((x0, y0, x1, y1), here) in enumerate(masks[0]):
+        for j, ((a0, b0, a1, b1), there) in enumerate(masks[1]):
+            left, top, right, bottom = max(x0, a0), max(y0, b0), min(x1, a1), min(y1, b1)
+            if right > left and bottom > top:
+                both = here[top - y0 : bottom - y0, left - x0 : right - x0]
+                shared[i, j] = np.count_nonzero(both & there[top - b0 : bottom - b0, left - a0 : right - a0])
+    mine, others = (np.array([float(np.count_nonzero(mask)) for _, mask in side]) for side in masks)
+    return shared, mine, others
+
+
+def drawn(polygon: Points) -> npt.NDArray[np.bool_]:
+    """The polygon's pixels in the box around it."""
+    x0, y0, x1, y1 = box(polygon)
+    return filled(polygon, (x0, y0), (x1 - x0, y1 - y0))
 
 
 def share_in_boxes(polygon: Points, boxes: Sequence[tuple[float, float, float, float]]) -> float:

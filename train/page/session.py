@@ -7,9 +7,10 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from ...runtime.errors import HtrjandError
+from ...runtime.info import sha256
 from ...runtime.page.detector import INPUT, OUTPUT, LineDetector
+from ...runtime.page.detector_info import DetectorInfo
 from ..reader import TorchSession
-from .card import detector_info
 from .network import Detector
 from .weights import load_detector
 
@@ -21,7 +22,8 @@ class DetectorSession(TorchSession):
 
     def __init__(self, path: Path, network: Detector) -> None:
         super().__init__(path, network)
-        self.metadata = detector_info(path, network.recipe.multiple).to_metadata()
+        info = DetectorInfo(path.stem, "0", weights_sha256=sha256(path), multiple=network.recipe.multiple)
+        self.metadata = info.to_metadata()
 
 
 def open_detector(path: Path) -> LineDetector:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from html import escape
 from itertools import chain
 from typing import BinaryIO
 from xml.etree import ElementTree
-from xml.sax.saxutils import escape, quoteattr
 
 from ..page import Box, Page, PageLine
 from .xml import SOFTWARE, VERSION, Element, child, clean, file_name, settings
@@ -40,7 +40,7 @@ def head(page: Page | None) -> str:
         about.append(("ocr-langs", " ".join(languages)))
     if page and settings(page):
         about.append(("description", settings(page)))
-    metas = "".join(f'  <meta name="{name}" content={quoteattr(clean(content))}/>\n' for name, content in about)
+    metas = "".join(f'  <meta name="{name}" content="{escape(clean(content))}"/>\n' for name, content in about)
     title = escape(clean(file_name(page))) if page else ""
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'

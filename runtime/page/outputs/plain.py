@@ -25,9 +25,14 @@ def write_text(pages: Iterable[Page], stream: BinaryIO) -> None:
 def write_json(pages: Iterable[Page], stream: BinaryIO) -> None:
     """A page a line, each a JSON object as `Page.to_dict` describes it; UTF-8."""
     for page in pages:
-        line = json.dumps(page.to_dict(), ensure_ascii=False, separators=(",", ":"))
-        # File names that are no text hold lone surrogates; as JSON escapes they come back as they were.
-        stream.write(line.encode("utf-8", "backslashreplace") + b"\n")
+        stream.write(json_line(page.to_dict()))
+
+
+def json_line(values: object) -> bytes:
+    """Values as a line of JSON, UTF-8."""
+    line = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+    # File names that are no text hold lone surrogates; as JSON escapes they come back as they were.
+    return line.encode("utf-8", "backslashreplace") + b"\n"
 
 
 def write_tsv(pages: Iterable[Page], stream: BinaryIO) -> None:
