@@ -28,6 +28,7 @@ from ...compress.qat import QatRecipe
 from ...compress.quantize.recipe import QuantizeRecipe
 from ...pipeline_recipe import PipelineRecipe
 from ...runtime.files import atomic_path
+from ...train.page.recipe import DetectorTrainRecipe
 from ...train.recipe import TrainRecipe
 from .ablate import AblateRecipe
 
@@ -39,6 +40,7 @@ ROOTS: tuple[tuple[str, type], ...] = (  # of each verb
     ("ablate", AblateRecipe),
     ("run", PipelineRecipe),
     ("quantize", QuantizeRecipe),
+    ("detector train", DetectorTrainRecipe),
 )
 BAR = "\\|"  # as a cell of a Markdown table holds it
 BY_OPTIONS = ("quantize",)  # verbs that take no YAML file: their recipe's keys are options

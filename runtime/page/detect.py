@@ -22,6 +22,9 @@ LONGER_SIDE = 1280  # pixels of the page as the detector sees it
 CORE = 0.36  # height of a core, as a share of its line's height; its foot is the baseline
 SHRINK, SHRINK_SHORT = 0.2, 0.3  # a core lacks at each end this share of the line's height, at most this of its length
 END = 0.1  # the mark of an end reaches outward by this share of the line's height, and inward to the core
+# An outline reaches further than the maps say: letters cut off cost more than ink of the next line.
+ROOM_ABOVE, ROOM_BELOW = 1.1, 1.2  # times the distance from the baseline
+ROOM_AT_ENDS = 0.15  # of the line's height
 
 THRESHOLD = 0.15  # of a core's probability
 MIN_SCORE = 0.55  # mean probability of a line's core, itself the weight: its faint edge counts little
@@ -128,7 +131,7 @@ def trace(maps: FloatMap, rows: Ints, columns: Ints) -> DetectedLine | None:
     at = left + (np.arange(count) + 0.5) * (right - left) / count
     reach = max(1, round(height / 2 / step))
     middle, above, below = (smooth(np.interp(at, at[known], values[known]), reach) for values in (middle, above, below))
-    grow = min(SHRINK * height, SHRINK_SHORT / (1 - 2 * SHRINK_SHORT) * (right - left))
+    grow = min(SHRINK * height, SHRINK_SHORT / (1 - 2 * SHRINK_SHORT) * (right - left)) + ROOM_AT_ENDS * height
     at = np.concatenate([[left - grow], at, [right + grow]])
     middle = np.concatenate([[ahead(middle)], middle, [ahead(middle[::-1])]])
     above, below = np.pad(above, 1, mode="edge"), np.pad(below, 1, mode="edge")
@@ -136,7 +139,8 @@ def trace(maps: FloatMap, rows: Ints, columns: Ints) -> DetectedLine | None:
     kept = np.unique(
         np.linspace(0, len(at) - 1, min(len(at), max(2, round((right - left) / height) + 1))).round().astype(int)
     )
-    baseline, top, foot = (np.stack([at, t], axis=1)[kept] @ frame.T for t in (base, middle - above, middle + below))
+    top, foot = base - ROOM_ABOVE * (base - middle + above), base + ROOM_BELOW * (middle + below - base)
+    baseline, top, foot = (np.stack([at, t], axis=1)[kept] @ frame.T for t in (base, top, foot))
     return DetectedLine(baseline, np.concatenate([top, foot[::-1]]), score)
 
 

@@ -29,12 +29,12 @@ class DetectorTrainRecipe:
     augment: PageAugmentRecipe = field(default_factory=PageAugmentRecipe)
     crop: int = 512  # pixels, height and width of what a step sees of a page
     batch: int = 8  # crops a step
-    steps: int = 6000
+    steps: int = 6000  # batches of crops
     peak_rate: float = 4.0e-3  # of Muon; AdamW's is at most `ADAMW_LIMIT`
     warm_up: int = 100  # steps
     decay_start: float = 0.4  # share of the run after which the learning rate falls, in a straight line, to nothing
     ema: float = 0.998  # decay of the average of weights that is kept
-    seed: int = 1
+    seed: int = 1  # of the weights and the crops
     val_every: int = 1000  # steps
     save_every: int = 200  # steps
 

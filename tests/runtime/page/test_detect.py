@@ -12,6 +12,9 @@ from htrjand.runtime.page.detect import (
     CORE,
     LONGER_SIDE,
     MULTIPLE,
+    ROOM_ABOVE,
+    ROOM_AT_ENDS,
+    ROOM_BELOW,
     STRIDE,
     ZERO,
     evened,
@@ -45,11 +48,11 @@ def test_a_level_line_has_its_baseline_and_heights():
     (line,) = find_lines(maps)
     base = 50.0 * STRIDE + CORE / 2 * HEIGHT
     assert np.abs(line.baseline[:, 1] - base).max() < 0.5
-    assert line.polygon[:, 1].min() == pytest.approx(base - ABOVE, abs=0.5)
-    assert line.polygon[:, 1].max() == pytest.approx(base - ABOVE + HEIGHT, abs=0.5)
+    assert line.polygon[:, 1].min() == pytest.approx(base - ROOM_ABOVE * ABOVE, abs=0.5)
+    assert line.polygon[:, 1].max() == pytest.approx(base + ROOM_BELOW * (HEIGHT - ABOVE), abs=0.5)
     # the core was drawn as it is without the ends: 0.2 of the height shorter on each side
-    assert line.baseline[0, 0] == pytest.approx(20 * STRIDE - 0.2 * HEIGHT, abs=0.5)
-    assert line.baseline[-1, 0] == pytest.approx(120 * STRIDE + 0.2 * HEIGHT, abs=0.5)
+    assert line.baseline[0, 0] == pytest.approx(20 * STRIDE - (0.2 + ROOM_AT_ENDS) * HEIGHT, abs=0.5)
+    assert line.baseline[-1, 0] == pytest.approx(120 * STRIDE + (0.2 + ROOM_AT_ENDS) * HEIGHT, abs=0.5)
     assert line.score > 0.8
 
 
@@ -72,7 +75,7 @@ def test_a_skewed_line_is_followed(degrees: float):
     first, last = line.baseline[0], line.baseline[-1]
     assert np.degrees(np.arctan2(*(last - first)[::-1])) == pytest.approx(degrees, abs=1)
     across = np.ptp(line.polygon @ [-along[1], along[0]])
-    assert across == pytest.approx(HEIGHT, abs=2)
+    assert across == pytest.approx(ROOM_ABOVE * ABOVE + ROOM_BELOW * (HEIGHT - ABOVE), abs=2)
 
 
 def test_a_curved_line_is_followed():

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from htrjand.runtime.page.detect import ZERO, find_lines
+from htrjand.runtime.page.detect import LONGER_SIDE, ZERO, find_lines
 from htrjand.train.page.augment import PageAugmentRecipe, training_crop
 from htrjand.train.page.pages import Page, load_pages
 
@@ -55,7 +55,7 @@ def grown(mask: np.ndarray, times: int) -> np.ndarray:
 def test_unlabelled_ink_has_no_weight_and_lines_have(pages: list[Page]):
     whole = dataclasses.replace(STILL, scale=0)
     for seed in range(4):
-        crop = training_crop(pages, np.ones(1), 1024, whole, np.random.default_rng(seed))
+        crop = training_crop(pages, np.ones(1), LONGER_SIDE, whole, np.random.default_rng(seed))
         assert 0 < (crop.weight == 0).mean() < 0.05
         assert crop.weight[crop.maps[0] > 0.5].min() == 1
 
@@ -78,7 +78,7 @@ def test_a_crop_depends_on_its_seed_alone(pages: list[Page]):
 
 def test_two_pages_side_by_side_have_a_fold_without_cores(pages: list[Page]):
     both = PageAugmentRecipe(scale=0, stretch=0, turn=0, together=1, bleed=0, ruled=0, shade=0, blur=0)
-    crop = training_crop(pages, np.ones(1), 768, both, np.random.default_rng(5))
+    crop = training_crop(pages, np.ones(1), 960, both, np.random.default_rng(5))
     columns = np.flatnonzero(crop.maps[0].max(0) > 0.5)
     assert np.diff(columns).max() > 10  # the margins at the fold
     assert len(find_lines(crop.maps)) > 12
