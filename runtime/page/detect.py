@@ -6,7 +6,6 @@ side by side do not touch. numpy and Pillow alone.
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +14,7 @@ from PIL import Image
 
 from ..image import Grey
 from .cut import Points
+from .instances import groups, parted
 
 STRIDE = 4  # pixels of the image in a pixel of the maps
 MULTIPLE = 32  # height and width of the detector's image: its coarsest stride
@@ -23,8 +23,8 @@ CORE = 0.36  # height of a core, as a share of its line's height; its foot is th
 SHRINK, SHRINK_SHORT = 0.2, 0.3  # a core lacks at each end this share of the line's height, at most this of its length
 END = 0.1  # the mark of an end reaches outward by this share of the line's height, and inward to the core
 
-THRESHOLD = 0.3  # of a core's probability
-MIN_SCORE = 0.55  # mean probability of a line's core
+THRESHOLD = 0.15  # of a core's probability
+MIN_SCORE = 0.55  # mean probability of a line's core, itself the weight: its faint edge counts little
 PAPER = 80  # percentile of the greys of a block that is its paper
 MOST_INK = 100.0  # grey levels darker than the paper: what is darker still, as the scanner's bed, is no ink
 NOISE = 8.0  # grey levels: keeps the noise of empty paper small
@@ -42,7 +42,7 @@ class DetectedLine(NamedTuple):
 
     baseline: Points  # N, 2: from left to right
     polygon: Points  # M, 2
-    score: float  # mean probability of its core, 0 to 1
+    score: float  # how certain its core is, 0 to 1
 
 
 def prepare(page: Grey) -> tuple[Grey, float]:
@@ -94,65 +94,21 @@ def find_lines(maps: FloatMap, scale: float = 1.0) -> list[DetectedLine]:
     """
     core, ends = maps[0], maps[1]
     mark = core * (1 - ends) if ends.any() else core
-    labels, count = components(mark > THRESHOLD)
-    rows, columns = np.nonzero(labels)
-    owner = labels[rows, columns]
-    order = np.argsort(owner, kind="stable")
-    cuts = np.searchsorted(owner[order], np.arange(1, count + 2))
-    members = [order[start:end] for start, end in pairwise(cuts) if end - start >= MIN_PIXELS]
+    members = [pixels for pixels in groups(mark > THRESHOLD) if len(pixels[0]) >= MIN_PIXELS]
     if len(members) > MAX_LINES:
-        members = sorted(members, key=len, reverse=True)[:MAX_LINES]
+        members = sorted(members, key=lambda pixels: len(pixels[0]), reverse=True)[:MAX_LINES]
     found = []
-    for pixels in members:
-        line = trace(maps, rows[pixels], columns[pixels])
+    for rows, columns in (line for pixels in members for line in parted(mark, pixels)):
+        line = trace(maps, rows, columns)
         if line is not None:
             found.append(DetectedLine(line.baseline * scale, line.polygon * scale, line.score))
     return sorted(found, key=lambda line: float(line.baseline[:, 1].mean()))
 
 
-def components(mask: npt.NDArray[np.bool_]) -> tuple[Ints, int]:
-    """Labels [H, W] of the 8-connected components of a mask, from 1, 0 outside; and their number.
-
-    Runs of pixels in a row are joined with those that they touch in the row above.
-    """
-    height, width = mask.shape
-    padded = np.zeros((height, width + 2), dtype=np.int8)
-    padded[:, 1:-1] = mask
-    steps = np.diff(padded, axis=1)
-    row, start = np.nonzero(steps == 1)
-    _, end = np.nonzero(steps == -1)  # exclusive
-    labels = np.zeros(mask.shape, dtype=np.intp)
-    if not len(row):
-        return labels, 0
-    # A run touches those of the row above that begin at most at its end and end at least at its start. Runs are in
-    # order of their row and place, so these are neighbours in the list: `low` to `high`.
-    line = width + 2
-    low = np.searchsorted(row * line + end, (row - 1) * line + start, side="left")
-    high = np.searchsorted(row * line + start, (row - 1) * line + end, side="right")
-    parent = list(range(len(row)))
-    for run, (first, last) in enumerate(zip(low.tolist(), high.tolist(), strict=True)):
-        for other in range(first, last):
-            a, b = root(parent, run), root(parent, other)
-            parent[max(a, b)] = min(a, b)
-    roots = np.array([root(parent, run) for run in range(len(row))])
-    names, number = np.unique(roots, return_inverse=True)
-    lengths = end - start
-    flat = np.repeat(row * width + start - np.concatenate([[0], np.cumsum(lengths)[:-1]]), lengths)
-    labels.ravel()[flat + np.arange(len(flat))] = np.repeat(number + 1, lengths)
-    return labels, len(names)
-
-
-def root(parent: list[int], run: int) -> int:
-    while parent[run] != run:
-        parent[run] = parent[parent[run]]
-        run = parent[run]
-    return run
-
-
 def trace(maps: FloatMap, rows: Ints, columns: Ints) -> DetectedLine | None:
     """The line of one core, in pixels of the detector's image; None for one that is too weak to be a line."""
     weight = maps[0, rows, columns].astype(np.float64)
-    score = float(weight.mean())
+    score = float(weight @ weight / weight.sum())
     if score < MIN_SCORE:
         return None
     place = STRIDE * (np.stack([columns, rows], axis=1).astype(np.float64) + 0.5)

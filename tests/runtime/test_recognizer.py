@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 import htrjand.runtime.recognizer as recognizer_module
-from htrjand.runtime import HtrjandError, Recognizer, UsageError, formats
+from htrjand.runtime import HtrjandError, Recognizer, UsageError, bundled_models, formats
 from htrjand.runtime.image import load_line, pad_line
 
 
@@ -87,7 +87,7 @@ def test_a_line_wider_than_the_model_takes(make_model, draw):
 
 def test_a_bundled_model_that_is_missing(monkeypatch):
     monkeypatch.setattr(recognizer_module, "BUNDLED", "no-such-model.onnx")
-    with pytest.raises(HtrjandError, match="bundled model is missing"):
+    with pytest.raises(HtrjandError, match="bundled model no-such-model.onnx is missing"):
         Recognizer()
 
 
@@ -98,7 +98,7 @@ def test_no_library_that_reads_the_bundled_model(monkeypatch):
 
 
 def test_the_bundled_model_reads_a_batch_as_alone():
-    assert recognizer_module.bundled_models()
+    assert bundled_models()
     reader = Recognizer(threads=1)
     random = np.random.default_rng(0)
     lines = [random.integers(0, 256, (64, int(width)), np.uint8) for width in random.integers(200, 260, 12)]

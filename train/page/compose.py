@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 
-from ...runtime.image import Grey
 from .pages import Page
 from .targets import LineShape
 

@@ -14,11 +14,11 @@ from htrjand.runtime.page.detect import (
     MULTIPLE,
     STRIDE,
     ZERO,
-    components,
     evened,
     find_lines,
     prepare,
 )
+from htrjand.runtime.page.instances import components
 
 Maps = npt.NDArray[np.float32]
 HEIGHT, ABOVE = 40.0, 28.0  # pixels of the lines drawn here, and above their baseline

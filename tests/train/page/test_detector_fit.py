@@ -8,14 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
+from htrjand.cli import main
 from htrjand.runtime.errors import HtrjandError, UsageError
 from htrjand.train.page.augment import PageAugmentRecipe
 from htrjand.train.page.fit import detector_loss, train_detector
 from htrjand.train.page.network import Detector, DetectorRecipe
 from htrjand.train.page.recipe import DetectorTrainRecipe, PageDataRecipe
 from htrjand.train.page.targets import draw_maps, line_shape
-from htrjand.train.page.weights import load_detector
+from htrjand.train.page.weights import load_detector, save_detector
 from htrjand.train.recipe_loader import load_recipe
 
 PLAIN = PageAugmentRecipe(scale=0.1, stretch=0, turn=1, together=0, bleed=0, ruled=0, shade=0, blur=0)
@@ -56,6 +58,56 @@ def stop_at(beginning: str):
             raise KeyboardInterrupt
 
     return log
+
+
+def test_a_run_begins_from_weights_of_the_same_shape_alone(drawn_pages: Path, tmp_path: Path):
+    short = dataclasses.replace(TINY, steps=1, save_every=1, crop=64, batch=1, peak_rate=0.0)
+    torch.manual_seed(5)
+    given = Detector(TINY.network)
+    save_detector(given, tmp_path / "given.safetensors")
+    out = tmp_path / "out"
+    train_detector(short, Path("x"), out, data_folder=drawn_pages, begin=tmp_path / "given.safetensors")
+    kernel = load_detector(out / "weights.safetensors").state_dict()["stages.0.0.first.0.weight"]
+    assert torch.equal(kernel, given.state_dict()["stages.0.0.first.0.weight"])
+    other = dataclasses.replace(short, network=DetectorRecipe((8, 8), (0, 0)))
+    with pytest.raises(UsageError, match="another shape"):
+        train_detector(other, Path("x"), tmp_path / "b", data_folder=drawn_pages, begin=tmp_path / "given.safetensors")
+
+
+def test_an_excluded_dataset_is_not_learned_from(drawn_pages: Path, tmp_path: Path):
+    without = dataclasses.replace(TINY, data=dataclasses.replace(TINY.data, exclude=("drawn",)))
+    with pytest.raises(UsageError, match="no pages"):
+        train_detector(without, Path("x"), tmp_path, data_folder=drawn_pages)
+
+
+def test_weights_in_half_precision_are_half_as_large_and_read_alike(tmp_path: Path):
+    network = Detector(DetectorRecipe()).eval()
+    save_detector(network, tmp_path / "whole.safetensors")
+    save_detector(network, tmp_path / "half.safetensors", half=True)
+    sizes = [(tmp_path / f"{name}.safetensors").stat().st_size for name in ("whole", "half")]
+    assert sizes[1] < 0.55 * sizes[0]
+    image = torch.randint(0, 256, (1, 1, 64, 96), dtype=torch.uint8, generator=torch.manual_seed(0))
+    with torch.inference_mode():
+        maps = [load_detector(tmp_path / f"{name}.safetensors")(image) for name in ("whole", "half")]
+    assert maps[1].dtype == torch.float32 and torch.allclose(*maps, atol=0.02)
+
+
+def test_the_commands_train_and_score(drawn_pages: Path, tmp_path: Path):
+    recipe = tmp_path / "tiny.yaml"
+    recipe.write_text(
+        "data: {files: [drawn.parquet]}\nsteps: 1\ncrop: 64\nbatch: 1\nnetwork: {channels: [8, 8], blocks: [0, 0]}\n"
+    )
+    out = tmp_path / "out"
+    done = CliRunner().invoke(
+        main, ["detector", "train", str(recipe), "-o", str(out), "--data", str(drawn_pages), "--workers", "0"]
+    )
+    assert done.exit_code == 0, done.output
+    weights = str(out / "weights.safetensors")
+    done = CliRunner().invoke(main, ["detector", "score", weights, "-i", str(drawn_pages / "drawn.parquet")])
+    assert done.exit_code == 0, done.output
+    assert "drawn" in done.output and "(12 lines)" in done.output
+    for wrong in (["--split", "test"], ["--card"], ["--exclude", "drawn"]):
+        assert CliRunner().invoke(main, ["detector", "score", weights, "-i", str(drawn_pages), *wrong]).exit_code == 2
 
 
 def test_the_state_of_another_network_is_refused(drawn_pages: Path, tmp_path: Path):
