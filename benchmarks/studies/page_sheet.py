@@ -80,8 +80,8 @@ def drawing(page: StudyPage, lines: Sequence[Points]) -> str:
         parts.append(f'<path d="{"".join(shapes)}" fill="none" stroke="{colour}" stroke-width=".6"/>')
         parts.append(f'<g fill="{colour}">')
         for number, polygon in mine:
-            x, y = polygon[polygon[:, 0].argmin()]
-            parts.append(f'<text x="{max(4.0, x - 1):.0f}" y="{y + 4:.0f}">{number + 1}</text>')
+            x, y = (polygon[0] + polygon[-1]) / 2  # the left end: outlines go along the top first
+            parts.append(f'<text x="{max(4.0, x - 1):.0f}" y="{y + 2:.0f}">{number + 1}</text>')
         parts.append("</g>")
     return "".join([*parts, "</g>"])
 
