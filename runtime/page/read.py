@@ -12,6 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from ..decode import Line, decode_greedy
+from ..decode.language import Language
 from ..image import MAX_WIDTH, Grey, LineSource
 from ..info import ModelInfo
 from .cut import CutError, Points, TooWideError, area, cut_line, direction, text_direction
@@ -22,7 +23,8 @@ from .order import reading_order
 from .page import Page, PageLine, as_points, between, box_around, place_line, turned_back
 
 UPRIGHT = 0.5  # share of the length of all lines that runs upwards, above which a page may lie on its side
-SURE = 0.88  # mean confidence of all characters, from which on a page lies as it should
+SURE, SURE_GREEDY = 0.88, 0.7  # mean confidence of all characters, with language and without, from which on a page
+# lies as it should: on 112 pages read upside down the greatest were 0.85 and 0.66
 SAMPLE = 8  # the longest lines, which are read upside down
 SURER = 0.02  # by so much surer they must be read upside down for the page to be turned
 LEVEL = math.radians(3)  # a page that is skewed by more is turned level before its lines are looked for again
@@ -32,6 +34,7 @@ class LineReader(Protocol):
     """What a page is read with: a `Recognizer`."""
 
     info: ModelInfo
+    language: Language | None
 
     @property
     def detector(self) -> LineDetector: ...
@@ -59,7 +62,8 @@ def read_page(reader: LineReader, source: LineSource | PageSource | PageImage, b
     page, detector = image.grey, reader.detector
     found = level(detector, page, detector.detect(page))
     cuts, lines = read_all(reader, page, found, batch_size)
-    turned = wrong_by(reader, page, found, cuts) if upright_share(found) > UPRIGHT or sureness(lines) < SURE else 0
+    sure = SURE if reader.language else SURE_GREEDY
+    turned = wrong_by(reader, page, found, cuts) if upright_share(found) > UPRIGHT or sureness(lines) < sure else 0
     if turned:
         page = np.ascontiguousarray(np.rot90(page, -turned // 90))
         cuts, lines = read_all(reader, page, level(detector, page, detector.detect(page)), batch_size)
