@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from struct import unpack
 from typing import BinaryIO
 
@@ -28,6 +29,13 @@ TURNED = {
 }  # fmt: skip
 
 _opening = threading.Lock()  # while Pillow's limit of pixels is ours
+
+
+def open_file(path: Path) -> BinaryIO:
+    """A file to be decoded; an HtrjandError for a pipe, a socket or a device, which may never end."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise HtrjandError(f"{path}: is a pipe or a device; name an image or a PDF, or - for standard input")
+    return path.open("rb")
 
 
 def opening(stream: BinaryIO, name: str) -> Image.Image:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from .decoding import check_memory, check_pixels, opening, orientation, upright
+from .decoding import check_memory, check_pixels, open_file, opening, orientation, upright
 from .errors import HtrjandError
 
 HEIGHT = 64  # rows of every model's input
@@ -20,7 +20,7 @@ WIDTH_MULTIPLE = 16  # columns are padded to a multiple of this: the network's s
 MAX_WIDTH = 4096  # columns after scaling to HEIGHT: about 200 characters, four times the longest line we know
 MAX_PIXELS = 50_000_000  # of a source image: a decompression bomb ends here
 SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".jp2", ".pgm", ".ppm"}  # in folders
-BAND = 4_000_000  # pixels that are made grey at a time: a copy of a large image in colour would be four times its size
+BAND = 1_000_000  # pixels that are made grey at a time: a copy of a large image in colour would be four times its size
 
 LineSource = str | Path | bytes | np.ndarray | Image.Image
 Grey = npt.NDArray[np.uint8]
@@ -99,7 +99,7 @@ def opened(source: LineSource, name: str) -> Iterator[Image.Image]:
     if not isinstance(source, str | Path | bytes):
         kind = type(source).__name__
         raise HtrjandError(f"{name}: a {kind} is no image; give a path, bytes, an array or a PIL image")
-    stream = io.BytesIO(source) if isinstance(source, bytes) else Path(source).expanduser().open("rb")
+    stream = io.BytesIO(source) if isinstance(source, bytes) else open_file(Path(source).expanduser())
     with stream, opening(stream, name) as image:
         yield decode(image, name)
 
@@ -119,8 +119,17 @@ def readable(name: str) -> Iterator[None]:
         raise HtrjandError(f"{name}: may not be read; change its permissions") from error
     except UnidentifiedImageError as error:
         raise HtrjandError(f"{name}: not an image; give a PNG, JPEG, TIFF or WebP file") from error
+    except OSError as error:
+        if error.errno is None:  # Pillow's own
+            raise unreadable(name, error) from error
+        raise HtrjandError(f"{name}: cannot be opened ({error.strerror}); check the path") from error
     except Exception as error:  # Pillow's decoders raise whatever broken bytes lead them to: struct.error, KeyError, …
-        raise HtrjandError(f"{name}: not a readable image ({error}); save it again as PNG or JPEG") from error
+        raise unreadable(name, error) from error
+
+
+def unreadable(name: str, error: Exception) -> HtrjandError:
+    said = " ".join(str(error).split()) or type(error).__name__
+    return HtrjandError(f"{name}: not a readable image ({said}); save it again as PNG or JPEG")
 
 
 def decode(image: Image.Image, name: str) -> Image.Image:

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image
 
-from ..decoding import MAX_BYTES, check_memory, check_pixels, memory, opening, orientation, upright
+from ..decoding import MAX_BYTES, check_memory, check_pixels, memory, open_file, opening, orientation, upright
 from ..errors import HtrjandError, UsageError
 from ..image import Grey, LineSource, array_image, on_white, readable, source_name, to_grey
 
@@ -165,7 +165,7 @@ def page_count(path: Path) -> int:
     if is_pdf(path):
         with pdf(path) as document:
             return len(document)
-    with readable(str(path)), path.open("rb") as stream, opening(stream, str(path)) as image:
+    with readable(str(path)), open_file(path) as stream, opening(stream, str(path)) as image:
         return frame_count(image, stream, str(path))
 
 
@@ -221,7 +221,7 @@ def is_reduced(entries: bytes, entry: int, order: str) -> bool:
 @contextmanager
 def opened(path: Path, number: int, name: str) -> Iterator[Image.Image]:
     """A page of an image file, not yet decoded."""
-    with path.open("rb") as stream, opening(stream, str(path)) as image:
+    with open_file(path) as stream, opening(stream, str(path)) as image:
         if image.format == "TIFF":
             frames, damaged = tiff_pages(stream)
             if number > len(frames):
@@ -278,9 +278,9 @@ def coloured(image: Image.Image) -> Image.Image:
 def is_pdf(path: Path) -> bool:
     """Whether a file is a PDF, by its first bytes; one that cannot be read is none."""
     try:
-        with path.open("rb") as stream:
+        with open_file(path) as stream:
             return b"%PDF-" in stream.read(PDF_HEAD)
-    except OSError:
+    except (OSError, ValueError, HtrjandError):
         return False
 
 
