@@ -37,9 +37,10 @@ def fifty(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 def test_the_python_example_reads_as_the_package_and_knows_nothing_of_it(fifty: list[Path], tmp_path: Path) -> None:
-    block = "import runpy, sys; sys.modules['htrjand'] = None; del sys.argv[0]; runpy.run_path(sys.argv[0], None, '__main__')"
+    alone = "import runpy, sys; sys.modules['htrjand'] = None; del sys.argv[0]; "
+    alone += "runpy.run_path(sys.argv[0], run_name='__main__')"
     done = subprocess.run(
-        [sys.executable, "-P", "-c", block, str(PYTHON), str(MODEL), *map(str, fifty)],
+        [sys.executable, "-P", "-c", alone, str(PYTHON), str(MODEL), *map(str, fifty)],
         cwd=tmp_path, capture_output=True, text=True, encoding="utf-8", check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

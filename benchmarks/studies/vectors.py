@@ -95,11 +95,9 @@ def make(folder: Path) -> None:
         sizes = {"columns": width, "scaled_columns": line.shape[1], "padded_columns": prepared.shape[1]}
         lines.append({"name": path.name, "about": about} | sizes | {"paper": paper_grey(line)} | texts)
     told = {
-        "model": model.name,
-        "classes": len(reader.info.charset),
-        "seal": reader.session.metadata["seal"],
+        "model": model.name, "classes": len(reader.info.charset), "seal": reader.session.metadata["seal"],
         "language_model_seal": bundled_ngram().seal,
-    }
+    }  # fmt: skip
     written = [f" {json.dumps(line, ensure_ascii=False)}" for line in lines]
     text = json.dumps(told, indent=0)[:-2] + ',\n"lines": [\n' + ",\n".join(written) + "\n]\n}\n"
     (folder / "vectors.json").write_text(text, encoding="utf-8")

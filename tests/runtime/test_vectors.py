@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import plain_beam
 import plain_pixels
 import pytest
 from PIL import Image, ImageOps
@@ -14,6 +15,7 @@ from PIL import Image, ImageOps
 from htrjand.benchmarks.studies.vectors import ABSENT, SOURCES, decoded, from_text
 from htrjand.runtime import Recognizer
 from htrjand.runtime.bundled import bundled_in
+from htrjand.runtime.decode.greedy import softmax
 from htrjand.runtime.image import load_line, load_line_and_width, pad_line, paper_grey
 
 FOLDER = Path(__file__).resolve().parents[1] / "vectors"
@@ -91,3 +93,22 @@ def test_logits_become_the_texts(reader: Recognizer, line: dict[str, Any]) -> No
         assert found[kind]["confidence"] == pytest.approx(told["confidence"], rel=0.01)
         for key in ("confidences", "x0", "x1"):
             assert found[kind][key] == pytest.approx(told[key], abs=0.002), key
+
+
+@pytest.fixture(scope="module")
+def fit(reader: Recognizer) -> plain_beam.Fit:
+    fitted = reader.info.language_model
+    assert reader.language is not None and fitted is not None
+    ngram = plain_beam.Ngram(reader.language.ngram.path)
+    return plain_beam.fit(ngram, list(reader.info.charset), fitted.weight, fitted.bonus, fitted.temperature)
+
+
+@each_line
+def test_the_search_of_the_page_finds_the_same_text(
+    reader: Recognizer, fit: plain_beam.Fit, line: dict[str, Any]
+) -> None:
+    logs = np.log(np.maximum(softmax(stored_logits(line)), 1e-30)).tolist()
+    text, frames = plain_beam.search(logs, fit)
+    assert "".join(reader.info.charset[c] for c in text) == line["beam"]["text"]
+    chances = plain_beam.confidences(text, frames, logs, fit)
+    assert chances == pytest.approx(line["beam"]["confidences"], abs=0.002)
