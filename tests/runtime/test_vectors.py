@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,14 @@ import pytest
 from PIL import Image, ImageOps
 
 from htrjand.benchmarks.studies.vectors import ABSENT, SOURCES, decoded, from_text
-from htrjand.runtime import Recognizer
+from htrjand.runtime import ModelInfo, Recognizer
 from htrjand.runtime.bundled import bundled_in
 from htrjand.runtime.decode.greedy import softmax
 from htrjand.runtime.image import load_line, load_line_and_width, pad_line, paper_grey
 
-FOLDER = Path(__file__).resolve().parents[1] / "vectors"
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "tests" / "vectors"
+PAGE = (ROOT / "docs" / "embedding.md").read_text(encoding="utf-8")
 VECTORS = json.loads((FOLDER / "vectors.json").read_text(encoding="utf-8"))
 LINES = VECTORS["lines"]
 AGAIN = "make them again: python -m htrjand.benchmarks.studies.vectors tests/vectors"
@@ -45,6 +49,18 @@ def test_the_vectors_are_those_of_the_bundled_files(reader: Recognizer) -> None:
     assert VECTORS["language_model_seal"] == reader.language.ngram.seal, f"vectors of another n-gram; {AGAIN}"
     assert len(LINES) == len(SOURCES) == 10
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 400_000
+
+
+def test_the_page_tells_the_constants_and_keys_of_the_code() -> None:
+    constants = re.findall(r"^\| `([\w/]+)\.py:(\w+)` \| ([-\d.]+) \|", PAGE, re.MULTILINE)
+    assert len(constants) == 13
+    for path, name, value in constants:
+        found = getattr(import_module(f"htrjand.{path.replace('/', '.')}"), name)
+        assert found == pytest.approx(float(value), abs=5e-5), f"{path}.py:{name} is {found}"
+    keys = set(ModelInfo("", "", ("", "a")).to_metadata())
+    section = PAGE.split("### Metadata")[1].split("###")[0]
+    told = {key for row in re.findall(r"^\| (`.*?) \|", section, re.MULTILINE) for key in re.findall(r"`(\w+)`", row)}
+    assert told == keys
 
 
 @each_line
