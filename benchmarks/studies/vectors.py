@@ -43,7 +43,7 @@ def times(line: Grey, factor: int) -> Image.Image:
 
 def clear(line: Grey) -> Image.Image:
     """Blue ink of which the paper is transparent."""
-    ink = np.broadcast_to(np.uint8([20, 30, 120]), (*line.shape, 3))
+    ink = np.broadcast_to(np.array([20, 30, 120], np.uint8), (*line.shape, 3))
     return Image.fromarray(np.concatenate((ink, 255 - line[:, :, None]), 2))
 
 
@@ -80,8 +80,8 @@ def make(folder: Path) -> None:
     lines = []
     for number, (name, (about, change)) in enumerate(SOURCES.items(), 1):
         path = folder / f"{number:02}"
-        grey = np.asarray(Image.open(io.BytesIO(rows[name].image)).convert("L")) & 0xF0 | 0x08  # 16 greys: small files
-        image = change(grey)
+        stored = np.asarray(Image.open(io.BytesIO(rows[name].image)).convert("L"))
+        image = change((stored & 0xF0 | 0x08).astype(np.uint8))  # 16 greys: small files
         image.save(f"{path}.source.png", optimize=True, exif=image.getexif())
         line, width = load_line_and_width(f"{path}.source.png")
         prepared = pad_line(line)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import plain_beam
+import plain_decoders
 import plain_pixels
 import pytest
 from PIL import Image, ImageOps
@@ -112,19 +113,35 @@ def test_logits_become_the_texts(reader: Recognizer, line: dict[str, Any]) -> No
 
 
 @pytest.fixture(scope="module")
-def fit(reader: Recognizer) -> plain_beam.Fit:
+def fit(reader: Recognizer) -> plain_decoders.Fit:
     fitted = reader.info.language_model
     assert reader.language is not None and fitted is not None
-    ngram = plain_beam.Ngram(reader.language.ngram.path)
-    return plain_beam.fit(ngram, list(reader.info.charset), fitted.weight, fitted.bonus, fitted.temperature)
+    ngram = plain_decoders.Ngram(reader.language.ngram.path)
+    return plain_decoders.fit(ngram, list(reader.info.charset), fitted.weight, fitted.bonus, fitted.temperature)
 
 
 @each_line
 def test_the_search_of_the_page_finds_the_same_text(
-    reader: Recognizer, fit: plain_beam.Fit, line: dict[str, Any]
+    reader: Recognizer, fit: plain_decoders.Fit, line: dict[str, Any]
 ) -> None:
+    told, sizes = line["beam"], (line["scaled_columns"], line["columns"])
     logs = np.log(np.maximum(softmax(stored_logits(line)), 1e-30)).tolist()
-    text, frames = plain_beam.search(logs, fit)
-    assert "".join(reader.info.charset[c] for c in text) == line["beam"]["text"]
-    chances = plain_beam.confidences(text, frames, logs, fit)
-    assert chances == pytest.approx(line["beam"]["confidences"], abs=0.002)
+    text, frames = plain_decoders.search(logs, fit)
+    assert "".join(reader.info.charset[c] for c in text) == told["text"]
+    chances = plain_decoders.confidences(text, frames, logs, fit)
+    assert chances == pytest.approx(told["confidences"], abs=0.002)
+    assert math.prod(chances) == pytest.approx(told["confidence"], rel=0.01)
+    x0, x1 = plain_decoders.places([(frame, frame + 1) for frame in frames], *sizes)
+    assert (x0, x1) == (pytest.approx(told["x0"], abs=0.01), pytest.approx(told["x1"], abs=0.01))
+
+
+@each_line
+def test_the_greedy_decoder_of_the_page_finds_the_same_text(reader: Recognizer, line: dict[str, Any]) -> None:
+    told, sizes = line["greedy"], (line["scaled_columns"], line["columns"])
+    chances = softmax(stored_logits(line) / np.float32(reader.info.temperature)).tolist()
+    classes, sure, whole, spans = plain_decoders.greedy(chances)
+    assert "".join(reader.info.charset[c] for c in classes) == told["text"]
+    assert sure == pytest.approx(told["confidences"], abs=0.002)
+    assert whole == pytest.approx(told["confidence"], rel=0.01)
+    x0, x1 = plain_decoders.places(spans, *sizes)
+    assert (x0, x1) == (pytest.approx(told["x0"], abs=0.01), pytest.approx(told["x1"], abs=0.01))

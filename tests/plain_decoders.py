@@ -1,4 +1,4 @@
-"""The beam search of docs/embedding.md in plain Python: the n-gram file as a dictionary, hypotheses by their text."""
+"""The decoders of docs/embedding.md in plain Python: the n-gram file as a dictionary, hypotheses by their text."""
 
 from __future__ import annotations
 
@@ -10,6 +10,50 @@ from typing import NamedTuple
 
 NEVER = -math.inf
 TYPES = {"uint8": "B", "float32": "f"}
+
+
+Spans = list[tuple[int, int]]  # of each character its first frame and the one after its last
+
+
+def greedy(chances: list[list[float]]) -> tuple[list[int], list[float], float, Spans]:
+    """Classes, their confidences, the line's, and their frames, of p [T, V]; class 0 is the blank."""
+    best = [max(range(len(seen)), key=seen.__getitem__) for seen in chances]
+    runs: list[list[int]] = []  # class, first frame, the one after the last
+    for frame, c in enumerate(best):
+        if runs and c == runs[-1][0]:
+            runs[-1][2] = frame + 1
+        else:
+            runs.append([c, frame, frame + 1])
+    classes, sure, spans, whole = [], [], [], 1.0
+    for place, (c, first, after) in enumerate(runs):
+        frames = chances[first:after]
+        if c:
+            chance = max(seen[c] for seen in frames)
+            classes.append(c)
+            sure.append(chance)
+            spans.append((first, after))
+        else:
+            a = runs[place - 1][0] if place else 0
+            b = runs[place + 1][0] if place + 1 < len(runs) else 0
+            if a and a == b:
+                chance = max(seen[0] for seen in frames)
+            else:
+                chance = min(1.0, min(seen[0] + (seen[a] if a else 0) + (seen[b] if b else 0) for seen in frames))
+        whole *= chance
+    return classes, sure, whole, spans
+
+
+def places(spans: Spans, scaled: int, columns: int, stride: int = 4) -> tuple[list[float], list[float]]:
+    """x0 and x1 of each character, in columns of the image."""
+    ends = [(stride * first, stride * after) for first, after in spans]
+    count, x0, x1 = len(spans), [], []
+    least = min(1.0, scaled / max(count, 1))
+    for k, (first, last) in enumerate(ends):
+        left = max(first - 20, (ends[k - 1][1] + first) / 2 if k else 0)
+        right = min(last + 20, (last + ends[k + 1][0]) / 2 if k + 1 < count else math.inf)
+        x0.append(min(left, max(0.0, scaled - least * (count - k))) * columns / scaled)
+        x1.append(min(right, scaled - least * (count - k - 1)) * columns / scaled)
+    return x0, x1
 
 
 class Ngram:
