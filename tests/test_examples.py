@@ -20,11 +20,12 @@ from htrjand.train.data.lines import read_lines
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = ROOT / "docs" / "examples" / "python" / "read_line.py"
 MODEL = bundled_in(BUNDLED, ".onnx")
+VECTORS = sorted((ROOT / "tests" / "vectors").glob("*.source.png"))  # colours, 16 bits, alpha, EXIF
 
 
 @pytest.fixture(scope="module")
-def fifty(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Fifty lines of the sample as files, the first ten of them as scans might be: larger, in colour."""
+def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Fifty lines of the sample as files, ten of them larger, as scans might be; and the images of the test vectors."""
     folder = tmp_path_factory.mktemp("fifty")
     paths = []
     for index, row in enumerate(islice(read_lines([ROOT / "benchmarks" / "sample" / "sample.parquet"]), 50)):
@@ -33,19 +34,20 @@ def fifty(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
             image = image.resize((image.width * (index + 2) // 2, image.height * (index + 2) // 2))
         paths.append(folder / f"{index:02}.png")
         image.save(paths[-1])
-    return paths
+    return [*paths, *VECTORS]
 
 
-def test_the_python_example_reads_as_the_package_and_knows_nothing_of_it(fifty: list[Path], tmp_path: Path) -> None:
+def test_the_python_example_reads_as_the_package_and_knows_nothing_of_it(images: list[Path], tmp_path: Path) -> None:
     alone = "import runpy, sys; sys.modules['htrjand'] = None; del sys.argv[0]; "
     alone += "runpy.run_path(sys.argv[0], run_name='__main__')"
     done = subprocess.run(
-        [sys.executable, "-P", "-c", alone, str(PYTHON), str(MODEL), *map(str, fifty)],
+        [sys.executable, "-P", "-c", alone, str(PYTHON), str(MODEL), *map(str, images)],
         cwd=tmp_path, capture_output=True, text=True, encoding="utf-8", check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    assert len(images) == 60
     reader = Recognizer(MODEL, lm=None)
-    assert done.stdout.splitlines() == [reader.read_line(path).text for path in fifty]
+    assert done.stdout.splitlines() == [reader.read_line(path).text for path in images]
 
 
 def test_the_python_example_needs_three_libraries() -> None:
