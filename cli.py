@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,6 +127,7 @@ def models(ctx: click.Context, files: tuple[Path, ...], form: str) -> None:
     from .runtime.formats import format_of
     from .runtime.info import size_of
     from .runtime.kinds import info_of, kind_name
+    from .runtime.text import json_text, printable
 
     paths = files or tuple(bundled_models())
     if not paths:
@@ -144,13 +144,15 @@ def models(ctx: click.Context, files: tuple[Path, ...], form: str) -> None:
             warn(error)
             failed = True
     if form == "json":
-        click.echo(json.dumps([describe(path, info) for path, info in found], ensure_ascii=False, indent=1))
+        click.echo(json_text([describe(path, info) for path, info in found], indent=1))
     elif files:
-        click.echo("\n\n".join(block(describe(path, info)) for path, info in found))
+        if found:
+            click.echo("\n\n".join(block(describe(path, info)) for path, info in found))
     else:
         for path, info in found:
             click.echo(
-                f"{info.name} {info.version}\t{kind_name(info)}\t{info.precision}\t{size_of(path):,} bytes\t{path}"
+                f"{printable(f'{info.name} {info.version}')}\t{kind_name(info)}\t{info.precision}\t"
+                f"{size_of(path):,} bytes\t{printable(path)}"
             )
     ctx.exit(int(failed))
 
@@ -167,6 +169,8 @@ def describe(path: Path, info: Info) -> dict[str, Any]:
 
 def block(description: dict[str, Any]) -> str:
     """A description for a reader: a key and its value a line."""
+    from .runtime.text import printable
+
     if "charset" in description:
         description["charset"] = f"{len(description['charset'])} classes: {''.join(description['charset'])}"
         fitted = description["language_model"] or {}
@@ -175,4 +179,4 @@ def block(description: dict[str, Any]) -> str:
     else:
         description["found"] = [f"{name} {pair[0]} and {pair[1]} %" for name, pair in description["found"].items()]
     rows = {key: ", ".join(value) if isinstance(value, list | tuple) else value for key, value in description.items()}
-    return "\n".join(f"{key:<16}{value}" for key, value in rows.items())
+    return "\n".join(f"{key:<16}{printable(value)}" for key, value in rows.items())

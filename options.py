@@ -160,7 +160,9 @@ def log(message: object) -> None:
 
 def warn(problem: object) -> None:
     """What went wrong: one line on stderr, after the program's name."""
-    log(f"htrjand: {' '.join(str(problem).split())}")
+    from .runtime.text import printable
+
+    log(f"htrjand: {printable(' '.join(str(problem).split()))}")
 
 
 def print_result(text: str) -> None:

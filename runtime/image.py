@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from .decoding import check_memory, check_pixels, open_file, opening, orientation, upright
 from .errors import HtrjandError
 
 HEIGHT = 64  # rows of every model's input
@@ -19,8 +20,7 @@ WIDTH_MULTIPLE = 16  # columns are padded to a multiple of this: the network's s
 MAX_WIDTH = 4096  # columns after scaling to HEIGHT: about 200 characters, four times the longest line we know
 MAX_PIXELS = 50_000_000  # of a source image: a decompression bomb ends here
 SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".jp2", ".pgm", ".ppm"}  # in folders
-# What Pillow may open, whatever a file is called: no format that runs another program (EPS runs Ghostscript).
-FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "JPEG2000", "PPM")
+BAND = 1_000_000  # pixels that are made grey at a time: a copy of a large image in colour would be four times its size
 
 LineSource = str | Path | bytes | np.ndarray | Image.Image
 Grey = npt.NDArray[np.uint8]
@@ -44,7 +44,8 @@ def load_line(source: LineSource) -> Grey:
 def load_line_and_width(source: LineSource) -> tuple[Grey, int]:
     """As `load_line`, and the width of the upright image before scaling, in which places are counted."""
     name = source_name(source)
-    image = to_grey(open_image(source, name), name)
+    with readable(name), opened(source, name) as found:
+        image = upright(to_grey(found, name), orientation(found))
     width, height = image.size
     scaled = max(1, round(width * HEIGHT / height))
     if scaled > MAX_WIDTH:
@@ -82,17 +83,25 @@ def source_name(source: object) -> str:
 
 def open_image(source: LineSource, name: str) -> Image.Image:
     """Opens any source as a fully decoded PIL image (an animation's first), turned as its EXIF orientation says."""
+    with readable(name), opened(source, name) as image:
+        return upright(image, orientation(image))
+
+
+@contextmanager
+def opened(source: LineSource, name: str) -> Iterator[Image.Image]:
+    """Any source as a PIL image with its pixels in memory, not turned."""
     if isinstance(source, np.ndarray):
-        return array_image(source, name)
-    with readable(name):
-        if isinstance(source, Image.Image):
-            return decode(source, name)
-        if not isinstance(source, str | Path | bytes):
-            kind = type(source).__name__
-            raise HtrjandError(f"{name}: a {kind} is no image; give a path, bytes, an array or a PIL image")
-        stream = io.BytesIO(source) if isinstance(source, bytes) else Path(source).expanduser().open("rb")
-        with stream, Image.open(stream, formats=FORMATS) as image:
-            return decode(image, name)
+        yield array_image(source, name)
+        return
+    if isinstance(source, Image.Image):
+        yield decode(source, name)
+        return
+    if not isinstance(source, str | Path | bytes):
+        kind = type(source).__name__
+        raise HtrjandError(f"{name}: a {kind} is no image; give a path, bytes, an array or a PIL image")
+    stream = io.BytesIO(source) if isinstance(source, bytes) else open_file(Path(source).expanduser())
+    with stream, opening(stream, name) as image:
+        yield decode(image, name)
 
 
 @contextmanager
@@ -110,18 +119,25 @@ def readable(name: str) -> Iterator[None]:
         raise HtrjandError(f"{name}: may not be read; change its permissions") from error
     except UnidentifiedImageError as error:
         raise HtrjandError(f"{name}: not an image; give a PNG, JPEG, TIFF or WebP file") from error
+    except OSError as error:
+        if error.errno is None:  # Pillow's own
+            raise unreadable(name, error) from error
+        raise HtrjandError(f"{name}: cannot be opened ({error.strerror}); check the path") from error
     except Exception as error:  # Pillow's decoders raise whatever broken bytes lead them to: struct.error, KeyError, …
-        raise HtrjandError(f"{name}: not a readable image ({error}); save it again as PNG or JPEG") from error
+        raise unreadable(name, error) from error
+
+
+def unreadable(name: str, error: Exception) -> HtrjandError:
+    said = " ".join(str(error).split()) or type(error).__name__
+    return HtrjandError(f"{name}: not a readable image ({said}); save it again as PNG or JPEG")
 
 
 def decode(image: Image.Image, name: str) -> Image.Image:
-    """The image with its pixels in memory and upright."""
-    if image.width * image.height > MAX_PIXELS:
-        raise HtrjandError(
-            f"{name}: {image.width}×{image.height} pixels are too many (at most {MAX_PIXELS:,}); scale the image down"
-        )
+    """The image, with its pixels in memory."""
+    check_pixels(image, name, MAX_PIXELS)
+    check_memory(image, name, image.size)
     image.load()
-    return ImageOps.exif_transpose(image)
+    return image
 
 
 def array_image(array: npt.NDArray[Any], name: str) -> Image.Image:
@@ -144,21 +160,39 @@ def eight_bits(values: npt.NDArray[Any]) -> Grey:
     return (values if values.max() <= 255 else values // 257).astype(np.uint8)
 
 
-def to_grey(image: Image.Image, name: str) -> Image.Image:
-    """Eight bits of grey; what is transparent becomes white paper."""
-    if image.width == 0 or image.height == 0:
-        raise HtrjandError(f"{name}: the image is empty ({image.width}×{image.height}); give one with a text line")
+def to_grey(image: Image.Image, name: str, factor: int = 1) -> Image.Image:
+    """Eight bits of grey, each side divided by `factor`; what is transparent becomes white paper."""
+    width, height = image.size
+    if width == 0 or height == 0:
+        raise HtrjandError(f"{name}: the image is empty ({width}×{height}); give one with a text line")
     if image.mode == "L" and "transparency" not in image.info:
-        return image
-    if image.mode.startswith(("I", "F")):
-        deep = np.asarray(image)  # H, W
-        if not (np.issubdtype(deep.dtype, np.integer) and deep.min() >= 0 and deep.max() <= 65535):
+        return image if factor == 1 else image.reduce(factor)
+    rows = max(1, BAND // (width * factor)) * factor
+    boxes = [(0, top, width, min(height, top + rows)) for top in range(0, height, rows)]
+    divisor = depth(image, boxes, name) if image.mode.startswith(("I", "F")) else 1
+    grey = Image.new("L", (-(-width // factor), -(-height // factor)))
+    for box in boxes:
+        band = image if len(boxes) == 1 else image.crop(box)
+        try:
+            if image.mode.startswith(("I", "F")):
+                shown = Image.fromarray((np.asarray(band) // divisor).astype(np.uint8))
+            else:
+                shown = on_white(band).convert("L")
+        except ValueError as error:
+            raise HtrjandError(f"{name}: {image.mode} colours cannot be read; save it again as grey or RGB") from error
+        grey.paste(shown if factor == 1 else shown.reduce(factor), (0, box[1] // factor))
+    return grey
+
+
+def depth(image: Image.Image, boxes: list[tuple[int, int, int, int]], name: str) -> int:
+    """What the values of an image of more than 8 bits are divided by, so that they fit into 8: as `eight_bits` does."""
+    most = 0
+    for box in boxes:
+        values = np.asarray(image.crop(box))
+        if not (np.issubdtype(values.dtype, np.integer) and values.min() >= 0 and values.max() <= 65535):
             raise HtrjandError(f"{name}: its pixels do not fit into 16 bits; save it again with 8 or 16 bits a pixel")
-        return Image.fromarray(eight_bits(deep))
-    try:
-        return on_white(image).convert("L")
-    except ValueError as error:
-        raise HtrjandError(f"{name}: {image.mode} colours cannot be read; save it again as grey or RGB") from error
+        most = max(most, int(values.max()))
+    return 1 if most <= 255 else 257
 
 
 def on_white(image: Image.Image) -> Image.Image:

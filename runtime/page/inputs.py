@@ -16,10 +16,11 @@ from struct import error as struct_error
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image
 
+from ..decoding import MAX_BYTES, check_memory, check_pixels, memory, open_file, opening, orientation, upright
 from ..errors import HtrjandError, UsageError
-from ..image import FORMATS, Grey, LineSource, array_image, on_white, readable, source_name, to_grey
+from ..image import Grey, LineSource, array_image, on_white, readable, source_name, to_grey
 
 MAX_PIXELS = 200_000_000  # of a page: 36 by 26 cm at 1,000 dpi
 READ_PIXELS = 40_000_000  # a larger page is halved until it has no more: A4 at 600 dpi has 35 million, at 300 dpi 9
@@ -28,10 +29,9 @@ SUFFIXES = {".pdf"}  # of files with pages, beside those of images: `runtime.ima
 PDF_HEAD = 1024  # bytes among which a PDF says what it is: some begin with other bytes
 REDUCED = 1  # of a TIFF frame's NewSubfileType: a small copy of another frame, no page of its own
 NEW_SUBFILE_TYPE = 254
-LYING = range(5, 9)  # EXIF orientations that turn an image by 90 or 270 degrees
 REDUCIBLE = {"L", "RGB", "CMYK", "YCbCr"}  # modes whose mean over pixels is what it looks like
+LYING = range(5, 9)  # EXIF orientations that turn an image by 90 or 270 degrees
 
-_opening = threading.Lock()  # while Pillow's limit of pixels is ours
 _pdfium = threading.RLock()  # PDFium may be in one thread at a time
 
 
@@ -68,7 +68,7 @@ class PageSource:
                 scale = pdf_scale(page)
                 return math.ceil(page.get_width() * scale), math.ceil(page.get_height() * scale)
         with readable(str(self)), opened(self.path, self.number, str(self)) as image:
-            lying = image.getexif().get(ExifTags.Base.Orientation, 1) in LYING
+            lying = orientation(image) in LYING
             return (image.height, image.width) if lying else (image.width, image.height)
 
     def load(self) -> PageImage:
@@ -93,7 +93,10 @@ class PageSource:
             return rendered(self.path, self.number, str(self), grey=False)
         with readable(str(self)), opened(self.path, self.number, str(self)) as image:
             dpi = image.info.get("dpi")
-            small = decoded(image, "RGB", str(self))
+            left, small = decoded(image, "RGB", str(self)), image
+            if left > 1:
+                small = (image if image.mode in REDUCIBLE else coloured(image)).reduce(left)
+            small = upright(small, orientation(image))
             shown = small if small.mode in ("1", "L", "RGB") and "transparency" not in small.info else coloured(small)
             shown.info = {} if dpi is None else {"dpi": dpi}
             return shown
@@ -151,7 +154,7 @@ def load_page(source: LineSource) -> PageImage:
         if isinstance(source, Image.Image):
             return page_image(source, name)
         stream = io.BytesIO(source)
-        with opening(stream) as image:
+        with opening(stream, name) as image:
             if (total := frame_count(image, stream, name)) != 1:
                 raise HtrjandError(f"{name}: has {total} pages; save it to a file and read them one by one")
             return page_image(image, name)
@@ -162,7 +165,7 @@ def page_count(path: Path) -> int:
     if is_pdf(path):
         with pdf(path) as document:
             return len(document)
-    with readable(str(path)), path.open("rb") as stream, opening(stream) as image:
+    with readable(str(path)), open_file(path) as stream, opening(stream, str(path)) as image:
         return frame_count(image, stream, str(path))
 
 
@@ -218,7 +221,7 @@ def is_reduced(entries: bytes, entry: int, order: str) -> bool:
 @contextmanager
 def opened(path: Path, number: int, name: str) -> Iterator[Image.Image]:
     """A page of an image file, not yet decoded."""
-    with path.open("rb") as stream, opening(stream) as image:
+    with open_file(path) as stream, opening(stream, str(path)) as image:
         if image.format == "TIFF":
             frames, damaged = tiff_pages(stream)
             if number > len(frames):
@@ -231,44 +234,38 @@ def opened(path: Path, number: int, name: str) -> Iterator[Image.Image]:
         yield image
 
 
-def opening(stream: Any) -> Image.Image:
-    """`Image.open` with our limit of pixels in the place of Pillow's, which it keeps in a global variable."""
-    with _opening:
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            return Image.open(stream, formats=FORMATS)
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
-
-
 def page_image(image: Image.Image, name: str) -> PageImage:
     width, height = image.size
-    grey = to_grey(decoded(image, "L", name), name)
+    grey = upright(to_grey(image, name, decoded(image, "L", name)), orientation(image))
     if (grey.width > grey.height) != (width > height):  # turned by its EXIF orientation
         width, height = height, width
     return PageImage(np.asarray(grey, dtype=np.uint8), width, height, width / grey.width)
 
 
-def decoded(image: Image.Image, mode: str, name: str) -> Image.Image:
-    """The image upright, with its pixels in memory, halved until they are few enough.
+def decoded(image: Image.Image, mode: str, name: str) -> int:
+    """Decodes an image, and returns what its sides are still to be divided by so that its pixels are few enough.
 
-    A JPEG is decoded small, and in grey if that is the mode wanted; other formats can only be decoded as they are.
+    A JPEG is decoded small, and in grey if that is the mode wanted, and so is a large JPEG 2000; other formats can only
+    be decoded as they are.
     """
     width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise HtrjandError(
-            f"{name}: {width}×{height} pixels are too many for a page (at most {MAX_PIXELS:,}); scale the image down"
-        )
     factor = 1
     while width * height > READ_PIXELS * factor**2:
         factor *= 2
+    check_pixels(image, name, MAX_PIXELS, " for a page")
     if image.format in ("JPEG", "MPO"):
         image.draft(mode, (-(-width // factor), -(-height // factor)))
-    left = round(factor * image.width / max(1, width))  # what is left of the factor: 1 where the decoder takes it all
+    halvings = 0
+    while image.format == "JPEG2000" and memory(image, (width, height)) > MAX_BYTES * 4**halvings:
+        halvings += 1
+    if halvings:
+        image.reduce = halvings  # type: ignore[method-assign, assignment]
+    else:
+        check_memory(image, name, (width, height))
     image.load()
-    if left > 1:
-        image = (image if image.mode in REDUCIBLE else coloured(image)).reduce(left)
-    return ImageOps.exif_transpose(image)
+    if halvings:
+        image.reduce = 0  # type: ignore[method-assign, assignment]
+    return max(1, round(factor * image.width / max(1, width)))  # 1 where the decoder takes it all
 
 
 def coloured(image: Image.Image) -> Image.Image:
@@ -281,9 +278,9 @@ def coloured(image: Image.Image) -> Image.Image:
 def is_pdf(path: Path) -> bool:
     """Whether a file is a PDF, by its first bytes; one that cannot be read is none."""
     try:
-        with path.open("rb") as stream:
+        with open_file(path) as stream:
             return b"%PDF-" in stream.read(PDF_HEAD)
-    except OSError:
+    except (OSError, ValueError, HtrjandError):
         return False
 
 

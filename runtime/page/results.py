@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from ..decode import Line
+from ..text import printable
 from .draw import doubtful_words
 from .outputs import output_of
 from .outputs.plain import json_line, one_line, write_text
@@ -78,8 +79,8 @@ def write_texts(results: Iterable[Result], stream: BinaryIO, several: bool) -> N
         if before is not None and not (before.is_line and result.is_line):
             stream.write(b"\f")
         if result.is_line:
-            path = f"{result.page.path}\t" if several else ""
-            stream.write(f"{path}{one_line(result.page.text)}\n".encode("utf-8", "surrogateescape"))
+            path = f"{printable(result.page.path)}\t" if several else ""
+            stream.write(f"{path}{one_line(result.page.text)}\n".encode())
         else:
             write_text([result.page], stream)
         before = result

@@ -16,9 +16,10 @@ from typing import BinaryIO, NamedTuple
 
 from PIL import ExifTags, Image
 
+from ...decoding import opening
 from ...errors import HtrjandError
 from ...image import readable
-from ..inputs import PageSource, opening
+from ..inputs import PageSource
 from ..page import Page, PageLine
 from .xml import SOFTWARE, VERSION, clean
 
@@ -236,7 +237,7 @@ def jpeg_as_it_is(source: PageSource) -> Encoded | None:
     with readable(str(source)), source.path.open("rb") as stream:
         if stream.read(2) != b"\xff\xd8":
             return None
-        with opening(stream) as image:
+        with opening(stream, str(source)) as image:
             upright = image.getexif().get(ExifTags.Base.Orientation, 1) == 1
             if image.format != "JPEG" or image.mode not in ("L", "RGB") or not upright:
                 return None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import BinaryIO
 
+from ...text import json_text
 from ..page import Box, Page
 from .xml import clean
 
@@ -30,9 +30,7 @@ def write_json(pages: Iterable[Page], stream: BinaryIO) -> None:
 
 def json_line(values: object) -> bytes:
     """Values as a line of JSON, UTF-8."""
-    line = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
-    # File names that are no text hold lone surrogates; as JSON escapes they come back as they were.
-    return line.encode("utf-8", "backslashreplace") + b"\n"
+    return f"{json_text(values, separators=(',', ':'))}\n".encode()
 
 
 def write_tsv(pages: Iterable[Page], stream: BinaryIO) -> None:
