@@ -1,5 +1,6 @@
 # make demo      read the bundled sample, compress the bundled student anew, print the table (needs no other data)
 # make test      lint, type-check and test, with everything installed
+# make examples  read the bundled sample with the examples of docs/examples, and compare them with the package
 # make test-arm  our model files on an emulated ARM processor and with tflite-runtime (Debian 12, Python 3.11; minutes)
 # make lint      ruff and mypy alone
 # make bench-train  lines a second of training on this machine, and where the time goes
@@ -27,7 +28,7 @@ FONTS := build/fonts
 # A stamp a set of extras: installed again when what is to be installed changes, over what is there.
 install = echo "installing into $(VENV); the first time takes minutes" && $(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[$(1)]' && touch $@
 
-.PHONY: demo test test-arm lint sample fonts bench-train
+.PHONY: demo test examples test-arm lint sample fonts bench-train
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/demo.stamp
@@ -42,6 +43,10 @@ demo: $(VENV)/demo.stamp
 # As many processes as there are cores, each of one thread; a file's tests stay together, for what they share.
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+
+examples: $(VENV)/test.stamp
+	$(BIN)/python docs/examples/python/read_line.py runtime/models/htrjand-student-int8.onnx $(SAMPLE)/lines/*.png
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/test_examples.py tests/runtime/test_vectors.py
 
 # Prepared first, and by itself: what cannot be had is an error here, where the tests alone would skip.
 test-arm: $(VENV)/test.stamp

@@ -34,6 +34,7 @@ STDIN = Path("-")
 @click.option("--pages", "selection", metavar="1-3,7", help="Pages of each file, from 1; 5- is from the fifth on.")
 @click.option("--page/--line", "page", default=None, help="What each image is. Default: told by its shape and lines.")
 @click.option("--draw", type=FOLDER, help="Draw each page into this folder: its lines, their order, doubtful words.")
+@click.option("--overwrite", is_flag=True, help="Write over files of -o's folder that are not from here, or edited.")
 @click.option("-m", "--model", type=PATH, help="A model file. Default: the bundled student.")
 @click.option("--engine", type=click.Choice(ENGINES), help="The format of the bundled models to read with.")
 @click.option("--threads", type=click.IntRange(min=1),
@@ -50,8 +51,8 @@ STDIN = Path("-")
 @click.pass_context
 def read(
     ctx: click.Context, paths: tuple[Path, ...], inputs: tuple[Path, ...], output: str, form: str | None,
-    selection: str | None, page: bool | None, draw: Path | None, model: Path | None, engine: str | None,
-    threads: int | None, workers: int, lm: Path | None, no_lm: bool, beam: int, least: float | None,
+    selection: str | None, page: bool | None, draw: Path | None, overwrite: bool, model: Path | None,
+    engine: str | None, threads: int | None, workers: int, lm: Path | None, no_lm: bool, beam: int, least: float | None,
 ) -> None:  # fmt: skip
     """Read the text of pages and lines.
 
@@ -101,7 +102,7 @@ def read(
             if to_stdout:
                 run.print(jobs, sys.stdout.buffer)
             else:
-                run.write(targets, Path(output) if is_folder(output) else None)
+                run.write(targets, Path(output) if is_folder(output) else None, overwrite)
         if run.failed and run.total > 1:
             tell(f"{len(run.failed)} of {run.total} could not be read: {', '.join(run.failed)}")
         if run.total > 1 or not to_stdout:

@@ -264,12 +264,73 @@ def test_pages_are_drawn(box: Path, tmp_path: Path) -> None:
     done = htrjand(box, "-o", f"{tmp_path / 'out'}/", "--draw", tmp_path / "drawn")
     assert done.exit_code == 0
     assert names(tmp_path / "drawn") == [
-        "a.jpg", "b.jpg", "book.0001.jpg", "book.0002.jpg", "book.0003.jpg", "scan.0001.jpg", "scan.0002.jpg",
+        "a.drawn.jpg", "b.drawn.jpg", *(f"book.000{i}.drawn.jpg" for i in (1, 2, 3)), "scan.0001.drawn.jpg",
+        "scan.0002.drawn.jpg",
     ]  # fmt: skip
     drawn, plain = (
-        np.asarray(Image.open(path).convert("RGB")) for path in (tmp_path / "drawn" / "a.jpg", box / "a.png")
+        np.asarray(Image.open(path).convert("RGB")) for path in (tmp_path / "drawn" / "a.drawn.jpg", box / "a.png")
     )
     assert drawn.shape == plain.shape and np.ptp(drawn.astype(int), axis=2).max() > 100 > np.ptp(plain, axis=2).max()
+
+
+def test_what_was_not_written_here_is_left(box: Path, tmp_path: Path) -> None:
+    """A transcription that was there before, and one that was corrected since; `--overwrite` writes over both."""
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "a.txt").write_text("by hand")
+    first = htrjand(box / "a.png", box / "b.jpg", "-o", out)
+    assert first.exit_code == 1 and "a.txt: is there, and is not what was written here" in first.stderr
+    assert (out / "a.txt").read_text() == "by hand" and "guide" not in (out / "a.txt").read_text()
+    (out / "b.txt").write_text("corrected")
+    assert htrjand(box / "b.jpg", "-o", out).exit_code == 0  # done before
+    other = htrjand(box / "b.jpg", "-o", out, "--page")  # another stamp: it would be read again
+    assert other.exit_code == 1 and (out / "b.txt").read_text() == "corrected"
+    forced = htrjand(box / "a.png", box / "b.jpg", "-o", out, "--page", "--overwrite")
+    assert forced.exit_code == 0 and {(out / name).read_text() for name in ("a.txt", "b.txt")}.isdisjoint(
+        {"by hand", "corrected"}
+    )
+
+
+def test_a_file_that_a_killed_run_left_without_its_row_is_ours(box: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert htrjand(box / "a.png", "-o", f"{out}/").exit_code == 0
+    kept = out / ".htrjand.jsonl"
+    rows = kept.read_bytes().splitlines(keepends=True)
+    kept.write_bytes(b"".join(rows[:-1]))  # as if killed after the file got its name
+    again = htrjand(box / "a.png", "-o", out)
+    assert again.exit_code == 0 and made_of(again) == (1, 0)
+
+
+def test_a_drawing_that_is_missing_is_made_and_the_text_left(box: Path, tmp_path: Path) -> None:
+    out, drawn = tmp_path / "out", tmp_path / "drawn"
+    assert htrjand(box / "a.png", "-o", f"{out}/").exit_code == 0
+    (out / "a.txt").write_text("corrected")
+    again = htrjand(box / "a.png", "-o", out, "--draw", drawn)
+    assert again.exit_code == 0 and names(drawn) == ["a.drawn.jpg"]
+    assert (out / "a.txt").read_text() == "corrected"
+    assert made_of(htrjand(box / "a.png", "-o", out, "--draw", drawn)) == (0, 1)
+    beside = htrjand(box / "a.png", "-o", out, "--draw", box)
+    assert beside.exit_code != 0 and not (box / "a.drawn.jpg").exists()
+
+
+def test_one_image_by_two_names_is_read_once(box: Path, tmp_path: Path) -> None:
+    (tmp_path / "link.png").symlink_to(box / "a.png")
+    done = htrjand(box / "a.png", box / ".." / "box" / "a.png", tmp_path / "link.png", "-o", f"{tmp_path / 'out'}/")
+    assert made_of(done) == (1, 0) and names(tmp_path / "out")[-1] == "a.txt"
+
+
+def test_one_file_keeps_its_parts_where_an_input_is_no_image(box: Path, tmp_path: Path) -> None:
+    (box / "c.png").write_bytes(b"x")
+    done = htrjand(box / "a.png", box / "c.png", "-o", tmp_path / "all.txt")
+    assert done.exit_code == 1 and "all.txt: lacks 1 page" in done.stderr and (tmp_path / "all.txt.part").is_file()
+    sheet(3).save(box / "c.png")
+    done = htrjand(box / "a.png", box / "c.png", "-o", tmp_path / "all.txt")
+    assert done.exit_code == 0 and made_of(done) == (1, 1) and not (tmp_path / "all.txt.part").exists()
+
+
+def test_an_output_whose_name_says_no_format_is_refused(box: Path, tmp_path: Path) -> None:
+    done = htrjand(box / "a.png", "-o", tmp_path / "a.docx")
+    assert done.exit_code != 0 and ".docx names no format" in done.stderr and not (tmp_path / "a.docx").exists()
 
 
 def test_standard_input(box: Path, tmp_path: Path) -> None:
@@ -317,7 +378,7 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_was_not(
     assert htrjand(box, "-o", f"{whole}/{name}", "-f", form).exit_code == 0
     words = ["read", box, "-o", f"{out}/{name}", "-f", form, "--threads", 1, "--no-lm", "--workers", workers]
     kills, ledger = 0, out / (f"{name}.part" if name else ".htrjand.jsonl")
-    for rows in (2, 5):
+    for rows in (2, 5) if name else (4, 10):  # of a folder's file there are two rows
         process = subprocess.Popen([sys.executable, "-m", "htrjand", *map(str, words)], stderr=subprocess.PIPE)
         while process.poll() is None and not (ledger.is_file() and ledger.read_bytes().count(b"\n") >= rows):
             time.sleep(0.002)
@@ -365,7 +426,7 @@ def test_hard_pages_are_read_to_the_end(tmp_path: Path, name: str) -> None:
     hard_pages()[name]().save(tmp_path / "page.png", compress_level=1)
     done = htrjand(tmp_path / "page.png", "-o", tmp_path / "page.pdf", "--draw", tmp_path / "drawn")
     assert done.exit_code == 0, done.stderr
-    assert len(PdfReader(tmp_path / "page.pdf").pages) == 1 and (tmp_path / "drawn" / "page.jpg").is_file()
+    assert len(PdfReader(tmp_path / "page.pdf").pages) == 1 and (tmp_path / "drawn" / "page.drawn.jpg").is_file()
     if name == "scan":
         assert "3 lines" in done.stderr
 

@@ -99,8 +99,13 @@ def read_job(reader: Recognizer, job: Job, how: How) -> Result | HtrjandError:
         picture = attempt(job, job.source.picture)
         if isinstance(picture, HtrjandError):
             return picture
-        with atomic_path(job.drawing(how.draw)) as part:
-            draw_page(result.page, picture, DOUBTFUL if how.least is None else how.least).save(part, quality=QUALITY)
+        drawing = job.drawing(how.draw)
+        try:
+            with atomic_path(drawing) as part:
+                drawn = draw_page(result.page, picture, DOUBTFUL if how.least is None else how.least)
+                drawn.save(part, quality=QUALITY)
+        except OSError as error:
+            raise HtrjandError(f"{drawing}: cannot be written ({error.strerror or error})") from error
     return result
 
 

@@ -13,7 +13,7 @@ DOUBTFUL = 0.5  # a word that is less sure is drawn as doubtful where nothing el
 SHADE = 70  # of 255: how strongly a doubtful word is marked
 NUMBER = 0.8  # height of a line's number, as a share of the line's
 SMALLEST, LARGEST = 12, 60  # pixels that a number is high
-SUFFIX = ".jpg"
+SUFFIX = ".drawn.jpg"  # no name that a scan has
 QUALITY = 85  # of JPEG
 
 

@@ -76,7 +76,7 @@ def find_jobs(
     """
     inputs = list(inputs)
     several = sum(path.is_dir() for path in inputs) > 1
-    jobs: dict[tuple[Path, int], Job] = {}
+    jobs: dict[tuple[str, int], Job] = {}
     for given in inputs:
         under = f"{given.resolve().name}/" if several and given.is_dir() else ""
         try:
@@ -90,10 +90,10 @@ def find_jobs(
             except HtrjandError as error:
                 fail(str(path), error)
                 continue
-            stat = path.expanduser().stat()
+            stat, real = path.expanduser().stat(), os.path.realpath(path.expanduser())
             for source in found:
                 stamp = digest([options, str(path), source.number, stat.st_size, stat.st_mtime_ns])
-                jobs.setdefault((source.path, source.number), Job(source, f"{under}{path.stem}", stamp))
+                jobs.setdefault((real, source.number), Job(source, f"{under}{path.stem}", stamp))
     return list(jobs.values())
 
 
@@ -108,7 +108,10 @@ def files_in(given: Path) -> list[Path]:
             f"{given}: the folder may not be listed ({error.strerror}); change its permissions"
         ) from error
     if not inside:
-        raise HtrjandError(f"{given}: no image file in this folder; name one with {', '.join(sorted(READ))} files")
+        raise HtrjandError(
+            f"{given}: no image file in this folder (folders in it are not looked into); name one with "
+            f"{', '.join(sorted(READ))} files"
+        )
     return inside
 
 
@@ -127,7 +130,11 @@ def output_for(form: str | None, out: str) -> str:
     name = "" if is_folder(out) else Path(out).name.lower()
     if name.endswith(".xml") and not name.endswith((".alto.xml", ".page.xml")):
         raise UsageError(f"{out}: .xml may be ALTO or PAGE; say which by -f alto or -f page")
-    return next((key for key, output in OUTPUTS.items() if name.endswith(output.suffix)), "txt")
+    found = next((key for key, output in OUTPUTS.items() if name.endswith(output.suffix)), None)
+    if found is None and Path(name).suffix and out != "-":
+        known = ", ".join(output.suffix for output in OUTPUTS.values())
+        raise UsageError(f"{out}: {Path(name).suffix} names no format ({known}); say which by -f")
+    return found or "txt"
 
 
 def is_folder(out: str) -> bool:
@@ -166,7 +173,8 @@ def check_outputs(jobs: Sequence[Job], targets: Sequence[Target], drawn: Path | 
     for place, (path, _) in zip(places, written, strict=True):
         if place in read:
             raise UsageError(f"{path}: is read, and would be written over; name another output")
-        if os.path.dirname(place) in folders and path.suffix in READ:
+        beside = {os.path.dirname(other) for other in read} if path.name.endswith(draw.SUFFIX) else set()
+        if os.path.dirname(place) in folders | beside and path.suffix in READ:
             raise UsageError(f"{path}: would be read as a page the next time; write it into another folder")
         if counts[place] > 1:
             names = [str(other.source.path) for at, (_, other) in zip(places, written, strict=True) if at == place]

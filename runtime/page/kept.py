@@ -1,8 +1,9 @@
 """What is done, on disk, so that a run that was stopped goes on: by Ctrl-C, by `kill -9`, by a disk that is full.
 
 A file of several pages has a part file beside it until it is whole: a row for each page that is read. A folder has
-`.htrjand.jsonl`: a row for each file that is whole, with a stamp of what it was made of. Both are only appended to, a
-row at a time. What was made of other options, or of an image that has changed since, has another stamp and is not used.
+`.htrjand.jsonl`: a row for each file that is whole, with a stamp of what it was made of, and its size and time. Both
+are only appended to, a row at a time. What was made of other options, or of an image that has changed since, has
+another stamp and is not used. A file that was never written here, or not as it is, is somebody's work, and is left.
 """
 
 from __future__ import annotations
@@ -48,21 +49,45 @@ class Finished:
 
     def __init__(self, folder: Path | None) -> None:
         self.path = None if folder is None else folder / FINISHED
-        self.stamps = (
-            {} if self.path is None else {row["file"]: row["stamp"] for _, row in rows(self.path) if "file" in row}
-        )
+        kept = [] if self.path is None else [row for _, row in rows(self.path) if "file" in row]
+        self.files: dict[str, dict[str, Any]] = {row["file"]: row for row in kept}
 
     def has(self, target: Target) -> bool:
-        """Whether a file is there, and was made of the same pages by the same options."""
-        return self.path is not None and self.stamps.get(self.name(target)) == target.stamp and target.path.is_file()
+        """Whether a file is there, and was made of the same pages by the same options; edited since or not."""
+        return self.row(target).get("stamp") == target.stamp and target.path.is_file()
 
-    def add(self, target: Target) -> None:
+    def may_write(self, target: Target) -> bool:
+        """Whether nothing is lost by writing a file: it is not there, or is as it was written here."""
+        if self.path is None or not target.path.is_file():
+            return True
+        return self.row(target).get("state") in ("begun", state_of(target.path))
+
+    def begin(self, target: Target) -> None:
+        """Remembers that a file is ours before it is there: a run may be killed between it and the next row."""
+        self.put({"file": self.name(target), "stamp": "", "state": "begun"})
+
+    def add(self, target: Target, whole: bool = True) -> None:
+        """Remembers a file as it was written; one that is not whole as ours, to be written again."""
+        stamp = target.stamp if whole else ""
+        self.put({"file": self.name(target), "stamp": stamp, "state": state_of(target.path)})
+
+    def put(self, row: dict[str, Any]) -> None:
         if self.path is not None:
-            append(self.path, {"file": self.name(target), "stamp": target.stamp})
+            append(self.path, row)
+            self.files[row["file"]] = row
+
+    def row(self, target: Target) -> dict[str, Any]:
+        """What is known of a file; nothing where it was not written here."""
+        return self.files.get(self.name(target), {})
 
     def name(self, target: Target) -> str:
-        assert self.path is not None
-        return os.path.relpath(target.path, self.path.parent)
+        return str(target.path) if self.path is None else os.path.relpath(target.path, self.path.parent)
+
+
+def state_of(path: Path) -> list[int]:
+    """Size and time of a file: what tells that it was not changed."""
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns]
 
 
 def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -51,10 +51,10 @@ class Models:
 
     def stamp(self, how: How, form: str) -> str:
         """A hash of all that decides what is read and written of an image."""
-        least = how.least if how.draw is not None or form == "json" else None
+        least = how.least if form == "json" else None
         files = [path for path in (self.model, self.detector, self.lm) if isinstance(path, Path)]
         hashes = [sha256(part) for path in files for part in parts_of(path) if part.is_file()]
-        return digest([__version__, hashes, str(self.lm), self.beam, how.kind, least, str(how.draw)])
+        return digest([__version__, hashes, str(self.lm), self.beam, how.kind, least])
 
     def open(self, threads: int | None) -> Recognizer:
         return Recognizer(self.model, threads, self.lm, self.beam, self.detector)
@@ -159,55 +159,79 @@ class Run:
         write(self.form, flushed(results, stream), stream, self.total > 1, self.how.least)
         stream.flush()
 
-    def write(self, targets: Sequence[Target], folder: Path | None) -> None:
-        """Reads into files. Those that are whole, and pages of others that are read, are not read again."""
+    def write(self, targets: Sequence[Target], folder: Path | None, overwrite: bool = False) -> None:
+        """Reads into files. Those that are whole, and pages of others that are read, are not read again.
+
+        A file of a folder that was not written here, or was changed since, is left as it is and told of, unless
+        `overwrite` is set.
+        """
         finished = Finished(folder)
+        lost = len(self.failed) if folder is None else 0  # inputs that the one file should have had
         parts: dict[Path, Part] = {}  # of files of several pages
         left: dict[Path, int] = {}  # pages to be read of a file
         owner: dict[Job, Target] = {}
         for target in targets:
-            if finished.has(target):
+            if finished.has(target) and not self.undrawn(target):
                 self.before += len(target.jobs)
                 continue
+            if not (overwrite or finished.has(target) or finished.may_write(target)):
+                self.warn(
+                    f"{target.path}: is there, and is not what was written here before; move it, or give --overwrite"
+                )
+                self.failed.append(str(target.path))
+                continue
             missing = list(target.jobs)
-            if len(target.jobs) > 1:
+            if len(target.jobs) + lost > 1:
                 parts[target.path] = Part(target.part)
-                missing = [job for job in target.jobs if not parts[target.path].has(job)]
+                undrawn = self.undrawn(target)
+                missing = [job for job in target.jobs if job in undrawn or not parts[target.path].has(job)]
                 self.before += len(target.jobs) - len(missing)
             left[target.path] = len(missing)
             owner |= dict.fromkeys(missing, target)
             if not missing:
-                self.finish(target, parts.pop(target.path), finished, folder)
+                self.finish(target, parts.pop(target.path), finished, folder, lost)
         for job, result in self.results(list(owner), in_order=False):
             target = owner[job]
             part = parts.get(target.path)
             left[target.path] -= 1
             with writing(target.path):
                 if part is None:
-                    if result is not None and self.write_file(target, iter([result]), folder):
-                        finished.add(target)
+                    # What is whole was read again for its drawing alone.
+                    if result is not None and not finished.has(target):
+                        finished.begin(target)
+                        if self.write_file(target, iter([result]), folder):
+                            finished.add(target)
                     continue
                 if result is not None:
                     part.add(job, result)
             if not left[target.path]:
-                self.finish(target, parts.pop(target.path), finished, folder)
+                self.finish(target, parts.pop(target.path), finished, folder, lost)
 
-    def finish(self, target: Target, part: Part, finished: Finished, folder: Path | None) -> None:
+    def undrawn(self, target: Target) -> list[Job]:
+        """Pages whose drawing is asked for and is not there."""
+        draw = self.how.draw
+        return [] if draw is None else [job for job in target.jobs if not job.drawing(draw).is_file()]
+
+    def finish(self, target: Target, part: Part, finished: Finished, folder: Path | None, lost: int) -> None:
         """Writes a file of all its pages that could be read. The part file stays where some could not."""
+        if finished.has(target):  # read again for its drawings
+            part.remove()
+            return
         read = [job for job in target.jobs if part.has(job)]
         if not read:
             return
         with writing(target.path):
+            finished.begin(target)
             if not self.write_file(target, (part.result(job) for job in read), folder):
                 return
-            if len(read) == len(target.jobs):
-                finished.add(target)
+            lacking = len(target.jobs) - len(read) + lost
+            finished.add(target, whole=not lacking)
+            if not lacking:
                 part.remove()
             else:
-                lacking = plural(len(target.jobs) - len(read), "page")
                 self.warn(
-                    f"{target.path}: lacks {lacking}; {part.path.name} keeps the others: the same command tries again "
-                    "what could not be read"
+                    f"{target.path}: lacks {plural(lacking, 'page')}; {part.path.name} keeps the others: the same "
+                    "command tries again what could not be read"
                 )
 
     def write_file(self, target: Target, results: Iterator[Result], folder: Path | None) -> bool:
