@@ -30,6 +30,7 @@ BUNDLED_LM = "bundled"  # what `lm` calls the bundled n-gram
 BUNDLED = "htrjand-student-int8"  # in every format; the first whose library is installed is opened
 LANGUAGE = "htrjand-fr-en-de.lm"  # the bundled n-gram
 TOGETHER = 16  # lines that are decoded at a time
+MOST_LOGIT = 1e30  # what is greater is not finite once it is divided by a temperature
 WINDOW = 32  # batches whose lines are in memory at once: enough for lines of like width to meet
 
 
@@ -196,7 +197,7 @@ class Recognizer:
                 f"{self.path}: images {list(images.shape)} gave logits {list(logits.shape)} instead of "
                 f"{list(expected)}: charset or frame stride do not match the weights; export the model again"
             )
-        if not np.isfinite(logits).all():
+        if not (np.abs(logits) <= MOST_LOGIT).all():  # NaN is not either
             raise HtrjandError(
                 f"{self.path}: the model's answer is not finite; take another precision of it, or export it again"
             )

@@ -67,10 +67,10 @@ class Ngram:
             raise HtrjandError(f"{self.path}: no such language model; check the path")
         check_seal(self.path)
         self.about, arrays = read(self.path)
-        self.codes = {char: code for code, char in enumerate(self.about["characters"])}
         try:
+            self.codes = {char: code for code, char in enumerate(self.about["characters"])}
             self._link(arrays)
-        except (ValueError, IndexError) as error:
+        except (ValueError, IndexError, TypeError) as error:
             raise unusable(self.path, error) from error
 
     def _link(self, arrays: dict[str, npt.NDArray[Any]]) -> None:

@@ -149,3 +149,13 @@ def test_the_bundled_language_that_is_missing(make_model, monkeypatch):
     with pytest.raises(HtrjandError, match="bundled language model is missing"):
         Recognizer(make_model(languages=("fr",)), 1)
     assert Recognizer(make_model(languages=("fr",)), 1, None).language is None
+
+
+@pytest.mark.parametrize("sharpness", [1e-30, 1e20, 1e33])
+def test_confidences_are_finite_or_the_file_is_refused(make_model, draw, sharpness):
+    reader = Recognizer(make_model(sharpness=sharpness, temperature=0.01), 1, lm=None)
+    if sharpness > 1e30:
+        with pytest.raises(HtrjandError, match="not finite"):
+            reader.read_line(draw("abc"))
+    else:
+        assert all(0 <= item.confidence <= 1 for item in reader.read_line(draw("abc")).characters)

@@ -57,21 +57,21 @@ def build(
 @format_option("txt", "json")
 def show(file: Path | None, form: str) -> None:
     """Print what a language model says of itself: FILE, or the bundled one."""
-    import json
-
     from ...runtime.decode.ngram import Ngram
     from ...runtime.recognizer import bundled_ngram
+    from ...runtime.text import json_text, printable
 
     ngram = Ngram(file) if file else bundled_ngram()
     about: dict[str, Any] = {"path": str(ngram.path), "bytes": ngram.path.stat().st_size} | ngram.about
     del about["arrays"], about["seal"]
     if form == "json":
-        click.echo(json.dumps(about, ensure_ascii=False, indent=1))
+        click.echo(json_text(about, indent=1))
         return
     characters: list[str] = about["characters"]
     about["characters"] = f"{len(characters)} with the beginning of a line: {''.join(characters)}"
     for key, value in about.items():
-        click.echo(f"{key:<16}{', '.join(map(str, value)) if isinstance(value, list) else value}")
+        shown = printable(", ".join(map(str, value)) if isinstance(value, list) else value)
+        click.echo(f"{key:<16}{shown}")
 
 
 @lm.command()
