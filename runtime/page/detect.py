@@ -19,6 +19,7 @@ from .instances import groups, parted
 STRIDE = 4  # pixels of the image in a pixel of the maps
 MULTIPLE = 32  # height and width of the detector's image: its coarsest stride
 LONGER_SIDE = 1280  # pixels of the page as the detector sees it
+HIGHEST = np.log(LONGER_SIDE)  # of the logarithms of heights: no line is higher than its page, or nothing
 CORE = 0.36  # height of a core, as a share of its line's height; its foot is the baseline
 SHRINK, SHRINK_SHORT = 0.2, 0.3  # a core lacks at each end this share of the line's height, at most this of its length
 END = 0.1  # the mark of an end reaches outward by this share of the line's height, and inward to the core
@@ -115,7 +116,8 @@ def trace(maps: FloatMap, rows: Ints, columns: Ints) -> DetectedLine | None:
     if score < MIN_SCORE:
         return None
     place = STRIDE * (np.stack([columns, rows], axis=1).astype(np.float64) + 0.5)
-    above, below = (np.exp(maps[channel, rows, columns].astype(np.float64)) for channel in (2, 3))
+    logs = np.clip(maps[2:4, rows, columns].astype(np.float64), -HIGHEST, HIGHEST)
+    above, below = np.exp(logs)
     height = float(np.median(above + below))
     frame = axes(place, weight)
     s, t = (place @ frame).T

@@ -11,7 +11,7 @@ from tiny_detector import HEIGHT, write_detector
 from htrjand.runtime import HtrjandError, Recognizer, UsageError, bundled_models
 from htrjand.runtime.info import size_of
 from htrjand.runtime.kinds import info_of, open_model
-from htrjand.runtime.page.detect import LONGER_SIDE, prepare
+from htrjand.runtime.page.detect import LONGER_SIDE, find_lines, prepare
 from htrjand.runtime.page.detector import BUNDLED, LineDetector
 from htrjand.runtime.page.detector_info import DetectorInfo
 
@@ -40,6 +40,16 @@ def test_lines_are_found_in_pixels_of_the_page(file: Path, page: np.ndarray) -> 
         assert line.baseline[0, 0] < line.baseline[-1, 0] and 0.55 < line.score <= 1.5
 
 
+@pytest.mark.parametrize("height", [800, 1e30, -1e30])
+def test_heights_beyond_all_pages_give_places_that_are_numbers(height: float) -> None:
+    maps = np.zeros((4, 64, 64), np.float32)
+    maps[0, 20:23, 4:60] = 1
+    maps[2:] = height
+    for line in find_lines(maps, 1.0):
+        assert np.isfinite(line.polygon).all() and np.isfinite(line.baseline).all()
+        assert np.ptp(line.polygon[:, 1]) <= 3 * LONGER_SIDE
+
+
 def test_an_empty_page_has_no_lines(file: Path) -> None:
     assert LineDetector(file).detect(np.full((300, 200), 255, np.uint8)) == []
 
@@ -64,7 +74,7 @@ def test_a_file_of_the_other_kind_is_named_as_that(file: Path, tiny_model: Path)
     [
         ("stride", "8", "a stride of 8, where this edition makes"),
         ("longer_side", "640", "takes pages of 640 pixels"),
-        ("longer_side", "0", "at least 1"),
+        ("longer_side", "0", "from 1 to"),
         ("multiple", "6", "multiple"),
         ("precision", "int4", "precision 'int4' is unknown"),
         ("weights_sha256", "abc", "64 hexadecimal digits"),
