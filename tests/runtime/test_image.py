@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from htrjand.runtime import HtrjandError
-from htrjand.runtime.image import HEIGHT, load_line, load_line_and_width, pad_line, paper_grey
+from htrjand.runtime.image import BAND, HEIGHT, load_line, load_line_and_width, pad_line, paper_grey, to_grey
 
 RAMP = np.tile(np.linspace(0, 255, 200).astype(np.uint8), (100, 1))  # 100, 200: dark on the left
 
@@ -144,6 +144,21 @@ def test_every_cut_of_a_file_is_an_error_or_an_image():
                 load_line(whole[:end])
             except HtrjandError:
                 continue
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "I;16"])
+@pytest.mark.parametrize("factor", [1, 2, 4])
+def test_a_large_image_is_made_grey_in_bands_as_in_one(mode, factor):
+    pixels = np.random.default_rng(2).integers(0, 256, (1111, 1501, 4), np.uint8)
+    if mode == "I;16":
+        image = Image.fromarray(pixels[:, :, 0].astype(np.uint16) * 257)
+        whole = Image.fromarray(pixels[:, :, 0])
+    else:
+        image = Image.fromarray(pixels).convert("RGBA" if mode == "RGBA" else "RGB").convert(mode)
+        paper = Image.new("RGBA", image.size, "white")
+        whole = (Image.alpha_composite(paper, image) if mode == "RGBA" else image).convert("L")
+    assert image.width * image.height > BAND
+    assert np.array_equal(to_grey(image, "image", factor), whole.reduce(factor) if factor > 1 else whole)
 
 
 def test_missing_files_and_folders(tmp_path):
