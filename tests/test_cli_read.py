@@ -194,7 +194,7 @@ def test_names_are_printed_with_escapes(htrjand, strange, tiny_model, make_model
     told = htrjand("read", strange, "-m", tiny_model).stderr
     assert (
         all(told.count(name.replace(r"\n", " ")) == 2 for name in SHOWN)
-        and told.count("\n") == 4
+        and told.count("\n") == 5
         and "\x1b" not in told
     )
     shown = htrjand("models", make_model("m.onnx", licence="a\x1b[31m\nb", languages=("\x9b",))).stdout

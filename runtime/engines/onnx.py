@@ -19,7 +19,8 @@ except ImportError as missing:
     raise HtrjandError(f"onnxruntime is not installed ({missing}): pip install onnxruntime") from missing
 
 # What onnxruntime raises has no base class of its own, and the list grows with its editions.
-FAILURES = tuple(item for item in vars(native).values() if isinstance(item, type) and issubclass(item, Exception))
+RAISED = (item for item in vars(native).values() if isinstance(item, type) and issubclass(item, Exception))
+FAILURES: tuple[type[Exception], ...] = (UnicodeDecodeError, *RAISED)  # the one: metadata that are no text
 FATAL = 4  # log severity: whatever goes wrong comes as an exception, once
 TYPES = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16"}  # others: as numpy's
 
@@ -42,7 +43,7 @@ class OnnxSession:
         try:
             self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
             self.metadata: Mapping[str, str] = self.session.get_modelmeta().custom_metadata_map
-        except (*FAILURES, UnicodeDecodeError) as error:
+        except FAILURES as error:
             raise HtrjandError(
                 f"{path}: not a whole ONNX model ({first_line(error)}); copy the file again, or export it again"
             ) from error
