@@ -60,7 +60,8 @@ class Verbs(click.Group):
         except OSError as error:
             if isinstance(error, BrokenPipeError):
                 raise
-            warn(f"{error.filename or 'a file'}: {error.strerror or error}; check the path, its permissions and space")
+            name, said = error.filename or "the output", error.strerror or error
+            warn(f"{name}: {said}; check the path, its permissions and space")
             ctx.exit(1)
         except ModuleNotFoundError as error:
             if error.name is None or error.name.startswith("htrjand"):

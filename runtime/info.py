@@ -31,8 +31,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
@@ -55,6 +55,13 @@ REMEDY = "take a model file that htrjand exported, or export this one again"
 TEXTS = ("name", "version", "licence", "weights_sha256", "precision")
 LISTS = ("charset", "languages", "training_data")
 INTEGERS = ("frame_stride", "height", "width_multiple", "max_width", "blank")
+# Least and greatest of each number. What is beyond fits no line, or makes something that is not finite of the logits.
+RANGES = {
+    "frame_stride": (1, 64), "height": (1, 1024), "width_multiple": (1, 16_384), "max_width": (1, 16_384),
+    "temperature": (0.01, 100.0),
+}  # fmt: skip
+FIT_RANGES = {"weight": (0.0, 100.0), "bonus": (0.0, 100.0), "temperature": (0.01, 100.0)}
+MOST_PERCENT = 10_000.0  # of a CER: a reader that makes up text has more than 100
 
 
 @dataclass(frozen=True)
@@ -73,12 +80,8 @@ class LanguageFit:
     def __post_init__(self) -> None:
         if not re.fullmatch("[0-9a-f]{64}", self.seal):
             raise HtrjandError("language_model: seal is not of 64 hexadecimal digits")
-        for key in ("weight", "bonus", "temperature"):
-            value = getattr(self, key)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-                raise HtrjandError(f"language_model: {key} is {value!r}, no number of 0 or more")
-        if not self.temperature:
-            raise HtrjandError("language_model: temperature is not above 0")
+        if problem := out_of_range(self, FIT_RANGES):
+            raise HtrjandError(f"language_model: {problem}")
 
 
 @dataclass(frozen=True)
@@ -115,18 +118,21 @@ class ModelInfo:
             values = getattr(self, key)
             if not isinstance(values, tuple) or not all(isinstance(value, str) for value in values):
                 return f"{key} is no tuple of strings"
+        if problem := no_text(self) or out_of_range(self, RANGES):
+            return problem
+        if any(unicodedata.category(char) == "Cc" for item in self.charset for char in item):
+            return "the charset holds a control character"
         if len(self.charset) < 2 or self.blank != 0 or self.charset[0] != "":
             return 'the charset must begin with "" (the blank is class 0) and hold at least one character'
         if "" in self.charset[1:] or len(set(self.charset)) != len(self.charset):
             return "the charset holds a character twice, or an empty one"
         if self.precision not in PRECISIONS:
             return f"precision {self.precision!r} is unknown; use one of {', '.join(PRECISIONS)}"
-        if min(self.frame_stride, self.height, self.width_multiple, self.max_width) < 1:
-            return "frame_stride, height, width_multiple and max_width must be at least 1"
         if self.width_multiple % self.frame_stride:
             return f"width_multiple {self.width_multiple} is no multiple of frame_stride {self.frame_stride}"
-        if not (math.isfinite(self.temperature) and self.temperature > 0):
-            return f"temperature {self.temperature} is not above 0"
+        for name, percent in self.cer.items():
+            if not 0 <= percent <= MOST_PERCENT:
+                return f"cer: {name} has {percent} percent"
         return None
 
     def to_metadata(self) -> dict[str, str]:
@@ -163,7 +169,7 @@ def texts_of(description: Any) -> dict[str, str]:
         elif isinstance(value, int | float):
             texts[item.name] = repr(value)
         else:
-            texts[item.name] = json.dumps(plain(value), ensure_ascii=False)
+            texts[item.name] = json.dumps(plain(value), ensure_ascii=False, allow_nan=False)
     return texts
 
 
@@ -172,6 +178,27 @@ def plain(value: Any) -> dict[str, Any] | list[Any]:
     if value is None or isinstance(value, Mapping):
         return dict(value or {})
     return asdict(value) if is_dataclass(value) and not isinstance(value, type) else list(value)
+
+
+def out_of_range(description: object, ranges: Mapping[str, tuple[float, float]]) -> str | None:
+    """What is wrong with the numbers of a description; they are whole where their limits are."""
+    for key, (low, high) in ranges.items():
+        value = getattr(description, key)
+        kind = int if isinstance(low, int) else (int, float)
+        if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
+            return f"{key} is {str(value)[:40]}, where a number from {low} to {high} is wanted"
+    return None
+
+
+def no_text(description: Any) -> str | None:
+    """Which field of a description holds a lone surrogate, half of a pair, which no file of text can hold."""
+    for item in fields(description):
+        value = getattr(description, item.name)
+        if isinstance(value, tuple | Mapping):
+            value = "".join(map(str, value))
+        if isinstance(value, str) and re.search("[\ud800-\udfff]", value):
+            return f"{item.name} holds half of a surrogate pair"
+    return None
 
 
 def is_detector(metadata: Mapping[str, str]) -> bool:
@@ -204,7 +231,7 @@ def reading(path: str | Path) -> Iterator[None]:
         yield
     except KeyError as error:
         raise HtrjandError(f"{path}: its metadata lack {error}; {REMEDY}") from error
-    except (ValueError, TypeError, AttributeError, HtrjandError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError, HtrjandError) as error:
         raise HtrjandError(f"{path}: its metadata cannot be used ({error}); {REMEDY}") from error
 
 

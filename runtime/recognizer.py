@@ -45,6 +45,7 @@ class Recognizer:
         beam: texts of a line that are followed at a time, where there is a language model.
         detector: what finds the lines of a page: a model file, or a `LineDetector`; None opens the bundled one when
             the first page is read.
+        sha256: 64 hexadecimal digits; another model file than that of this SHA-256 is refused.
 
     Attributes:
         path: the model file.
@@ -58,11 +59,11 @@ class Recognizer:
 
     def __init__(
         self, model: str | Path | None = None, threads: int | None = None, lm: str | Path | None = BUNDLED_LM,
-        beam: int = WIDTH, detector: str | Path | LineDetector | None = None,
+        beam: int = WIDTH, detector: str | Path | LineDetector | None = None, sha256: str | None = None,
     ) -> None:  # fmt: skip
         if beam < 1:
             raise UsageError(f"a beam of {beam} texts reads nothing; give 1 or more")
-        session = open_session(bundled_model() if model is None else model, threads)
+        session = open_session(bundled_model() if model is None else model, threads, sha256)
         info = ModelInfo.from_metadata(session.metadata, session.path)
         self._take(session, info, language_for(info, lm), beam, detector, threads)
 

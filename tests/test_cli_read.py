@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import resource
 import signal
@@ -145,6 +146,68 @@ def test_models_goes_on_after_a_bad_file(htrjand, tiny_model, tmp_path):
     done = htrjand("models", tmp_path / "bad.onnx", tiny_model, "-f", "json")
     assert done.exit_code == 1 and "bad.onnx: the file does not describe itself" in done.stderr
     assert len(json.loads(done.stdout)) == 1
+
+
+def test_models_of_bad_files_alone_prints_nothing(htrjand, tmp_path):
+    (tmp_path / "bad.onnx").write_text("nothing")
+    (tmp_path / "round.onnx").symlink_to(tmp_path / "round.onnx")
+    done = htrjand("models", tmp_path / "bad.onnx", tmp_path / "round.onnx")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "round.onnx: a link that leads nowhere" in done.stderr
+
+
+STRANGE = ("a\x1b[31m\nb.png", os.fsdecode(b"bad\xff.png"), "c\x9b31m.png")
+SHOWN = (r"a\x1b[31m\nb.png", r"bad\udcff.png", r"c\x9b31m.png")
+
+
+@pytest.fixture
+def strange(tmp_path, draw):
+    folder = tmp_path / "strange"
+    folder.mkdir()
+    for name in STRANGE:
+        Image.fromarray(draw("abc")).save(folder / name)
+    return folder
+
+
+@pytest.mark.parametrize("form", ["txt", "json", "tsv", "hocr", "alto", "page"])
+def test_names_that_are_no_text_lose_nothing(htrjand, strange, tiny_model, tmp_path, form):
+    """Nothing raw reaches the output, and every image is read, into files and to one file."""
+    done = htrjand("read", strange, "-m", tiny_model, "-f", form, "-o", f"{tmp_path}/out/")
+    assert done.exit_code == 0, done.output
+    written = [path.read_bytes() for path in (tmp_path / "out").iterdir() if path.name[0] != "."]
+    assert len(written) == 3 and all(b"abc" in content for content in written)
+    if form in ("txt", "json", "tsv", "hocr"):
+        assert htrjand("read", strange, "-m", tiny_model, "-f", form, "-o", tmp_path / "all").exit_code == 0
+        written.append((tmp_path / "all").read_bytes())
+        assert written[-1].count(b"abc") >= 3
+    for content in written:
+        assert b"\x1b" not in content and b"\x9b" not in content.replace(b"\xc2\x9b", b"\x9b") and content.decode()
+
+
+def test_names_are_printed_with_escapes(htrjand, strange, tiny_model, make_model):
+    done = htrjand("read", strange, "-m", tiny_model)
+    assert [line.split("\t")[0] for line in done.stdout.splitlines()] == [f"{strange}/{name}" for name in SHOWN]
+    values = [json.loads(line) for line in htrjand("read", strange, "-m", tiny_model, "-f", "json").stdout.splitlines()]
+    assert [value["path"] for value in values] == [f"{strange}/{name}" for name in STRANGE]
+    for name in STRANGE:
+        (strange / name).write_bytes(b"no image")
+    told = htrjand("read", strange, "-m", tiny_model).stderr
+    assert (
+        all(told.count(name.replace(r"\n", " ")) == 2 for name in SHOWN)
+        and told.count("\n") == 4
+        and "\x1b" not in told
+    )
+    shown = htrjand("models", make_model("m.onnx", licence="a\x1b[31m\nb", languages=("\x9b",))).stdout
+    assert r"a\x1b[31m\nb" in shown and "\x1b" not in shown and "\x9b" not in shown
+
+
+def test_outputs_that_cannot_be(htrjand, scans, tiny_model):
+    done = htrjand("read", scans / "1.PNG", "-m", tiny_model, "-o", "/proc/none/out.txt")
+    assert done.exit_code == 1 and "its folder is not there and cannot be made; check the path" in done.stderr
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "htrjand", "read", scans / "1.PNG", "-m", tiny_model]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1 and done.stderr.startswith("htrjand: standard output: cannot be written (No space left")
 
 
 def test_version_and_help(htrjand):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -52,15 +53,17 @@ class Session(Protocol):
         ...
 
 
-def open_session(path: str | Path, threads: int | None = None) -> Session:
+def open_session(path: str | Path, threads: int | None = None, sha256: str | None = None) -> Session:
     """Opens a model file with the engine of its format.
 
     Args:
         path: the file; its suffix names the format.
         threads: threads to compute with; None leaves it to the engine (as a rule, one for each core).
+        sha256: 64 hexadecimal digits, of the only file that is to be opened; None: any.
 
     Raises:
-        HtrjandError: there is no such file, its engine is missing, or the file is damaged or cannot be used.
+        HtrjandError: there is no such file, it is another than `sha256` says, its engine is missing, or the file is
+            damaged or cannot be used.
         UsageError: its format is unknown, or `threads` is less than 1.
     """
     path = Path(path).expanduser()
@@ -68,7 +71,10 @@ def open_session(path: str | Path, threads: int | None = None) -> Session:
         raise UsageError(f"{threads} threads cannot run a model; give 1 or more, or leave it out")
     form = format_of(path)
     if not path.is_file():
-        raise HtrjandError(f"{path}: no such model file; check the path")
+        kind = "a link that leads nowhere" if path.is_symlink() else "no plain file" if path.exists() else ""
+        raise HtrjandError(f"{path}: {kind or 'no such model file'}; check the path")
+    if sha256 is not None and hashlib.sha256(path.read_bytes()).hexdigest() != sha256.lower():
+        raise HtrjandError(f"{path}: is not the file of this SHA-256, {sha256[:80]}; take the file that was meant")
     check_seal(path)  # before a native parser meets the file
     session: Session = import_module(form.session).open_session(path, threads)
     return session

@@ -106,7 +106,7 @@ def read_metadata(content: bytes, path: Path) -> dict[str, str]:
             if entry.vector(METADATA_NAME) == METADATA.encode():
                 texts = json.loads(buffers[entry.number(METADATA_BUFFER)].vector(BUFFER_DATA))
                 return {str(key): str(text) for key, text in texts.items()}
-    except (struct.error, IndexError, ValueError, AttributeError) as error:
+    except (struct.error, IndexError, ValueError, AttributeError, RecursionError) as error:
         raise unusable(path, error) from error
     raise HtrjandError(
         f"{path}: the file does not describe itself (it has no {METADATA!r} metadata); take a model file that htrjand "

@@ -41,11 +41,11 @@ class OnnxSession:
         self.path = path
         try:
             self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except FAILURES as error:
+            self.metadata: Mapping[str, str] = self.session.get_modelmeta().custom_metadata_map
+        except (*FAILURES, UnicodeDecodeError) as error:
             raise HtrjandError(
                 f"{path}: not a whole ONNX model ({first_line(error)}); copy the file again, or export it again"
             ) from error
-        self.metadata: Mapping[str, str] = self.session.get_modelmeta().custom_metadata_map
         self.inputs = tuple(map(port, self.session.get_inputs()))
         self.outputs = tuple(map(port, self.session.get_outputs()))
 

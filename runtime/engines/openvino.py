@@ -76,7 +76,7 @@ def open_session(path: Path, threads: int | None = None) -> OpenVinoSession:
     config = CONFIG | ({} if threads is None else {"INFERENCE_NUM_THREADS": threads})
     try:
         return OpenVinoSession(path, core.compile_model(model, "CPU", config), read_metadata(model))
-    except RuntimeError as error:
+    except (RuntimeError, UnicodeDecodeError) as error:
         raise HtrjandError(
             f"{path}: OpenVINO cannot prepare it ({first_line(error)}); export the model again"
         ) from error

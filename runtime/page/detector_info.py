@@ -32,7 +32,7 @@ from typing import Any
 
 from ..errors import HtrjandError
 from ..formats import PRECISIONS
-from ..info import check_format, reading, strings, texts_of
+from ..info import check_format, no_text, out_of_range, reading, strings, texts_of
 from ..seal import OPEN
 from .detect import LONGER_SIDE, MULTIPLE, STRIDE
 
@@ -44,6 +44,7 @@ PREPROCESSING = (
 )
 TEXTS = ("name", "version", "licence", "weights_sha256", "precision")
 INTEGERS = ("longer_side", "multiple", "stride")
+RANGES = {"longer_side": (1, 16_384), "multiple": (1, 16_384), "stride": (1, 64)}
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,8 @@ class DetectorInfo:
             return f"precision {self.precision!r} is unknown; use one of {', '.join(PRECISIONS)}"
         if not re.fullmatch("([0-9a-f]{64})?", self.weights_sha256):
             return "weights_sha256 is not of 64 hexadecimal digits"
-        if min(self.longer_side, self.multiple, self.stride) < 1:
-            return "longer_side, multiple and stride must be at least 1"
+        if problem := no_text(self) or out_of_range(self, RANGES):
+            return problem
         if self.multiple % self.stride or self.longer_side % self.multiple:
             return "longer_side is to be a multiple of multiple, and that of stride"
         for name, pair in self.found.items():

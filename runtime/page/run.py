@@ -144,7 +144,16 @@ class Run:
         read = (result for _, result in self.results(jobs, in_order=True) if result is not None)
         first = next(read, None)
         if first is not None:
-            self.put(chain([first], read), stream)
+            try:
+                self.put(chain([first], read), stream)
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                if error.filename is not None:
+                    raise
+                raise HtrjandError(
+                    f"standard output: cannot be written ({error.strerror or error}); make space, or name a file by -o"
+                ) from error
 
     def put(self, results: Iterator[Result], stream: BinaryIO) -> None:
         write(self.form, flushed(results, stream), stream, self.total > 1, self.how.least)
@@ -243,6 +252,10 @@ def writing(path: Path) -> Iterator[None]:
     """Around the writing of an output."""
     try:
         yield
+    except (FileNotFoundError, FileExistsError, NotADirectoryError) as error:
+        raise HtrjandError(
+            f"{path}: cannot be written: its folder is not there and cannot be made; check the path"
+        ) from error
     except OSError as error:
         raise HtrjandError(f"{path}: cannot be written ({error.strerror or error}); choose another file") from error
 

@@ -17,7 +17,8 @@ import pytest
 from tiny_model import CHARSET, GREYS
 
 from htrjand.runtime import HtrjandError, ModelInfo, Recognizer, UsageError
-from htrjand.runtime.seal import seal
+from htrjand.runtime.info import sha256
+from htrjand.runtime.seal import OPEN, PATTERN, seal
 
 
 class EngineTests:
@@ -149,6 +150,23 @@ class EngineTests:
         with pytest.raises(HtrjandError, match="again"):
             Recognizer(path)
         assert capfd.readouterr() == ("", "")
+
+    def test_a_description_that_is_no_text_under_a_right_seal(self, make, capfd):
+        path = make()
+        content = PATTERN.sub(OPEN.encode(), path.read_bytes())
+        assert b"bilinear" in content
+        path.write_bytes(content.replace(b"bilinear", b"biline\xff\xfe"))
+        seal(path)
+        with pytest.raises(HtrjandError, match=f"^{path}: .*again"):
+            Recognizer(path)
+        assert capfd.readouterr() == ("", "")
+
+    def test_only_the_file_of_a_sha256(self, make):
+        path = make()
+        assert Recognizer(path, 1, sha256=sha256(path).upper()).path == path
+        for other in (sha256(path)[:-1], "0" * 64, ""):
+            with pytest.raises(HtrjandError, match=f"^{path}: is not the file of this SHA-256"):
+                Recognizer(path, 1, sha256=other)
 
     def test_threads_must_be_one_or_more(self, make):
         with pytest.raises(UsageError, match="0 threads"):

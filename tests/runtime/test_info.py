@@ -7,6 +7,7 @@ import pytest
 
 from htrjand.runtime import HtrjandError, ModelInfo
 from htrjand.runtime.info import LanguageFit, sha256
+from htrjand.runtime.page.detector_info import DetectorInfo
 
 INFO = ModelInfo(
     name="student",
@@ -76,6 +77,25 @@ def test_a_missing_key_is_named(key):
         ("precision", "int4"),
         ("temperature", "0"),
         ("temperature", "nan"),
+        ("temperature", "1e-300"),
+        ("temperature", "1e300"),
+        ("width_multiple", str(10**9)),
+        ("max_width", str(10**9)),
+        ("height", "-64"),
+        ("frame_stride", "9" * 5000),
+        ("charset", "[" * 100_000),
+        ("charset", "[" * 900 + "]" * 900),
+        ("charset", '["", "\\ud800"]'),
+        ("charset", '["", "\\u001b"]'),
+        ("charset", '["", "\\u009b"]'),
+        ("name", "half \ud800"),
+        ("languages", '["\\ud800"]'),
+        ("cer", '{"a": NaN}'),
+        ("cer", '{"a": Infinity}'),
+        ("cer", '{"\\ud800": 1}'),
+        ("language_model", "{" * 100_000),
+        ("language_model", fitted(weight=1e300)),
+        ("language_model", fitted(temperature=1e-300)),
         ("language_model", "[]"),
         ("language_model", '{"seal": "cd"}'),
         ("language_model", fitted(seal="CD" * 32)),
@@ -104,3 +124,23 @@ def test_a_description_made_wrong_is_refused():
 def test_sha256_of_a_file(tmp_path):
     (tmp_path / "empty").touch()
     assert sha256(tmp_path / "empty").startswith("e3b0c44298fc1c14")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("longer_side", str(10**9)),
+        ("multiple", "0"),
+        ("stride", "-4"),
+        ("name", "half \ud800"),
+        ("found", "[" * 100_000),
+        ("found", '{"a": [NaN, 1]}'),
+        ("found", '{"a": [1e999, 1]}'),
+        ("training_data", '["\\udfff"]'),
+    ],
+)
+def test_metadata_of_a_detector_that_cannot_be_used_are_refused(key, value):
+    metadata = DetectorInfo(name="detector", version="1").to_metadata()
+    assert DetectorInfo.from_metadata(metadata, "m.onnx").name == "detector"
+    with pytest.raises(HtrjandError, match=r"^m\.onnx: .*; take a model file"):
+        DetectorInfo.from_metadata(metadata | {key: value}, "m.onnx")

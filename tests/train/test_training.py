@@ -211,7 +211,7 @@ def test_weights_that_cannot_be_used_are_named(weights: Path) -> None:
     with pytest.raises(HtrjandError, match="not the card of a network"):
         load_network(weights)
     for said, wrong in (
-        ({"temperature": 0}, "model description: temperature 0.0 is not above 0"),
+        ({"temperature": 0}, "model description: temperature is 0.0, where a number from 0.01 to 100.0 is wanted"),
         ({"language_model": fitted | {"weight": -1}}, "not the card of a network .*language_model: weight is -1.0"),
         ({"language_model": {"seal": "x"}}, "not the card of a network .*language_model: .*missing"),
         ({"language_model": fitted | {"weight": None}}, "not the card of a network .*language_model: weight: float"),

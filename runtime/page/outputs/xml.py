@@ -16,8 +16,9 @@ from ..page import Page
 Element = ElementTree.Element
 SOFTWARE = "htrjand"
 VERSION = __version__
-# Everything but these characters, section 2.2 of XML 1.0, may not stand in a document, not even escaped.
-ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# Everything but these characters, section 2.2 of XML 1.0, may not stand in a document, not even escaped; nor, by us, do
+# the control characters from 7F to 9F, which that section advises against and a terminal obeys.
+ILLEGAL = re.compile("[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def clean(text: str) -> str:
