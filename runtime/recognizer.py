@@ -97,7 +97,8 @@ class Recognizer:
     def read_page(self, source: LineSource | PageSource | PageImage, batch_size: int = 8) -> Page:
         """Finds and reads the lines of a page.
 
-        A page that lies on its side or on its head is turned first, a skewed one is levelled; the places of lines are
+        A page that lies on its side or on its head is turned first, a skewed one is levelled, a negative is read as its
+        positive; the places of lines are
         those on the image as it was given. A line whose outline cannot be cut is read by its rectangle, one that is too
         long for the model in parts. An empty page is one without lines.
 

@@ -19,7 +19,7 @@ def normalize(text: str) -> str:
 
 
 def printable(text: object) -> str:
-    """Text for a terminal or a table: what is not visible, or no text at all, as an escape like `\\x1b`."""
+    """Text for a terminal or a table: whatever is no visible character is written as an escape like `\\x1b`."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
 

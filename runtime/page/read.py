@@ -25,6 +25,7 @@ from .page import Page, PageLine, as_points, between, box_around, place_line, tu
 UPRIGHT = 0.5  # share of the length of all lines that runs upwards, above which a page may lie on its side
 SURE, SURE_GREEDY = 0.88, 0.7  # mean confidence of all characters, with language and without, from which on a page
 # lies as it should: on 112 pages read upside down the greatest were 0.85 and 0.66
+DARK = 128  # median grey, below which a page may be a negative
 SAMPLE = 8  # the longest lines, which are read upside down
 SURER = 0.02  # by so much surer they must be read upside down for the page to be turned
 LEVEL = math.radians(3)  # a page that is skewed by more is turned level before its lines are looked for again
@@ -62,8 +63,13 @@ def read_page(reader: LineReader, source: LineSource | PageSource | PageImage, b
     page, detector = image.grey, reader.detector
     found = level(detector, page, detector.detect(page))
     cuts, lines = read_all(reader, page, found, batch_size)
-    sure = SURE if reader.language else SURE_GREEDY
-    turned = wrong_by(reader, page, found, cuts) if upright_share(found) > UPRIGHT or sureness(lines) < sure else 0
+    unsure = sureness(lines) < (SURE if reader.language else SURE_GREEDY)
+    if unsure and np.median(page[::8, ::8]) < DARK:
+        negative = level(detector, 255 - page, detector.detect(255 - page))
+        if length_across(negative) > length_across(found):  # light ink on dark paper, as on microfilm
+            page, found = 255 - page, negative
+            cuts, lines = read_all(reader, page, found, batch_size)
+    turned = wrong_by(reader, page, found, cuts) if unsure or upright_share(found) > UPRIGHT else 0
     if turned:
         page = np.ascontiguousarray(np.rot90(page, -turned // 90))
         cuts, lines = read_all(reader, page, level(detector, page, detector.detect(page)), batch_size)

@@ -75,6 +75,12 @@ def test_a_page_is_turned(reader: Recognizer, page: Page, turned: int) -> None:
         assert np.allclose(np.mean(line.polygon, axis=0), expected, atol=12)
 
 
+@pytest.mark.parametrize("turned", [0, 2])
+def test_a_negative_is_read_as_its_positive(reader: Recognizer, turned: int) -> None:
+    found = reader.read_page(np.ascontiguousarray(np.rot90(255 - np.asarray(sheet()), turned)))
+    assert found.turned == 90 * turned and cer(found) < 0.1
+
+
 @pytest.mark.parametrize("angle", [-12, 8])
 def test_a_skewed_page_is_levelled(reader: Recognizer, angle: int) -> None:
     skewed = sheet().rotate(angle, Image.Resampling.BICUBIC, expand=True, fillcolor=235)
