@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from tiny_model import CHARSET, GREYS
 
 from htrjand.runtime import HtrjandError, ModelInfo, Recognizer, UsageError
@@ -201,9 +202,10 @@ class EngineTests:
             place = folder.joinpath(*name.split(".")[:-1], name.split(".")[-1] + ".py")
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text("raise ImportError('not here')")
+        Image.new("L", (800, 64), 255).save(tmp_path / "x.png")
         code = (
             f"import sys; sys.path.insert(0, {str(folder)!r})\nfrom htrjand.cli import main\n"
-            f"main(['read', '-m', {str(make())!r}, 'x.png'])"
+            f"main(['read', '-m', {str(make())!r}, {str(tmp_path / 'x.png')!r}])"
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
         assert done.returncode == 1 and f"pip install {self.extra}" in done.stderr
