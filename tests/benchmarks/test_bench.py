@@ -22,7 +22,7 @@ from htrjand.train.network import Network, NetworkRecipe
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "benchmarks" / "sample" / "sample.parquet"
 RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
-RESULTS = [path for path in RESULTS if '"schema"' in path.read_text(encoding="utf-8")]  # the others are of studies
+RESULTS = [path for path in RESULTS if '"schema": "htrjand-bench' in path.read_text(encoding="utf-8")]  # not of studies
 
 SHORT = Settings(threads=(1,), queries=12, seconds=0.01, warm_up=1, cold_starts=1)
 FAST = ["--queries", "4", "--seconds", "0", "--threads", "1"]
