@@ -20,7 +20,7 @@ from .detect import DetectedLine
 from .detector import LineDetector
 from .inputs import PageImage, PageSource, load_page
 from .order import reading_order
-from .page import Page, PageLine, as_points, between, box_around, place_line, turned_back
+from .page import Page, PageLine, as_points, assumed_baseline, between, box_around, place_line, turned_back
 
 UPRIGHT = 0.5  # share of the length of all lines that runs upwards, above which a page may lie on its side
 SURE, SURE_GREEDY = 0.88, 0.7  # mean confidence of all characters, with language and without, from which on a page
@@ -65,9 +65,10 @@ def read_page(reader: LineReader, source: LineSource | PageSource | PageImage, b
     cuts, lines = read_all(reader, page, found, batch_size)
     unsure = sureness(lines) < (SURE if reader.language else SURE_GREEDY)
     if unsure and np.median(page[::8, ::8]) < DARK:
-        negative = level(detector, 255 - page, detector.detect(255 - page))
-        if length_across(negative) > length_across(found):  # light ink on dark paper, as on microfilm
-            page, found = 255 - page, negative
+        negative = 255 - page
+        again = level(detector, negative, detector.detect(negative))
+        if length_across(again) > length_across(found):  # light ink on dark paper, as on microfilm
+            page, found = negative, again
             cuts, lines = read_all(reader, page, found, batch_size)
     turned = wrong_by(reader, page, found, cuts) if unsure or upright_share(found) > UPRIGHT else 0
     if turned:
@@ -90,16 +91,14 @@ def wrong_by(reader: LineReader, page: Grey, found: Sequence[DetectedLine], cuts
     if turned:
         cuts = [cut for line in again for cut in cut_out(lying, line.polygon, line.baseline, widest(reader))]
     images = sorted((cut.image for cut in cuts if cut.image is not None), key=lambda image: -image.shape[1])[:SAMPLE]
-    as_found, reversed_ = (
-        sureness(
-            [
-                decode_greedy(logits, reader.info, line.shape[1], line.shape[1])
-                for line, logits in zip(lines, reader.logits(lines), strict=True)
-            ]
-        )
-        for lines in (images, [np.ascontiguousarray(image[::-1, ::-1]) for image in images])
-    )
-    return turned + (180 if reversed_ > as_found + SURER else 0)
+    upside_down = greedy_sureness(reader, [np.ascontiguousarray(image[::-1, ::-1]) for image in images])
+    return turned + (180 if upside_down > greedy_sureness(reader, images) + SURER else 0)
+
+
+def greedy_sureness(reader: LineReader, images: Sequence[Grey]) -> float:
+    """As `sureness`, of lines [64, W] read without language."""
+    pairs = zip(images, reader.logits(images), strict=True)
+    return sureness([decode_greedy(logits, reader.info, image.shape[1], image.shape[1]) for image, logits in pairs])
 
 
 def upright_share(found: Sequence[DetectedLine]) -> float:
@@ -117,9 +116,12 @@ def length_across(found: Sequence[DetectedLine]) -> float:
 
 
 def level(detector: LineDetector, page: Grey, found: list[DetectedLine]) -> list[DetectedLine]:
-    """The lines of a page that is skewed, looked for on a level copy of it; those that were found where it is not."""
+    """The lines of a page that is skewed, looked for on a level copy of it; those that were found where it is not.
+
+    One that is skewed by more than 45 degrees lies on its side, and is turned.
+    """
     angle = skew(found)
-    if abs(angle) < LEVEL:
+    if not LEVEL <= abs(angle) < math.pi / 4:
         return found
     copy = Image.fromarray(page).rotate(
         math.degrees(angle), Image.Resampling.BILINEAR, expand=True, fillcolor=int(np.median(page[::16, ::16]))
@@ -196,7 +198,8 @@ def in_order(
     cuts: Sequence[Cut], lines: Sequence[Line], size: tuple[int, int], turned: int, scale: float
 ) -> tuple[PageLine, ...]:
     """The lines in reading order, on the image as it was given."""
-    baselines = [middle_line(cut) for cut in cuts]
+    across = np.array([1.0, 0.0])
+    baselines = [assumed_baseline(cut.polygon, across) if cut.baseline is None else cut.baseline for cut in cuts]
     lengths = [max(1.0, float(np.ptp(line @ direction(line)))) for line in baselines]
     heights = [area(cut.polygon) / length for cut, length in zip(cuts, lengths, strict=True)]
     return tuple(
@@ -206,19 +209,12 @@ def in_order(
     )
 
 
-def middle_line(cut: Cut) -> Points:
-    """The baseline, or a level line in the middle of the outline."""
-    if cut.baseline is not None:
-        return cut.baseline
-    (left, top), (right, bottom) = cut.polygon.min(0), cut.polygon.max(0)
-    return np.array([(left, (top + bottom) / 2), (right, (top + bottom) / 2)])
-
-
 def placed(cut: Cut, line: Line, size: tuple[int, int], turned: int, scale: float, region: int) -> PageLine:
     """A line on the image as it was given."""
     outline = cut.polygon * scale
     baseline = None if cut.baseline is None else as_points(cut.baseline * scale)
     if cut.image is not None:
         return place_line(line, cut.image.shape[1], as_points(outline), baseline, size, turned, region)
-    corners = turned_back(outline, size, turned)
-    return PageLine(as_points(corners[[3, 2]]), as_points(corners), (1.0, 0.0), line, region)
+    corners = turned_back(outline, size, turned)  # from the top left one clockwise, as the text runs
+    along = direction(corners[[3, 2]])
+    return PageLine(as_points(corners[[3, 2]]), as_points(corners), as_points(along[None])[0], line, region)
