@@ -44,7 +44,7 @@ class PageReference:
 
     @cached_property
     def found(self) -> dict[str, Found]:
-        return score_pages(self.detector, self.rows)
+        return score_pages(self.detector.detect, self.rows)
 
     def open(self, part: Path) -> LineDetector:
         return LineDetector(part)
@@ -67,7 +67,7 @@ class PageReference:
 
     def compare(self, model: LineDetector, name: Path, exact: bool) -> dict[str, Any]:
         """Recall and precision of the reference and of the file, in percent, by dataset and of all."""
-        after = score_pages(model, self.rows)
+        after = score_pages(model.detect, self.rows)
         found = {
             dataset: {"reference": rates(before), "file": rates(after[dataset]), "lines": before.true}
             for dataset, before in self.found.items()

@@ -94,7 +94,7 @@ def test_eight_bits_find_the_lines(files: dict[str, Path], folder: Path, referen
     assert proof["calibration pages"] == 8 and proof["precision"] == info_of(out).precision == "int8"
     assert proof["bytes"] < 0.6 * files[suffix].stat().st_size or suffix == ".xml"  # whose weights lie beside it
     assert set(proof["in float"]) == ({"marks", "heights"} if suffix != ".xml" else set())
-    assert score_pages(LineDetector(out), reference.rows)["all"].recall >= 95
+    assert score_pages(LineDetector(out).detect, reference.rows)["all"].recall >= 95
     kept = folder / f"kept{suffix}"
     proof = quantize_proven(files[suffix], images, kept, QuantizeRecipe(8, ("stages.0",)), reference, 5)
     assert {"stages.0.0.first.0", "stages.0.0.second.0"} <= set(proof["in float"])

@@ -50,17 +50,15 @@ def score(
     from ...runtime.errors import UsageError
     from ..data.lines import data_dir
     from .card import save_scores
-    from .fit import table
-    from .measure import ALL, chosen_pages, score_pages
+    from .measure import ALL, chosen_pages, score_pages, table
     from .session import open_detector
 
     if card and (split != "test" or file.suffix != ".safetensors"):
         raise UsageError("--card: a card is that of weights (.safetensors), and its figures those of --split test")
     pages = chosen_pages(files or [data_dir() / "pagepacks"], split, datasets, exclude)
-    scores = score_pages(open_detector(file), pages)
+    scores = score_pages(open_detector(file).detect, pages)
     if not scores[ALL].true:
         raise UsageError(f"no line of the split {split} in the files; name others with -i, --split or --dataset")
     if card:
         save_scores(file, scores)
-    del scores[ALL]
     click.echo(table(scores))

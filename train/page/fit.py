@@ -17,14 +17,16 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from ...runtime.errors import HtrjandError, UsageError
 from ...runtime.files import atomic_path
+from ...runtime.image import Grey
 from ...runtime.page.detect import find_lines, prepare
 from ..optimizers import Groups, Muon, set_rate
 from ..recipe_loader import to_json
 from .augment import training_crop
+from .measure import score_pages, table
 from .network import Detector
 from .pages import Page, load_pages
 from .recipe import DetectorTrainRecipe, PageDataRecipe
-from .score import Found, score_lines
+from .score import Found
 from .weights import load_detector, save_detector
 
 Log = Callable[[str], None]
@@ -50,7 +52,7 @@ def train_detector(
         workers: processes that make crops beside the training.
 
     Returns:
-        Counts of lines found on the validation pages, by dataset.
+        Counts of lines found on the validation pages, by dataset, and of `all`.
 
     Raises:
         UsageError: no pages, or `out` holds the state of another recipe.
@@ -90,7 +92,7 @@ def train_detector(
             save_detector(averaged, out / "weights.safetensors")
             started, losses = time.monotonic(), np.zeros(3)
         if step % recipe.val_every == 0 or step == recipe.steps:
-            scores = evaluate(averaged, val)
+            scores = score_pages(lambda page: find_lines(*predict(averaged, page)), val)
             log(table(scores))
             started = time.monotonic()
     return scores
@@ -187,32 +189,13 @@ def optimizer_of(network: Detector, recipe: DetectorTrainRecipe) -> Muon:
     return Muon([{"params": kernels, "weight_decay": 10 * WEIGHT_DECAY}], groups, recipe.peak_rate)
 
 
-def evaluate(network: Detector, pages: Sequence[Page]) -> dict[str, Found]:
-    """Counts of lines found on pages, by dataset."""
-    scores: dict[str, Found] = {}
-    for page in pages:
-        lines = find_lines(*predict(network, page))
-        found = score_lines(page.polygons, [line.polygon for line in lines], page.ignore)
-        scores[page.dataset] = scores.get(page.dataset, Found()) + found
-    return scores
-
-
-def predict(network: Detector, page: Page) -> tuple[npt.NDArray[np.float32], float]:
+def predict(network: Detector, page: Grey) -> tuple[npt.NDArray[np.float32], float]:
     """The maps of a page [4, H/4, W/4], and pixels of the page in a pixel of the detector's image."""
-    image, scale = prepare(page.image)
+    image, scale = prepare(page)
     network.eval()
     with torch.inference_mode():
         maps = network(torch.from_numpy(image))[0].numpy()
     return maps, scale
-
-
-def table(scores: dict[str, Found]) -> str:
-    """Recall and precision of each dataset and of all, a line each."""
-    rows = [*sorted(scores.items()), ("all", sum(scores.values(), Found()))]
-    return "\n".join(
-        f"{name:24s} recall {found.recall:5.1f}  precision {found.precision:5.1f}  ({found.true} lines)"
-        for name, found in rows
-    )
 
 
 def save(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from PIL import Image
 
 from ...runtime.errors import HtrjandError, UsageError
 from ...runtime.image import Grey
-from ...runtime.page.detector import LineDetector
+from ...runtime.page.detect import DetectedLine
 from ..data.lines import SPLITS, opened, parquet_files, spread
 from .pages import Page, load_pages
 from .score import Found, score_lines
@@ -67,10 +67,18 @@ def decoded(image: bytes) -> Grey:
         return np.asarray(opened_image.convert("L"))
 
 
-def score_pages(detector: LineDetector, pages: Iterable[Page]) -> dict[str, Found]:
-    """Counts of the lines found, by dataset in order of name, and of `all`."""
+def score_pages(detect: Callable[[Grey], Sequence[DetectedLine]], pages: Iterable[Page]) -> dict[str, Found]:
+    """Counts of the lines that `detect` finds on pages [H, W], by dataset in order of name, and of `all`."""
     scores: dict[str, Found] = {}
     for page in pages:
-        found = score_lines(page.polygons, [line.polygon for line in detector.detect(page.image)], page.ignore)
+        found = score_lines(page.polygons, [line.polygon for line in detect(page.image)], page.ignore)
         scores[page.dataset] = scores.get(page.dataset, Found()) + found
     return dict(sorted(scores.items())) | {ALL: sum(scores.values(), Found())}
+
+
+def table(scores: dict[str, Found]) -> str:
+    """Recall and precision of each dataset and of all, a line each."""
+    return "\n".join(
+        f"{name:24s} recall {found.recall:5.1f}  precision {found.precision:5.1f}  ({found.true} lines)"
+        for name, found in scores.items()
+    )
