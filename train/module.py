@@ -281,7 +281,8 @@ class TrainingModule(lightning.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         recipe = self.recipe
-        return make_optimizer(self.network, recipe.optimizer, recipe.peak_rate, recipe.weight_decay, recipe.bf16)
+        half = self.trainer.precision == "bf16-mixed"
+        return make_optimizer(self.network, recipe.optimizer, recipe.peak_rate, recipe.weight_decay, half)
 
 
 def hashed_seed(*parts: int) -> int:

@@ -32,6 +32,7 @@ from ...train.batches import Batch, bucket
 from ...train.losses import ctc_loss
 from ...train.network import STUDENT, TEACHER, Network, NetworkRecipe
 from ...train.optimizers import make_optimizer
+from ...train.precision import bf16_is_quick
 
 MEAN_WIDTH = 800  # columns: the mean of the training lines of core, 785, padded
 CHARACTERS = 39  # of such a line
@@ -85,7 +86,7 @@ class Loop:
     def __init__(self, recipe: NetworkRecipe) -> None:
         torch.manual_seed(0)
         self.network = Network(recipe, CLASSES).train()
-        self.optimizer = make_optimizer(self.network, "muon", 1e-4, 0.01, half=True)
+        self.optimizer = make_optimizer(self.network, "muon", 1e-4, 0.01, half=bf16_is_quick())
         self.images = encoded(COLUMNS // bucket(MEAN_WIDTH))
         self.steps = 0
 
@@ -103,7 +104,7 @@ class Loop:
                 self.steps,
                 batch.padded_widths,
             )
-        with clock("forward"), torch.autocast("cpu", torch.bfloat16):
+        with clock("forward"), torch.autocast("cpu", torch.bfloat16, enabled=bf16_is_quick()):
             columns = self.network.features(image, batch.padded_widths)
             logits, shortcut = self.network.scores(columns, batch.padded_widths), self.network.shortcut(columns).float()
         with clock("loss"):

@@ -15,6 +15,7 @@ from PIL import Image
 from ..image import Grey
 from .cut import Points
 from .instances import groups, parted
+from .pieces import joined
 
 STRIDE = 4  # pixels of the image in a pixel of the maps
 MULTIPLE = 32  # height and width of the detector's image: its coarsest stride
@@ -101,8 +102,10 @@ def find_lines(maps: FloatMap, scale: float = 1.0) -> list[DetectedLine]:
     members = [pixels for pixels in groups(mark > THRESHOLD) if len(pixels[0]) >= MIN_PIXELS]
     if len(members) > MAX_LINES:
         members = sorted(members, key=lambda pixels: len(pixels[0]), reverse=True)[:MAX_LINES]
+    pieces = [piece for pixels in members for piece in parted(mark, pixels)]
+    heights = np.array([np.exp(logs_at(maps, *piece)).sum(0).mean() for piece in pieces]) / STRIDE
     found = []
-    for rows, columns in (line for pixels in members for line in parted(mark, pixels)):
+    for rows, columns in joined(ends, pieces, heights):
         line = trace(maps, rows, columns)
         if line is not None:
             found.append(DetectedLine(line.baseline * scale, line.polygon * scale, line.score))
@@ -116,8 +119,7 @@ def trace(maps: FloatMap, rows: Ints, columns: Ints) -> DetectedLine | None:
     if score < MIN_SCORE:
         return None
     place = STRIDE * (np.stack([columns, rows], axis=1).astype(np.float64) + 0.5)
-    logs = np.clip(maps[2:4, rows, columns].astype(np.float64), -HIGHEST, HIGHEST)
-    above, below = np.exp(logs)
+    above, below = np.exp(logs_at(maps, rows, columns))
     height = float(np.median(above + below))
     frame = axes(place, weight)
     s, t = (place @ frame).T
@@ -144,6 +146,11 @@ def trace(maps: FloatMap, rows: Ints, columns: Ints) -> DetectedLine | None:
     top, foot = base - ROOM_ABOVE * (base - middle + above), base + ROOM_BELOW * (middle + below - base)
     baseline, top, foot = (np.stack([at, t], axis=1)[kept] @ frame.T for t in (base, top, foot))
     return DetectedLine(baseline, np.concatenate([top, foot[::-1]]), score)
+
+
+def logs_at(maps: FloatMap, rows: Ints, columns: Ints) -> Points:
+    """The logarithms of both heights at some pixels [2, N]."""
+    return np.clip(maps[2:4, rows, columns].astype(np.float64), -HIGHEST, HIGHEST)
 
 
 def axes(place: Points, weight: Points) -> Points:

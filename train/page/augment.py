@@ -19,6 +19,7 @@ from .targets import LineShape, Maps, draw_maps
 
 FloatImage = npt.NDArray[np.float32]
 
+BEND = 0.1  # the steepest slope of each of two waves that bend the lines
 SHORT = 3.0  # heights of a line that it is long, at most, to count as a short one
 SHORT_COUNTS, ENDS_COUNT = 3, 2  # times a pixel of a short line, and beyond the end of any line
 
@@ -30,6 +31,7 @@ class PageAugmentRecipe:
     scale: float = 0.4  # ln of the greatest change of size
     stretch: float = 0.1  # ln of the greatest change of width alone
     turn: float = 5.0  # degrees, at most
+    bend: float = 0.0  # chance that lines are not straight
     sideways: float = 0.0  # chance that a page lies on its side, or is turned by any angle up to that
     together: float = 0.15  # chance that two pages stand side by side
     words: float = 0.0  # chance that words of another page stand between a page's lines and on its margins
@@ -43,7 +45,7 @@ class PageAugmentRecipe:
     def __post_init__(self) -> None:
         if min(self.scale, self.stretch, self.turn) < 0 or self.turn > 45:
             raise ValueError("scale, stretch, turn: 0 or more, and a turn of at most 45 degrees")
-        for name in ("sideways", "together", "words", "composed", "empty", "bleed", "ruled", "shade", "blur"):
+        for name in ("bend", "sideways", "together", "words", "composed", "empty", "bleed", "ruled", "shade", "blur"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}: from 0 to 1")
 
@@ -82,6 +84,11 @@ def training_crop(
     else:
         lines += place(drawn(), canvas, mask, (0, size), "any", recipe, rng)
     grey = np.asarray(canvas, dtype=np.float32)
+    if recipe.bend and rng.random() < recipe.bend:
+        down = curve(size, rng)
+        grey, covered = bent(grey, down), bent(np.asarray(mask, dtype=np.float32), down)
+        mask = Image.fromarray(covered.astype(np.uint8))
+        lines = [line.bent(down) for line in lines]
     if rng.random() < recipe.bleed:
         other = Image.new("L", (size, size))
         place(any_page(), other, Image.new("L", (size, size)), (0, size), "any", recipe, rng)
@@ -189,6 +196,26 @@ def within(line: LineShape, left: int, right: int, size: int) -> list[LineShape]
     if inside.sum() < 2:
         return []
     return [LineShape(line.baseline[inside], line.above[inside], line.below[inside])]
+
+
+def curve(size: int, rng: np.random.Generator) -> FloatImage:
+    """How far each column of a crop moves down, in pixels [size]: two waves, together at most some 12 degrees steep."""
+    x = np.arange(size)
+    waves = rng.uniform(size / 2, 3 * size, 2)
+    slopes = BEND * rng.uniform(-1, 1, 2)
+    phases = x[:, None] / waves + rng.random(2)
+    down = (slopes * waves / (2 * math.pi) * np.sin(2 * math.pi * phases)).sum(1)
+    return np.asarray(down - np.mean(down), dtype=np.float32)
+
+
+def bent(grey: FloatImage, down: FloatImage) -> FloatImage:
+    """An image [H, W] with each column moved down by a distance [W]; what is missing is as its edge."""
+    height, width = grey.shape
+    row = np.clip(np.arange(height)[:, None] - down, 0, height - 1)
+    above = np.minimum(row.astype(np.intp), height - 2)
+    share = (row - above).astype(np.float32)
+    column = np.arange(width)
+    return grey[above, column] * (1 - share) + grey[above + 1, column] * share
 
 
 def bled(grey: FloatImage, other: Image.Image, rng: np.random.Generator) -> FloatImage:

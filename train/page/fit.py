@@ -20,6 +20,7 @@ from ...runtime.files import atomic_path
 from ...runtime.image import Grey
 from ...runtime.page.detect import find_lines, prepare
 from ..optimizers import Groups, Muon, set_rate
+from ..precision import bf16_is_quick
 from ..recipe_loader import to_json
 from .augment import training_crop
 from .measure import score_pages, table
@@ -137,7 +138,7 @@ class Crops(IterableDataset[Batch]):
 def train_step(network: Detector, optimizer: Muon, batch: Batch) -> npt.NDArray[np.float64]:
     """One step; returns the losses of core, ends and heights."""
     image, maps, weight = batch
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16_is_quick()):
         marks, heights = network.logits(image.contiguous(memory_format=torch.channels_last))
     parts = detector_loss(marks, heights, maps, weight)
     loss = parts[0] + END_LOSS * parts[1] + HEIGHT_LOSS * parts[2]

@@ -49,6 +49,11 @@ class LineShape:
         scale = float(np.sqrt(abs(np.linalg.det(matrix))))
         return LineShape(self.baseline @ matrix.T + offset, self.above * scale, self.below * scale)
 
+    def bent(self, down: npt.NDArray[np.float32]) -> LineShape:
+        """The line where each column [W] of its image moves down by so many pixels; beyond the image as at its edge."""
+        x, y = self.baseline.T
+        return LineShape(np.stack([x, y + np.interp(x, np.arange(len(down)), down)], axis=1), self.above, self.below)
+
 
 def line_shape(polygon: Sequence[Point], baseline: Sequence[Point]) -> LineShape | None:
     """The shape of a line, smoothed; None where it has no area or no length.

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from htrjand.runtime.page.detect import LONGER_SIDE, ZERO, find_lines
-from htrjand.train.page.augment import PageAugmentRecipe, training_crop
+from htrjand.train.page.augment import PageAugmentRecipe, bent, curve, training_crop
 from htrjand.train.page.pages import Page, load_pages
+from htrjand.train.page.targets import LineShape
 
 STILL = PageAugmentRecipe(scale=0.3, stretch=0.1, turn=5, together=0, bleed=0, ruled=0, shade=0, blur=0)
-WILD = PageAugmentRecipe(together=0.5, bleed=1, ruled=1, shade=1, blur=1)
+WILD = PageAugmentRecipe(bend=1, together=0.5, bleed=1, ruled=1, shade=1, blur=1)
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +43,18 @@ def test_cores_lie_on_ink_however_the_page_is_placed(pages: list[Page], seed: in
     near, far = (np.kron(grown(crop.maps[2] > 0, times), np.ones((4, 4), dtype=bool)) for times in (4, 6))
     assert ink[cores].mean() > 0.2
     assert ink[far & ~near].mean() < 0.1  # above and below the lines
+
+
+def test_a_bent_line_is_where_its_ink_is():
+    grey = np.full((200, 300), 255, dtype=np.float32)
+    grey[100:103, 20:280] = 0
+    x = np.arange(20.0, 280.0, 10)
+    line = LineShape(np.stack([x, np.full(len(x), 101.0)], axis=1), np.full(len(x), 10.0), np.full(len(x), 5.0))
+    down = curve(300, np.random.default_rng(2))
+    assert np.ptp(down) > 10
+    ink = bent(grey, down)
+    for column, row in line.bent(down).baseline.round().astype(int):
+        assert ink[row, column] < 128 and ink[row - 5, column] > 128 and ink[row + 5, column] > 128
 
 
 def grown(mask: np.ndarray, times: int) -> np.ndarray:
