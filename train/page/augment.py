@@ -39,13 +39,14 @@ class PageAugmentRecipe:
     empty: float = 0.0  # chance that in place of a page there is one without text, or a picture
     bleed: float = 0.3  # chance that another page shines through
     ruled: float = 0.15  # chance of ruled paper
+    folded: float = 0.0  # chance of folds in the paper, or of single straight lines
     shade: float = 0.5  # chance of uneven light
     blur: float = 0.3  # chance of a blur
 
     def __post_init__(self) -> None:
         if min(self.scale, self.stretch, self.turn) < 0 or self.turn > 45:
             raise ValueError("scale, stretch, turn: 0 or more, and a turn of at most 45 degrees")
-        for name in ("bend", "sideways", "together", "words", "composed", "empty", "bleed", "ruled", "shade", "blur"):
+        for name in ("bend", "sideways", "together", "words", "composed", "empty", "bleed", "ruled", "folded", "shade", "blur"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}: from 0 to 1")
 
@@ -95,6 +96,8 @@ def training_crop(
         grey = bled(grey, other, rng)
     if rng.random() < recipe.ruled:
         grey = ruled(grey, rng)
+    if recipe.folded and rng.random() < recipe.folded:
+        grey = folded(grey, rng)
     if rng.random() < recipe.shade:
         grey = shaded(grey, rng)
     maps = draw_maps(lines, size, size)
@@ -241,6 +244,20 @@ def ruled(grey: FloatImage, rng: np.random.Generator) -> FloatImage:
         if directions != 0:
             pen.line([(k, 0), (k - slope * size, size)], fill=shade, width=1)
     return np.asarray(grey * np.asarray(sheet, dtype=np.float32) / 255, dtype=np.float32)
+
+
+def folded(grey: FloatImage, rng: np.random.Generator) -> FloatImage:
+    """One to three straight lines from edge to edge, upright oftener than level: thin and sharp, or broad and soft."""
+    size = grey.shape[0]
+    sheet = Image.new("L", (size, size), 128)
+    pen = ImageDraw.Draw(sheet)
+    for _ in range(int(rng.integers(1, 4))):
+        at, slope = rng.uniform(0, size), rng.normal(0, 0.02) * size
+        ends = [(at, 0), (at + slope, size)] if rng.random() < 0.8 else [(0, at), (size, at + slope)]
+        darker = 1 if rng.random() < 0.75 else -1
+        pen.line(ends, fill=128 - darker * int(rng.integers(25, 110)), width=int(rng.choice([1, 2, 3, 6, 10])))
+    soft = sheet.filter(ImageFilter.GaussianBlur(float(rng.choice([0.5, 1, 2, 4]))))
+    return np.asarray(grey * np.asarray(soft, dtype=np.float32) / 128, dtype=np.float32)
 
 
 def shaded(grey: FloatImage, rng: np.random.Generator) -> FloatImage:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
@@ -37,7 +39,29 @@ def load_detector(path: Path) -> Detector:
     return network.eval()
 
 
+def mean_detector(paths: Sequence[Path]) -> Detector:
+    """A detector with the mean of several ones' weights.
+
+    Where all come from the same one by further training, the mean errs less than each (Wortsman et al. 2022,
+    "Model soups"). HtrjandError as for `load_detector`, and where they are of different shapes.
+    """
+    detectors = [load_detector(path) for path in paths]
+    mean = detectors[0]
+    for path, other in zip(paths[1:], detectors[1:], strict=True):
+        if other.recipe != mean.recipe:
+            raise HtrjandError(f"{path}: a network of another shape than {paths[0]}; give weights of one recipe")
+    states = [detector.state_dict() for detector in detectors]
+    mean.load_state_dict(
+        {name: torch.stack([state[name].double() for state in states]).mean(0) for name in mean.state_dict()}
+    )
+    return mean
+
+
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        sys.exit("usage: python -m htrjand.train.page.weights WEIGHTS OUT: copies a detector in half precision")
-    save_detector(load_detector(Path(sys.argv[1])), Path(sys.argv[2]), half=True)
+    if len(sys.argv) < 3:
+        sys.exit(
+            "usage: python -m htrjand.train.page.weights WEIGHTS... OUT: "
+            "copies a detector in half precision, or the mean of several"
+        )
+    *given, out = map(Path, sys.argv[1:])
+    save_detector(mean_detector(given), out, half=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,7 @@ from htrjand.train.page.fit import detector_loss, train_detector
 from htrjand.train.page.network import Detector, DetectorRecipe
 from htrjand.train.page.recipe import DetectorTrainRecipe, PageDataRecipe
 from htrjand.train.page.targets import draw_maps, line_shape
-from htrjand.train.page.weights import load_detector, save_detector
+from htrjand.train.page.weights import load_detector, mean_detector, save_detector
 from htrjand.train.recipe_loader import load_recipe
 
 PLAIN = PageAugmentRecipe(scale=0.1, stretch=0, turn=1, together=0, bleed=0, ruled=0, shade=0, blur=0)
@@ -58,6 +60,24 @@ def stop_at(beginning: str):
             raise KeyboardInterrupt
 
     return log
+
+
+def test_the_mean_of_weights_is_written_in_half_precision(tmp_path: Path):
+    paths = [tmp_path / f"{k}.safetensors" for k in range(2)]
+    given = []
+    for k, path in enumerate(paths):
+        torch.manual_seed(k)
+        given.append(Detector(TINY.network))
+        save_detector(given[-1], path)
+    command = [sys.executable, "-m", "htrjand.train.page.weights", *map(str, paths), str(tmp_path / "out.safetensors")]
+    subprocess.run(command, check=True)
+    mean = load_detector(tmp_path / "out.safetensors").state_dict()
+    for name, tensor in mean.items():
+        wanted = sum(detector.state_dict()[name].double() for detector in given) / 2
+        assert torch.allclose(tensor.double(), wanted, rtol=1e-3, atol=1e-4), name
+    save_detector(Detector(DetectorRecipe((8, 8), (0, 0))), paths[1])
+    with pytest.raises(HtrjandError, match="another shape"):
+        mean_detector(paths)
 
 
 def test_a_run_begins_from_weights_of_the_same_shape_alone(drawn_pages: Path, tmp_path: Path):
