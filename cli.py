@@ -29,7 +29,6 @@ from .train.lm.cli import lm
 from .train.page.cli import detector
 
 if TYPE_CHECKING:
-    from .runtime.kinds import Info
     from .train.fit import Machine
 
 # The extras of pyproject.toml -> what is imported of each. A verb's own extra comes first, then the first that has it.
@@ -126,46 +125,45 @@ def models(ctx: click.Context, files: tuple[Path, ...], form: str) -> None:
     """List the bundled models, or print what FILES say of themselves."""
     from .runtime import HtrjandError, bundled_models
     from .runtime.formats import format_of
-    from .runtime.info import size_of
-    from .runtime.kinds import info_of, kind_name
     from .runtime.text import json_text, printable
 
     paths = files or tuple(bundled_models())
     if not paths:
         raise HtrjandError("no model came with this installation; install htrjand again, or name a model file")
-    found: list[tuple[Path, Info]] = []
+    found: list[dict[str, Any]] = []
     failed = False
     for path in paths:
         if not files and not format_of(path).is_installed():
             warn(f"{path}: to read it, install {' or '.join(format_of(path).libraries)}")
             continue
         try:
-            found.append((path, info_of(path)))
+            found.append(describe(path))
         except HtrjandError as error:
             warn(error)
             failed = True
     if form == "json":
-        click.echo(json_text([describe(path, info) for path, info in found], indent=1))
+        click.echo(json_text(found, indent=1))
     elif files:
         if found:
-            click.echo("\n\n".join(block(describe(path, info)) for path, info in found))
+            click.echo("\n\n".join(map(block, found)))
     else:
-        for path, info in found:
-            click.echo(
-                f"{printable(f'{info.name} {info.version}')}\t{kind_name(info)}\t{info.precision}\t"
-                f"{size_of(path):,} bytes\t{printable(path)}"
-            )
+        for item in found:
+            name, place = printable(f"{item['name']} {item['version']}"), printable(item["path"])
+            click.echo(f"{name}\t{item['kind']}\t{item['precision']}\t{item['bytes']:,} bytes\t{place}")
     ctx.exit(int(failed))
 
 
-def describe(path: Path, info: Info) -> dict[str, Any]:
-    """A model file's path, size, kind and description as plain values."""
+def describe(path: Path) -> dict[str, Any]:
+    """A model file's path, size, kind and all its metadata as plain values; it is opened, so what is bad is found."""
     from dataclasses import asdict
 
     from .runtime.info import size_of
-    from .runtime.kinds import kind_name
+    from .runtime.kinds import kind_name, open_model
 
-    return {"path": str(path), "bytes": size_of(path), "kind": kind_name(info)} | asdict(info)
+    model = open_model(path, 1)
+    about = {"path": str(path), "bytes": size_of(path), "kind": kind_name(model.info)}
+    texts = {key: model.session.metadata.get(key, "") for key in ("format", "preprocessing", "seal")}
+    return about | {"format": texts.pop("format")} | asdict(model.info) | texts
 
 
 def block(description: dict[str, Any]) -> str:
