@@ -119,7 +119,7 @@ async function main(model, ...paths) {
   const { charset, blank, height: rows, width_multiple: multiple, max_width: widest } = about;
   const session = await ort.InferenceSession.create(model);
   for (const path of paths) {
-    const image = await loadGrey(path);
+    const image = await loadGrey(path).catch((error) => { throw new Error(`${path}: ${error.message}`); });
     const columns = Math.ceil(scaledWidth(image, rows) / multiple) * multiple;
     if (columns > widest) throw new Error(`${path}: too wide for one line`);
     const { pixels } = pad(scale(image, rows), multiple);

@@ -46,7 +46,10 @@ def main(model, *paths):
         sys.exit(f"{model}: no line reader of format htrjand/1")
     charset, height, multiple = json.loads(about["charset"]), int(about["height"]), int(about["width_multiple"])
     for path in paths:
-        line = pad(load_line(path, height), multiple)
+        try:
+            line = pad(load_line(path, height), multiple)
+        except OSError as error:
+            sys.exit(f"{path}: {error}")
         if line.shape[1] > int(about["max_width"]):
             sys.exit(f"{path}: too wide for one line")
         (logits,) = session.run(["logits"], {"image": line[None, None]})  # uint8 [1, 1, 64, W] -> float32 [1, T, V]
