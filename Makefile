@@ -1,6 +1,7 @@
 # make demo      read the bundled sample, compress the bundled student anew, print the table (needs no other data)
 # make test      lint, type-check and test, with everything installed
-# make examples  read the bundled sample with the examples of docs/examples, and compare them with the package
+# make examples  build the examples of docs/examples, read the bundled sample with them, and compare them with the package
+#                (needs cmake, a C++ compiler, libpng's headers, Node.js 20.9 or later and npm)
 # make test-arm  our model files on an emulated ARM processor and with tflite-runtime (Debian 12, Python 3.11; minutes)
 # make lint      ruff and mypy alone
 # make bench-train  lines a second of training on this machine, and where the time goes
@@ -20,6 +21,8 @@ OUT := out/demo
 BUDGET := 1
 SAMPLE := benchmarks/sample
 FONTS := build/fonts
+EXAMPLES := build/examples
+STUDENT := runtime/models/htrjand-student-int8
 
 # Installed in editable mode. The root being the package, setuptools writes an import hook with one entry, `htrjand` ->
 # this folder: new files and folders are seen at once, `htrjand` is a command, and processes that tests start find the
@@ -44,8 +47,20 @@ demo: $(VENV)/demo.stamp
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
+# Built first: what cannot be had is an error here, where the tests alone would skip.
 examples: $(VENV)/test.stamp
-	$(BIN)/python docs/examples/python/read_line.py runtime/models/htrjand-student-int8.onnx $(SAMPLE)/lines/*.png
+	@missing=; for tool in c++ cmake node npm; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	  echo '#include <png.h>' | c++ -E -x c++ - >/dev/null 2>&1 || missing="$$missing png.h"; \
+	  node -e 'const [a, b] = process.versions.node.split("."); process.exit(+(a * 100 + +b < 2009))' 2>/dev/null || missing="$$missing Node.js-20.9"; \
+	  [ -z "$$missing" ] || { echo "the examples need what is not here:$$missing (on Debian 13: apt-get install g++ cmake libpng-dev nodejs npm)" >&2; exit 1; }
+	cmake -S docs/examples/cpp -B $(EXAMPLES)/cpp -D OpenVINO_DIR="$$($(BIN)/python -c 'from openvino.utils import get_cmake_path; print(get_cmake_path())')"
+	cmake --build $(EXAMPLES)/cpp
+	mkdir -p $(EXAMPLES)/node && cp docs/examples/node/* $(STUDENT).onnx $(EXAMPLES)/node
+	cd $(EXAMPLES)/node && npm ci --ignore-scripts --no-audit --no-fund
+	$(BIN)/htrjand models $(EXAMPLES)/node/$(notdir $(STUDENT)).onnx -f json > $(EXAMPLES)/node/$(notdir $(STUDENT)).json
+	$(BIN)/python docs/examples/python/read_line.py $(STUDENT).onnx $(SAMPLE)/lines/*.png
+	$(EXAMPLES)/cpp/read_line $(STUDENT).xml $(SAMPLE)/lines/*.png
+	node $(EXAMPLES)/node/read_line.mjs $(EXAMPLES)/node/$(notdir $(STUDENT)).onnx $(SAMPLE)/lines/*.png
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/test_examples.py tests/runtime/test_vectors.py
 
 # Prepared first, and by itself: what cannot be had is an error here, where the tests alone would skip.

@@ -17,6 +17,11 @@ from PIL import Image
 
 from htrjand import __version__
 from htrjand.cli import main
+from htrjand.runtime.bundled import bundled_in
+from htrjand.runtime.engines import open_session
+from htrjand.runtime.info import FORMAT as LINES
+from htrjand.runtime.page.detector import BUNDLED as DETECTOR
+from htrjand.runtime.page.detector_info import FORMAT as PAGES
 
 SAMPLE = Path(__file__).resolve().parents[1] / "benchmarks" / "sample"
 IMAGES = 1000
@@ -139,6 +144,16 @@ def test_models_tells_what_a_file_says_of_itself(htrjand, make_model):
         assert text in done.stdout
     (item,) = json.loads(htrjand("models", path, "-f", "json").stdout)
     assert item["charset"] == ["", " ", "a", "b", "c", "é"] and item["bytes"] == path.stat().st_size
+
+
+def test_models_gives_all_metadata_of_either_kind_as_json(htrjand, tiny_model):
+    """For libraries that show no metadata: a reader in another language can refuse another format."""
+    paths = (tiny_model, bundled_in(DETECTOR, ".onnx"))
+    items = json.loads(htrjand("models", *paths, "-f", "json").stdout)
+    for path, item, form in zip(paths, items, (LINES, PAGES), strict=True):
+        metadata = open_session(path).metadata
+        assert set(metadata) <= set(item) and item["format"] == form
+        assert all(item[key] == metadata[key] for key in ("preprocessing", "seal", "weights_sha256"))
 
 
 def test_models_goes_on_after_a_bad_file(htrjand, tiny_model, tmp_path):
