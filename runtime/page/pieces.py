@@ -33,15 +33,15 @@ def joined(ends: FloatMap, pieces: Sequence[Pixels], heights: npt.NDArray[np.flo
     level = np.array([np.ptp(columns) >= np.ptp(rows) for rows, columns in pieces], dtype=bool)  # not on its side
     begins, finishes = (np.array([tip(piece, last) for piece in pieces]) for last in (False, True))  # N, 2: row, column
     near: list[tuple[float, int, int]] = []
-    for one in np.flatnonzero(level):
+    for one in np.flatnonzero(level).tolist():
         height = (heights + heights[one]) / 2
         rise, gap = np.abs(begins[:, 0] - finishes[one, 0]) / height, (begins[:, 1] - finishes[one, 1]) / height
         alike = np.maximum(heights, heights[one]) < RATIO * np.minimum(heights, heights[one])
         later = begins[:, 1] > begins[one, 1]  # so that no chain bites its tail
         follows = level & later & alike & (gap > NEAREST) & (gap < FARTHEST) & (rise < RISE)
         near += [
-            (float(gap[other] + 2 * rise[other]), int(one), int(other))
-            for other in np.flatnonzero(follows)
+            (float(gap[other] + 2 * rise[other]), one, other)
+            for other in np.flatnonzero(follows).tolist()
             if greatest_between(ends, finishes[one], begins[other]) < ENDED
         ]
     after: dict[int, int] = {}

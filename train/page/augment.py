@@ -46,8 +46,8 @@ class PageAugmentRecipe:
     def __post_init__(self) -> None:
         if min(self.scale, self.stretch, self.turn) < 0 or self.turn > 45:
             raise ValueError("scale, stretch, turn: 0 or more, and a turn of at most 45 degrees")
-        for name in ("bend", "sideways", "together", "words", "composed", "empty", "bleed", "ruled", "folded", "shade", "blur"):
-            if not 0 <= getattr(self, name) <= 1:
+        for name, value in vars(self).items():
+            if name not in ("scale", "stretch", "turn") and not 0 <= value <= 1:
                 raise ValueError(f"{name}: from 0 to 1")
 
 
@@ -218,7 +218,7 @@ def bent(grey: FloatImage, down: FloatImage) -> FloatImage:
     above = np.minimum(row.astype(np.intp), height - 2)
     share = (row - above).astype(np.float32)
     column = np.arange(width)
-    return grey[above, column] * (1 - share) + grey[above + 1, column] * share
+    return np.asarray(grey[above, column] * (1 - share) + grey[above + 1, column] * share)
 
 
 def bled(grey: FloatImage, other: Image.Image, rng: np.random.Generator) -> FloatImage:
