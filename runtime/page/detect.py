@@ -28,8 +28,8 @@ END = 0.1  # the mark of an end reaches outward by this share of the line's heig
 ROOM_ABOVE, ROOM_BELOW = 1.1, 1.2  # times the distance from the baseline
 ROOM_AT_ENDS = 0.15  # of the line's height
 
-THRESHOLD = 0.2  # of a core's probability
-MIN_SCORE = 0.55  # mean probability of a line's core, itself the weight: its faint edge counts little
+THRESHOLD = 0.3  # of a core's probability
+MIN_SCORE = 0.6  # mean probability of a line's core, itself the weight: its faint edge counts little
 PAPER = 80  # percentile of the greys of a block that is its paper
 MOST_INK = 100.0  # grey levels darker than the paper: what is darker still, as the scanner's bed, is no ink
 NOISE = 8.0  # grey levels: keeps the noise of empty paper small

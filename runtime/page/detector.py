@@ -14,6 +14,7 @@ from ..errors import HtrjandError, UsageError
 from ..image import Grey
 from .detect import LONGER_SIDE, MULTIPLE, STRIDE, DetectedLine, FloatMap, find_lines, prepare
 from .detector_info import DetectorInfo
+from .upright import with_upright
 
 BUNDLED = "htrjand-detector-int8"  # in every format; the first whose library is installed is opened
 MAPS = 4  # core, end, ln of the distances to top and foot
@@ -54,8 +55,13 @@ class LineDetector:
 
     def detect(self, page: Grey) -> list[DetectedLine]:
         """The lines of a page, uint8 [H, W], grey, 0 = black: in its pixels, from top to bottom."""
-        image, scale = prepare(checked(page))
-        return find_lines(self.run(image)[0], scale)
+
+        def found(grey: Grey) -> list[DetectedLine]:
+            image, scale = prepare(grey)
+            return find_lines(self.run(image)[0], scale)
+
+        height, width = checked(page).shape
+        return with_upright(found(page), (width, height), lambda: found(np.ascontiguousarray(np.rot90(page, -1))))
 
     def run(self, images: npt.NDArray[np.uint8]) -> FloatMap:
         """Maps float32 [N, 4, H/4, W/4] of images uint8 [N, 1, H, W], as `prepare` makes them.

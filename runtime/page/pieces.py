@@ -15,6 +15,7 @@ NEAREST, FARTHEST = -0.2, 2.5
 RISE = 0.5
 RATIO = 1.6  # of the heights of two pieces, at most
 ENDED = 0.45  # probability of an end, from which on a line ends there
+LONG = 0.5  # heights of the line that a piece of one that runs upwards is long at least
 TIP = 3  # columns that tell at which row a piece begins or ends
 
 FloatMap = npt.NDArray[np.float32]
@@ -28,9 +29,25 @@ def joined(ends: FloatMap, pieces: Sequence[Pixels], heights: npt.NDArray[np.flo
         pieces: the pixels of each piece of a line's core.
         heights: of each piece's line, in pixels of the map.
     """
+    upright = [is_upright(piece, height) for piece, height in zip(pieces, heights, strict=True)]
+    level = [k for k, on_side in enumerate(upright) if not on_side]
+    on_side = [k for k in range(len(pieces)) if upright[k]]
+    across = joined_across(ends, [pieces[k] for k in level], heights[level])
+    upwards = joined_across(ends.T, [pieces[k][::-1] for k in on_side], heights[on_side])
+    return across + [line[::-1] for line in upwards]
+
+
+def is_upright(piece: Pixels, height: float) -> bool:
+    """Whether a piece is of a line that runs up or down: a single figure is higher than wide, too, but not long."""
+    rows, columns = piece
+    return bool(np.ptp(rows) > np.ptp(columns) and np.ptp(rows) > LONG * height)
+
+
+def joined_across(ends: FloatMap, pieces: Sequence[Pixels], heights: npt.NDArray[np.float64]) -> list[Pixels]:
+    """As `joined`, of lines that run across."""
     if len(pieces) < 2:
         return list(pieces)
-    level = np.array([np.ptp(columns) >= np.ptp(rows) for rows, columns in pieces], dtype=bool)  # not on its side
+    level = np.array([np.ptp(columns) >= np.ptp(rows) for rows, columns in pieces], dtype=bool)
     begins, finishes = (np.array([tip(piece, last) for piece in pieces]) for last in (False, True))  # N, 2: row, column
     near: list[tuple[float, int, int]] = []
     for one in np.flatnonzero(level).tolist():
