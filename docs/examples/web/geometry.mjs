@@ -1,0 +1,27 @@
+// Sums, directions and polylines: what page.mjs and cut.mjs share. A point is [x, y], y down.
+
+export const sum = (values) => values.reduce((a, b) => a + b, 0);
+export const least = (values) => values.reduce((a, b) => Math.min(a, b));
+export const greatest = (values) => values.reduce((a, b) => Math.max(a, b));
+export const range = (values) => greatest(values) - least(values);
+
+/** Coordinates along a direction and across it, downwards: `turned` goes there, `back` returns. */
+export const frame = ([a, b]) => ({
+  along: [a, b],
+  turned: ([x, y]) => [x * a + y * b, y * a - x * b],
+  back: ([s, t]) => [s * a - t * b, s * b + t * a],
+});
+
+/** The direction in which points with these second moments spread most, to the right. */
+export function principal(xx, xy, yy) {
+  const angle = Math.atan2(2 * xy, xx - yy) / 2;
+  return [Math.cos(angle), Math.sin(angle)];
+}
+
+/** The value of a polyline at a place; beyond its ends that of the end. */
+export function interpolated(place, at, values) {
+  if (place <= at[0]) return values[0];
+  const k = at.findIndex((end) => end >= place);
+  if (k < 0) return values.at(-1);
+  return values[k - 1] + ((values[k] - values[k - 1]) * (place - at[k - 1])) / (at[k] - at[k - 1]);
+}
