@@ -28,6 +28,7 @@ function take(files) {
   const several = [...files];
   waiting = waiting.then(async () => {
     id('results').replaceChildren();
+    say('Loading the models …', 'busy');
     for (const file of several) await read(file);
     if (id('status').dataset.state === 'busy') say(several.length > 1 ? `${several.length} images read.` : 'Read.', 'done');
   });
@@ -124,6 +125,7 @@ const painted = () => new Promise((done) => setTimeout(done));
 
 id('files').addEventListener('change', (event) => {
   take(event.target.files);
+  event.target.value = ''; // or the same file could not be chosen again
 });
 for (const button of document.querySelectorAll('[data-sample]'))
   button.addEventListener('click', async () => {

@@ -4,7 +4,7 @@
 //
 // Another folder: node build.mjs FOLDER
 
-import { cpSync, mkdirSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
@@ -13,8 +13,10 @@ const here = dirname(fileURLToPath(import.meta.url)), root = join(here, '..', '.
 const out = process.argv[2] ?? join(root, 'build', 'examples', 'web');
 const library = dirname(createRequire(import.meta.url).resolve('onnxruntime-web/wasm'));
 
+const TOOLS = ['build.mjs', 'check.mjs', 'tensors.mjs']; // are no part of the page
+
 const copied = {
-  '.': ['index.html', 'style.css', 'app.mjs', 'reader.mjs', 'line.mjs', 'language.mjs', 'page.mjs', 'cut.mjs', 'geometry.mjs'].map((name) => join(here, name)),
+  '.': readdirSync(here).filter((name) => /\.(html|css|mjs)$/.test(name) && !TOOLS.includes(name)).map((name) => join(here, name)),
   ort: ['ort.wasm.min.mjs', 'ort-wasm-simd-threaded.mjs', 'ort-wasm-simd-threaded.wasm'].map((name) => join(library, name)),
   models: ['htrjand-student-int8.onnx', 'htrjand-detector-int8.onnx', 'htrjand-fr-en-de.lm'].map((name) => join(root, 'runtime', 'models', name)),
 };

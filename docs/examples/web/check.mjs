@@ -16,7 +16,7 @@ async function open(options = {}) {
   const context = await browser.newContext(options);
   context.on('request', (request) => requests.push(request.url()));
   const page = await context.newPage();
-  page.setDefaultTimeout(120_000);
+  page.setDefaultTimeout(300_000);
   page.on('pageerror', (error) => errors.push(String(error)));
   page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
   await page.goto(address + (process.env.LINE ? `?line=${process.env.LINE}` : ''));
@@ -24,7 +24,12 @@ async function open(options = {}) {
   return page;
 }
 
-const state = (page, name) => page.locator(`#status[data-state=${name}]`).waitFor();
+/** Waits for a state; what went wrong instead is an error. */
+async function state(page, name) {
+  await page.locator(`#status[data-state=${name}], #status[data-state=failed]`).waitFor();
+  const status = page.locator('#status');
+  if ((await status.getAttribute('data-state')) === 'failed') throw new Error(await status.textContent());
+}
 
 /** What stands on the page of each image. */
 const cards = (page) => page.locator('article').evaluateAll((all) => all.map((card) => ({

@@ -1,4 +1,4 @@
-// Sums, directions and polylines: what page.mjs and cut.mjs share. A point is [x, y], y down.
+// Sums, directions and polylines: what the steps share. A point is [x, y], y down.
 
 export const sum = (values) => values.reduce((a, b) => a + b, 0);
 export const least = (values) => values.reduce((a, b) => Math.min(a, b));
@@ -24,4 +24,12 @@ export function interpolated(place, at, values) {
   const k = at.findIndex((end) => end >= place);
   if (k < 0) return values.at(-1);
   return values[k - 1] + ((values[k] - values[k - 1]) * (place - at[k - 1])) / (at[k] - at[k - 1]);
+}
+
+/** numpy's percentile of a typed array; `share` is 0.8 for the 80th. */
+export function quantile(values, share) {
+  const sorted = values.slice().sort();
+  const place = share * (sorted.length - 1), i = Math.floor(place), s = place - i;
+  const low = sorted[i], high = sorted[Math.min(i + 1, sorted.length - 1)];
+  return s < 0.5 ? low + (high - low) * s : high - (high - low) * (1 - s);
 }

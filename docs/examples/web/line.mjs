@@ -1,5 +1,7 @@
 // The contract of line readers (docs/embedding.md), step by step: pixels in, text out. No libraries.
 
+import { quantile } from './geometry.mjs';
+
 /** What an ONNX file tells of itself: field 14 of its ModelProto, pairs of texts. */
 export function metadata(file) {
   const text = (bytes) => new TextDecoder().decode(bytes);
@@ -106,14 +108,7 @@ function transposed({ pixels, width, height }) {
   return { pixels: turned, width: height, height: width };
 }
 
-/** numpy's percentile of a typed array; `share` is 0.8 for the 80th. */
-export function quantile(values, share) {
-  const sorted = values.slice().sort();
-  const place = share * (sorted.length - 1), i = Math.floor(place), s = place - i;
-  const low = sorted[i], high = sorted[Math.min(i + 1, sorted.length - 1)];
-  return s < 0.5 ? low + (high - low) * s : high - (high - low) * (1 - s);
-}
-
+/** The grey of the paper. */
 export const paper = (pixels) => Math.trunc(quantile(pixels, 0.8));
 
 /** An image of one line as the model takes it: `height` rows, padded with its paper to a multiple of `multiple`. */

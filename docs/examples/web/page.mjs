@@ -1,8 +1,8 @@
-// The contract of line detectors (docs/embedding.md): the page as it is fed, lines out of the maps, lines cut out.
-// Left out: parting lines that hang together, columns of text, and pages that are skewed, turned or negative.
+// The contract of line detectors (docs/embedding.md): the page as it is fed, and lines out of the maps.
 
-import { frame, greatest, interpolated, least, principal, range, sum } from './geometry.mjs';
-import { quantile, round, scaled, triangles } from './line.mjs';
+import { frame, greatest, interpolated, least, principal, quantile, range, sum } from './geometry.mjs';
+import { round, scaled, triangles } from './line.mjs';
+import { linesIn } from './parts.mjs';
 
 const BLOCK = 32; // pixels of the detector's image, along each axis
 const STRIDE = 4; // of them in a pixel of the maps
@@ -72,30 +72,9 @@ function spread(numbers, columns, rows) {
 export function findLines(maps, width, height, scale) {
   const size = width * height;
   const mark = maps.slice(0, size).map((core, i) => core * (1 - maps[size + i]));
-  const lines = components(mark, width, height).map((members) => traced(maps, members, width, size));
+  const lines = linesIn(mark, width).map((members) => traced(maps, members, width, size));
   const grown = (points) => points.map(([x, y]) => [x * scale, y * scale]);
   return lines.filter(Boolean).map(({ baseline, polygon, score }) => ({ baseline: grown(baseline), polygon: grown(polygon), score }));
-}
-
-/** The pixels, three at least, of each 8-connected component of what is above the threshold. */
-function components(mark, width, height) {
-  const seen = new Uint8Array(mark.length), found = [];
-  for (let start = 0; start < mark.length; start++) {
-    if (seen[start] || !(mark[start] > 0.2)) continue;
-    const members = [start];
-    seen[start] = 1;
-    for (let k = 0; k < members.length; k++) { // grows while it is walked through
-      const x = members[k] % width, y = (members[k] - x) / width;
-      for (let v = Math.max(0, y - 1); v <= Math.min(height - 1, y + 1); v++)
-        for (let u = Math.max(0, x - 1); u <= Math.min(width - 1, x + 1); u++)
-          if (!seen[v * width + u] && mark[v * width + u] > 0.2) {
-            seen[v * width + u] = 1;
-            members.push(v * width + u);
-          }
-    }
-    if (members.length >= 3) found.push(members);
-  }
-  return found;
 }
 
 /** The line of one core, in pixels of the detector's image; undefined for one that is too weak. */
@@ -159,34 +138,4 @@ function axes(places, weight, total) {
   const found = frame(principal(xx, xy, yy));
   const [s, t] = [0, 1].map((axis) => range(places.map((place) => found.turned(place)[axis])));
   return s < 3 * t ? frame([1, 0]) : found;
-}
-
-/** Lines from top to bottom, and those that stand side by side from left to right. */
-export function readingOrder(lines) {
-  const all = lines.map((line) => {
-    const x = line.baseline.map((point) => point[0]), y = line.baseline.map((point) => point[1]);
-    const ends = [line.baseline[0], line.baseline.at(-1)];
-    const height = area(line.polygon) / Math.max(1, Math.hypot(ends[1][0] - ends[0][0], ends[1][1] - ends[0][1]));
-    return { line, left: least(x), right: greatest(x), middle: sum(y) / y.length - height / 2, height };
-  });
-  let waiting = all.sort((a, b) => a.middle - b.middle);
-  const ordered = [];
-  while (waiting.length) {
-    const row = [waiting[0]];
-    for (const one of waiting.slice(1))
-      if (one.middle - row[0].middle < 0.5 * Math.min(one.height, row[0].height) && row.every((other) => beside(one, other))) row.push(one);
-    waiting = waiting.filter((one) => !row.includes(one));
-    ordered.push(...row.sort((a, b) => a.left - b.left).map((one) => one.line));
-  }
-  return ordered;
-}
-
-const beside = (a, b) =>
-  Math.min(a.right, b.right) - Math.max(a.left, b.left) < 0.3 * Math.min(a.right - a.left, b.right - b.left);
-
-function area(polygon) {
-  return Math.abs(sum(polygon.map(([x, y], k) => {
-    const [u, v] = polygon[(k + 1) % polygon.length];
-    return x * v - y * u;
-  }))) / 2;
 }

@@ -4,7 +4,8 @@ import * as ort from './ort/ort.wasm.min.mjs';
 import { cutLine } from './cut.mjs';
 import { beam, fitted, openNgram } from './language.mjs';
 import { greedy, grey, metadata, prepared } from './line.mjs';
-import { findLines, preparedPage, readingOrder } from './page.mjs';
+import { readingOrder } from './order.mjs';
+import { findLines, preparedPage } from './page.mjs';
 
 ort.env.wasm.numThreads = 1; // more need a server that sends the headers of cross-origin isolation
 
@@ -26,7 +27,7 @@ export async function openReader({ line, detector, ngram }) {
   async function find(page) {
     const { scale, ...image } = preparedPage(page, longer_side);
     const { maps } = await run(finder.session, image);
-    return readingOrder(findLines(maps.data, maps.dims[3], maps.dims[2], scale));
+    return readingOrder(findLines(maps.data, maps.dims[3], maps.dims[2], scale)).flat();
   }
 
   return { readLine, find, cut: (page, line) => cutLine(page, line, height), name: `${reader.about.name} ${reader.about.version}`, fits: Boolean(fit) };
