@@ -84,22 +84,33 @@ async function use(picture) {
   await keyboard.keyboard.press('Enter');
   await state(keyboard, 'done');
   const told = { stops, keyboard: await cards(keyboard) };
+  const page = await open({ viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true });
+  told.phone = await reading(page, true, () => page.locator('[data-sample="sample/page.png"]').tap());
+  told.wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
   for (const colorScheme of ['light', 'dark']) {
-    const page = await open({ colorScheme, viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true });
-    const phone = await reading(page, true, () => page.locator('[data-sample="sample/page.png"]').tap());
-    const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-    const background = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
-    told[colorScheme] = { phone, wide, background, contrast: await contrast(page) };
-    if (picture) await page.screenshot({ path: picture.replace('.png', `-phone-${colorScheme}.png`) });
+    await page.emulateMedia({ colorScheme });
+    told[colorScheme] = { background: await page.evaluate(() => getComputedStyle(document.body).backgroundColor), contrast: await contrast(page) };
+    if (picture) await page.screenshot({ path: picture.replace('.png', `-phone-${colorScheme}.png`), fullPage: true });
   }
   if (picture) {
-    const page = await open({ viewport: { width: 1100, height: 900 } });
-    await reading(page, true, () => page.locator('[data-sample="sample/page.png"]').click());
-    await page.screenshot({ path: picture });
+    const wide = await open({ viewport: { width: 1100, height: 880 } });
+    await reading(wide, true, () => wide.locator('[data-sample="sample/page.png"]').click());
+    await wide.screenshot({ path: picture });
   }
   return told;
 }
 
+/** The rule of the page that stops it when it asks another server for something. */
+async function stopped() {
+  const page = await open();
+  return page.evaluate(() => new Promise((told) => {
+    document.addEventListener('securitypolicyviolation', (event) => told(event.effectiveDirective));
+    fetch('http://127.0.0.1:1/').catch(() => {});
+    setTimeout(() => told('none'), 5000);
+  }));
+}
+
 const told = task === 'read' ? await read(rest) : await use(rest[0]);
-console.log(JSON.stringify({ ...told, requests, errors }));
+const seen = { requests: [...requests], errors: [...errors] };
+console.log(JSON.stringify({ ...told, ...seen, stopped: await stopped() }));
 await browser.close();

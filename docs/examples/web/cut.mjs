@@ -1,6 +1,6 @@
 // Cutting a line out of a page (docs/embedding.md, "Cutting a line"): its outline alone, made straight and horizontal.
 
-import { frame, greatest, interpolated, least, principal, range, sum } from './geometry.mjs';
+import { along, frame, greatest, interpolated, least, range } from './geometry.mjs';
 import { paper, reduced, round, scaled } from './line.mjs';
 
 /** The line as an image of `height` rows. */
@@ -46,20 +46,6 @@ function direction(outline, baseline) {
 }
 
 const extent = (points, axis) => range(points.map((point) => point[axis]));
-
-/** The direction of the least-squares line through a polyline, from its first point towards its last. */
-function along(polyline) {
-  const lengths = polyline.slice(1).map(([x, y], k) => Math.hypot(x - polyline[k][0], y - polyline[k][1]));
-  const middle = (axis, k) => (polyline[k][axis] + polyline[k + 1][axis]) / 2;
-  const mean = [0, 1].map((axis) => sum(lengths.map((length, k) => length * middle(axis, k))) / sum(lengths));
-  const moment = (a, b) => sum(lengths.map((length, k) => {
-    const step = (axis) => polyline[k + 1][axis] - polyline[k][axis];
-    return length * ((middle(a, k) - mean[a]) * (middle(b, k) - mean[b]) + (step(a) * step(b)) / 12);
-  }));
-  const [a, b] = principal(moment(0, 0), moment(0, 1), moment(1, 1));
-  const [from, to] = [polyline[0], polyline.at(-1)];
-  return (to[0] - from[0]) * a + (to[1] - from[1]) * b < 0 ? [-a, -b] : [a, b];
-}
 
 /** How far a baseline is from straight, along it; undefined where it is straight enough. */
 function deviation(baseline, height) {

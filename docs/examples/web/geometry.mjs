@@ -18,6 +18,20 @@ export function principal(xx, xy, yy) {
   return [Math.cos(angle), Math.sin(angle)];
 }
 
+/** The direction of the least-squares line through a polyline, from its first point towards its last. */
+export function along(polyline) {
+  const lengths = polyline.slice(1).map(([x, y], k) => Math.hypot(x - polyline[k][0], y - polyline[k][1]));
+  const middle = (axis, k) => (polyline[k][axis] + polyline[k + 1][axis]) / 2;
+  const mean = [0, 1].map((axis) => sum(lengths.map((length, k) => length * middle(axis, k))) / sum(lengths));
+  const moment = (a, b) => sum(lengths.map((length, k) => {
+    const step = (axis) => polyline[k + 1][axis] - polyline[k][axis];
+    return length * ((middle(a, k) - mean[a]) * (middle(b, k) - mean[b]) + (step(a) * step(b)) / 12);
+  }));
+  const [a, b] = principal(moment(0, 0), moment(0, 1), moment(1, 1));
+  const [from, to] = [polyline[0], polyline.at(-1)];
+  return (to[0] - from[0]) * a + (to[1] - from[1]) * b < 0 ? [-a, -b] : [a, b];
+}
+
 /** The value of a polyline at a place; beyond its ends that of the end. */
 export function interpolated(place, at, values) {
   if (place <= at[0]) return values[0];
