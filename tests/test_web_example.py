@@ -57,11 +57,14 @@ const write = (name, { pixels, width, height }) => {
   writeFileSync(`${folder}/${name}.out`, pixels);
   return [height, width];
 };
-const text = (found) => ({ text: found.map(({ char }) => char).join(''), confidences: found.map(({ confidence }) => confidence) });
+const text = (found) => ({
+  text: found.map(({ char }) => char).join(''), confidences: found.map(({ confidence }) => confidence),
+});
 const lines = given.lines.map(({ name, width, height }) => {
   const logits = new Float32Array(bytes(`${name}.logits`).buffer);
   const shape = write(name, prepared(grey({ data: bytes(`${name}.rgba`), width, height }), 64, 16));
-  return { shape, greedy: text(greedy(logits, charset, Number(about.temperature))), beam: text(beam(logits, language)) };
+  const best = greedy(logits, charset, Number(about.temperature));
+  return { shape, greedy: text(best), beam: text(beam(logits, language)) };
 });
 const page = { pixels: bytes('page'), width: given.page[1], height: given.page[0] };
 const image = preparedPage(page, 1280);
@@ -69,8 +72,8 @@ const cuts = Object.entries(given.cuts).map(([name, line]) => [name, write(name,
 const maps = findLines(new Float32Array(bytes('maps').buffer), given.maps[2], given.maps[1], 1);
 const ordered = given.order.baselines.map((baseline, k) => ({ baseline, height: given.order.heights[k], number: k }));
 const regions = readingOrder(ordered).map((region) => region.map(({ number }) => number));
-const told = { about, lines, page: write('prepared', image), scale: image.scale, cuts: Object.fromEntries(cuts), maps, regions };
-writeFileSync(`${folder}/told.json`, JSON.stringify(told));
+const shape = write('prepared', image), told = { about, lines, page: shape, scale: image.scale, maps, regions };
+writeFileSync(`${folder}/told.json`, JSON.stringify({ ...told, cuts: Object.fromEntries(cuts) }));
 """
 
 

@@ -1,4 +1,4 @@
-"""Makes the test vectors of line detectors (docs/embedding.md): small maps and their lines, the bundled page, cuts, order.
+"""Makes the test vectors of line detectors (docs/embedding.md): maps and their lines, the bundled page, cuts, order.
 
 python -m htrjand.benchmarks.studies.vectors tests/vectors
 """

@@ -23,15 +23,18 @@ from pathlib import Path
 from typing import Any
 
 import click
+import onnx
 import onnxruntime  # type: ignore[import-untyped]
 from PIL import Image
 
+from ...compress.quantize.onnx import pool_means
 from ...options import FILE, FOLDER, files_option
 from ...runtime import HtrjandError, Recognizer, UsageError
 from ...runtime.bundled import bundled_in
 from ...runtime.engines.onnx import OnnxSession
 from ...runtime.files import atomic_path
 from ...runtime.recognizer import BUNDLED
+from ...runtime.seal import seal
 from ...train.data.error_rates import cer, compare
 from ...train.data.lines import data_dir, read_lines, spread
 
@@ -112,10 +115,20 @@ def read_here(reader: Recognizer, images: Sequence[Path]) -> Texts:
 
 def read_there(site: Path, model: Path, images: Sequence[Path]) -> Texts:
     """The same in the browser."""
-    if not (copy := site / "models" / model.name).exists():
+    if (copy := site / "models" / model.name) != model:
         shutil.copy(model, copy)
     told = browse(site, "read", *images, line=f"models/{model.name}")
     return {kind: ["".join(card["lines"]) for card in told[kind]] for kind in KINDS}
+
+
+def pooled(model: Path, folder: Path) -> Iterator[Path]:
+    """A copy of a file that has means in their old form, with those that quantised files get now."""
+    copy = onnx.load(model)
+    if any(node.op_type == "ReduceMean" for node in copy.graph.node):
+        pool_means(copy)
+        onnx.save(copy, folder / f"{model.stem}-pooled.onnx")
+        seal(folder / f"{model.stem}-pooled.onnx")
+        yield folder / f"{model.stem}-pooled.onnx"
 
 
 def cer_of(texts: Sequence[str], read: Sequence[str]) -> float:
@@ -146,12 +159,15 @@ def picture(site: Path, out: Path) -> None:
 @files_option("Default: those of HTRJAND_DATA.")
 @click.option("--split", type=click.Choice(("train", "val", "test")), default="val", show_default=True)
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="Lines, drawn at random.")
-@click.option("-m", "--model", "models", multiple=True, type=FILE, help="An ONNX file. Repeatable. Default: the bundled.")
+@click.option("-m", "--model", "models", multiple=True, type=FILE, help="An ONNX file. Repeatable. Default: bundled.")
 @click.option("--picture", "shown", type=FILE, help="Write a picture of the page here, and read no lines.")
 def main(
     site: Path, files: tuple[Path, ...], split: str, limit: int, models: tuple[Path, ...], shown: Path | None
 ) -> None:
-    """Print how many lines SITE reads as onnxruntime does with exact sums, and the CER of all, as a table."""
+    """Print how many lines SITE reads as onnxruntime does with exact sums, and the CER of all, as a table.
+
+    A file that was quantised before means were pooled (compress/quantize/onnx.py) is read as it is, and with that.
+    """
     if not (site / "index.html").is_file() or browser() is None:
         raise UsageError(f"{site}: no page, or no Chromium; see docs/embedding.md on how to make and have them")
     if shown is not None:
@@ -166,7 +182,8 @@ def main(
         for image, line in zip(images, rows, strict=True):
             Image.fromarray(line.pixels()).save(image)
         texts = [line.text for line in rows]
-        for model in models or filter(None, (bundled,)):
+        given = models or tuple(filter(None, (bundled,)))
+        for model in [file for path in given for file in (path, *pooled(path, Path(folder)))]:
             exact = read_here(exact_reader(model), images)
             click.echo(row(f"{model.name}, onnxruntime, exact sums", exact, exact, texts))
             click.echo(row(f"{model.name}, onnxruntime", read_here(Recognizer(model, 1), images), exact, texts))

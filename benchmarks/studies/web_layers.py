@@ -135,7 +135,7 @@ def layers(model: onnx.ModelProto, images: Sequence[Grey]) -> str:
     first = by_name[ends[0][0]]
     flipped, total = (sum(values) for values in zip(*((int((a != b).sum()), a.size) for a, b in first), strict=True))
     apart = np.concatenate([np.abs(here - there).ravel() for here, there in by_name["logits"]])
-    rows.append(f"\nOf {total:,} values that go in first, {flipped} differ. Logits: {apart.mean():.2f} apart on average.\n")
+    rows.append(f"\nOf {total:,} values that go in first, {flipped} differ. The logits are {apart.mean():.3f} apart.\n")
     return "\n".join(rows)
 
 
