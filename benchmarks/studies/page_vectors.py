@@ -89,7 +89,8 @@ def drawn_maps() -> FloatMap:
     core[44:47, 4:110] = 0.9  # one on which a line ends and the next begins
     ends[44:47, 52:55] = 0.9
     core[52:55, 10:15] = 0.9  # too short to tell a direction
-    core[52, 40:42] = 0.9  # too small
+    core[52:55, 30:60] = core[53:56, 66:112] = 0.9  # two pieces of one line
+    core[60, 40:42] = 0.9  # too small
     return maps
 
 

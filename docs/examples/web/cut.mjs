@@ -1,7 +1,7 @@
 // Cutting a line out of a page (docs/embedding.md, "Cutting a line"): its outline alone, made straight and horizontal.
 
-import { along, frame, greatest, interpolated, least, range } from './geometry.mjs';
-import { paper, reduced, round, scaled } from './line.mjs';
+import { along, frame, greatest, interpolated, least, range, round } from './geometry.mjs';
+import { paper, reduced, scaled } from './line.mjs';
 
 /** The line as an image of `height` rows. */
 export function cutLine(page, { polygon, baseline }, height) {

@@ -1,5 +1,11 @@
 // Sums, directions and polylines: what the steps share. A point is [x, y], y down.
 
+/** The nearest whole number; halves to the even one. */
+export const round = (value) => {
+  const low = Math.floor(value);
+  return value - low === 0.5 ? low + (low % 2) : Math.round(value);
+};
+
 export const sum = (values) => values.reduce((a, b) => a + b, 0);
 export const least = (values) => values.reduce((a, b) => Math.min(a, b));
 export const greatest = (values) => values.reduce((a, b) => Math.max(a, b));

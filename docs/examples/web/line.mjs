@@ -1,6 +1,6 @@
 // The contract of line readers (docs/embedding.md), step by step: pixels in, text out. No libraries.
 
-import { quantile } from './geometry.mjs';
+import { quantile, round } from './geometry.mjs';
 
 /** What an ONNX file tells of itself: field 14 of its ModelProto, pairs of texts. */
 export function metadata(file) {
@@ -38,12 +38,6 @@ export function grey({ data, width, height }) {
     pixels[i] = (19595 * data[4 * i] + 38470 * data[4 * i + 1] + 7471 * data[4 * i + 2] + 32768) >> 16;
   return { pixels, width, height };
 }
-
-/** The nearest whole number; halves to the even one. */
-export const round = (value) => {
-  const low = Math.floor(value);
-  return value - low === 0.5 ? low + (low % 2) : Math.round(value);
-};
 
 /** An image of width × height, reduced by whole factors first where it is far too large. */
 export function scaled(image, width, height, reducing = true) {

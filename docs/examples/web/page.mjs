@@ -1,8 +1,9 @@
 // The contract of line detectors (docs/embedding.md): the page as it is fed, and lines out of the maps.
 
-import { frame, greatest, interpolated, least, principal, quantile, range, sum } from './geometry.mjs';
-import { round, scaled, triangles } from './line.mjs';
-import { linesIn } from './parts.mjs';
+import { frame, greatest, interpolated, least, principal, quantile, range, round, sum } from './geometry.mjs';
+import { scaled, triangles } from './line.mjs';
+import { partsIn } from './parts.mjs';
+import { joined } from './pieces.mjs';
 
 const BLOCK = 32; // pixels of the detector's image, along each axis
 const STRIDE = 4; // of them in a pixel of the maps
@@ -70,11 +71,18 @@ function spread(numbers, columns, rows) {
 
 /** The lines in maps [4, height, width], in pixels of the page: baseline and polygon as points, and a score. */
 export function findLines(maps, width, height, scale) {
-  const size = width * height;
-  const mark = maps.slice(0, size).map((core, i) => core * (1 - maps[size + i]));
-  const lines = linesIn(mark, width).map((members) => traced(maps, members, width, size));
+  const size = width * height, ends = maps.subarray(size, 2 * size);
+  const pieces = partsIn(maps.slice(0, size).map((core, i) => core * (1 - ends[i])), width);
+  const heights = pieces.map((pixels) => sum(distances(maps, pixels, size).flat()) / pixels.length / STRIDE);
+  const lines = joined(ends, width, pieces, heights).map((pixels) => traced(maps, pixels, width, size));
   const grown = (points) => points.map(([x, y]) => [x * scale, y * scale]);
   return lines.filter(Boolean).map(({ baseline, polygon, score }) => ({ baseline: grown(baseline), polygon: grown(polygon), score }));
+}
+
+/** How far the line reaches up, and how far down, at some pixels. */
+function distances(maps, pixels, size) {
+  const most = Math.log(1280);
+  return [2, 3].map((map) => pixels.map((i) => Math.exp(Math.min(most, Math.max(-most, maps[map * size + i])))));
 }
 
 /** The line of one core, in pixels of the detector's image; undefined for one that is too weak. */
@@ -83,9 +91,7 @@ function traced(maps, members, width, size) {
   const total = sum(weight);
   const score = sum(weight.map((w) => w * w)) / total;
   if (score < 0.55) return undefined;
-  const most = Math.log(1280);
-  const log = (map) => members.map((i) => Math.exp(Math.min(most, Math.max(-most, maps[map * size + i]))));
-  const above = log(2), below = log(3);
+  const [above, below] = distances(maps, members, size);
   const lineHeight = quantile(Float64Array.from(above, (value, k) => value + below[k]), 0.5);
   const places = members.map((i) => [STRIDE * ((i % width) + 0.5), STRIDE * (Math.floor(i / width) + 0.5)]);
   const { turned, back } = axes(places, weight, total);

@@ -5,8 +5,8 @@ import { least, greatest, sum } from './geometry.mjs';
 const THRESHOLD = 0.2, LEVELS = [0.45, 0.6, 0.75, 0.85, 0.92]; // of a core's probability
 const MIN_PIXELS = 3, MIN_PART = 8;
 
-/** The lines in a map: of each its pixels, as places in the map. */
-export function linesIn(mark, width) {
+/** The parts of lines in a map: of each its pixels, as places in the map. */
+export function partsIn(mark, width) {
   const all = [...mark.keys()].filter((i) => mark[i] > THRESHOLD);
   return components(all, width).filter((pixels) => pixels.length >= MIN_PIXELS).flatMap((pixels) => parted(mark, width, pixels, LEVELS));
 }
