@@ -37,7 +37,7 @@ needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="no node")
 MODULES = EXAMPLE / "node_modules"
 needs_browser = pytest.mark.skipif(
     not (MODULES / "onnxruntime-web").is_dir() or not (MODULES / "playwright-core").is_dir() or browser() is None,
-    reason="no onnxruntime-web, no playwright-core (npm install --prefix docs/examples/web), or no Chromium",
+    reason="no Chromium, or no onnxruntime-web and playwright-core: make examples",
 )
 
 # Gives each step what `given.json` names, and writes what comes out of it.

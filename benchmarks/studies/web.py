@@ -1,6 +1,6 @@
 """What the page of docs/examples/web reads in a headless Chromium, beside what the package reads here.
 
-    npm install --prefix docs/examples/web
+    npm ci --ignore-scripts --prefix docs/examples/web
     node docs/examples/web/build.mjs build/examples/web
     python -m htrjand.benchmarks.studies.web build/examples/web -i lines/
 
@@ -41,7 +41,7 @@ from ...train.data.lines import data_dir, read_lines, spread
 EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "web"
 EXACT = "session.x64quantprecision"  # sums that do not saturate, also on x86 without VNNI
 KINDS = ("greedy", "language")
-COLOURS = 64  # of the picture for the docs
+COLOURS = 128  # of the picture for the docs
 
 Texts = dict[str, list[str]]  # of each kind
 
@@ -122,9 +122,9 @@ def read_there(site: Path, model: Path, images: Sequence[Path]) -> Texts:
 
 
 def pooled(model: Path, folder: Path) -> Iterator[Path]:
-    """A copy of a file that has means in their old form, with those that quantised files get now."""
+    """A copy of an int8 file that has means in their old form, with those that such files get now."""
     copy = onnx.load(model)
-    if any(node.op_type == "ReduceMean" for node in copy.graph.node):
+    if {"ReduceMean", "QuantizeLinear"} <= {node.op_type for node in copy.graph.node}:
         pool_means(copy)
         onnx.save(copy, folder / f"{model.stem}-pooled.onnx")
         seal(folder / f"{model.stem}-pooled.onnx")

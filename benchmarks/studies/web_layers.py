@@ -1,6 +1,6 @@
 """Why an int8 file does not read every line alike in onnxruntime-web and in onnxruntime: operator by operator.
 
-    npm install --prefix docs/examples/web
+    npm ci --ignore-scripts --prefix docs/examples/web
     python -m htrjand.benchmarks.studies.web_layers -i lines/
 
 Three tables. Each operator of the optimised graph by itself, fed the same values in both: which of them give others.
@@ -89,10 +89,10 @@ def in_both(model: onnx.ModelProto, images: Sequence[Grey]) -> list[list[tuple[A
         (folder / "inputs.json").write_text(json.dumps(shapes), encoding="utf-8")
         for number, image in enumerate(images):
             image.tofile(folder / f"{number}.u8")
-        command = ["node", EXAMPLE / "tensors.mjs", folder / "model.onnx", folder]
+        command = ["node", str(EXAMPLE / "tensors.mjs"), str(folder / "model.onnx"), name]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise HtrjandError(f"{EXAMPLE / 'tensors.mjs'}: {done.stderr.strip()}; npm install --prefix {EXAMPLE}")
+            raise HtrjandError(f"{EXAMPLE / 'tensors.mjs'}: {done.stderr.strip()}; npm ci --prefix {EXAMPLE}")
         return [
             [
                 (here, np.fromfile(folder / f"{number}.{k}", here.dtype).reshape(here.shape))

@@ -57,9 +57,10 @@ async function read(file) {
       characters += read?.length ?? 0;
       add(card, line, read);
     }
-    const ms = [performance.now() - start, found - start, performance.now() - found].map((time) => Math.round(time).toLocaleString('en'));
-    const parts = lines[0]?.polygon ? `: ${ms[1]} to find lines, ${ms[2]} to read them` : '';
-    card.querySelector('small').textContent = `${lines.length} ${lines.length === 1 ? 'line' : 'lines'}, ${characters} characters, ${ms[0]} ms${parts}`;
+    const ms = [performance.now() - start, found - start].map(Math.round);
+    const finding = lines[0]?.polygon ? `, ${ms[1].toLocaleString('en')} of them to find the lines` : '';
+    const counts = `${lines.length} ${lines.length === 1 ? 'line' : 'lines'}, ${characters} characters`;
+    card.querySelector('small').textContent = `${counts}: ${ms[0].toLocaleString('en')} ms${finding}`;
     card.dataset.ms = ms[0];
   } catch (error) {
     say(`${file.name}: ${error.message}`, 'failed');

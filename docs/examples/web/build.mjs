@@ -1,6 +1,6 @@
 // Puts the page, onnxruntime-web and the bundled models into one folder, which any web server can serve:
 //
-//     npm install && npm run build && python -m http.server --directory ../../../build/examples/web
+//     npm ci --ignore-scripts && npm run build && python -m http.server --directory ../../../build/examples/web
 //
 // Another folder: node build.mjs FOLDER
 

@@ -37,7 +37,7 @@ const cards = (page) => page.locator('article').evaluateAll((all) => all.map((ca
   lines: [...card.querySelectorAll('li')].map((line) => line.textContent),
   marks: card.querySelectorAll('mark').length,
   polygons: [...card.querySelectorAll('polygon')].map((polygon) => polygon.getAttribute('points')),
-  ms: Number((card.dataset.ms ?? '').replaceAll(',', '')),
+  ms: Number(card.dataset.ms),
 })));
 
 async function reading(page, language, begin) {
@@ -93,7 +93,7 @@ async function use(picture) {
     if (picture) await page.screenshot({ path: picture.replace('.png', `-phone-${colorScheme}.png`), fullPage: true });
   }
   if (picture) {
-    const wide = await open({ viewport: { width: 1100, height: 880 } });
+    const wide = await open({ viewport: { width: 1100, height: 900 } });
     await reading(wide, true, () => wide.locator('[data-sample="sample/page.png"]').click());
     await wide.screenshot({ path: picture });
   }
