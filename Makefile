@@ -1,7 +1,8 @@
 # make demo      read the bundled sample, compress the bundled student anew, print the table (needs no other data)
 # make test      lint, type-check and test, with everything installed
 # make examples  build the examples of docs/examples, read the bundled sample with them, and compare them with the package
-#                (needs cmake, a C++ compiler, libpng's headers, Node.js 20.9 or later and npm)
+#                (needs cmake, a C++ compiler, libpng's headers, Node.js 20.9 or later and npm; for the web page a
+#                Chromium, or its tests are skipped)
 # make test-arm  our model files on an emulated ARM processor and with tflite-runtime (Debian 12, Python 3.11; minutes)
 # make lint      ruff and mypy alone
 # make bench-train  lines a second of training on this machine, and where the time goes
@@ -61,7 +62,8 @@ examples: $(VENV)/test.stamp
 	$(BIN)/python docs/examples/python/read_line.py $(STUDENT).onnx $(SAMPLE)/lines/*.png
 	$(EXAMPLES)/cpp/read_line $(STUDENT).xml $(SAMPLE)/lines/*.png
 	node $(EXAMPLES)/node/read_line.mjs $(EXAMPLES)/node/$(notdir $(STUDENT)).onnx $(SAMPLE)/lines/*.png
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/test_examples.py tests/runtime/test_vectors.py
+	npm ci --prefix docs/examples/web --ignore-scripts --no-audit --no-fund
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/test_examples.py tests/test_web_example.py tests/runtime/test_vectors.py
 
 # Prepared first, and by itself: what cannot be had is an error here, where the tests alone would skip.
 test-arm: $(VENV)/test.stamp

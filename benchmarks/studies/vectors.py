@@ -1,5 +1,7 @@
 """Makes the test vectors of the file contract (docs/embedding.md): ten images, their pixels, logits and texts.
 
+Those of line detectors, which `page_vectors.py` makes, go into a folder of their own.
+
 python -m htrjand.benchmarks.studies.vectors tests/vectors
 """
 
@@ -23,6 +25,7 @@ from ...runtime.errors import UsageError
 from ...runtime.image import Grey, load_line_and_width, pad_line, paper_grey
 from ...runtime.recognizer import BUNDLED, Recognizer, bundled_ngram
 from ...train.data.lines import read_lines
+from . import page_vectors
 
 Floats = npt.NDArray[np.float32]
 ROOT = Path(__file__).resolve().parents[2]
@@ -144,3 +147,4 @@ if __name__ == "__main__":
     if len(sys.argv) != 2:
         raise SystemExit("usage: python -m htrjand.benchmarks.studies.vectors FOLDER")
     make(Path(sys.argv[1]))
+    page_vectors.make(Path(sys.argv[1]) / "page")

@@ -20,6 +20,7 @@ from htrjand.runtime import ModelInfo, Recognizer
 from htrjand.runtime.bundled import bundled_in
 from htrjand.runtime.decode.greedy import softmax
 from htrjand.runtime.image import load_line, load_line_and_width, pad_line, paper_grey
+from htrjand.runtime.page.detector_info import DetectorInfo
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "tests" / "vectors"
@@ -53,15 +54,16 @@ def test_the_vectors_are_those_of_the_bundled_files(reader: Recognizer) -> None:
 
 
 def test_the_page_tells_the_constants_and_keys_of_the_code() -> None:
-    constants = re.findall(r"^\| `([\w/]+)\.py:(\w+)` \| ([-\d.]+) \|", PAGE, re.MULTILINE)
-    assert len(constants) == 13
-    for path, name, value in constants:
+    constants = re.findall(r"^\| `([\w/]+)\.py:(\w+)` \| ([-\d., ]+) \|", PAGE, re.MULTILINE)
+    assert len(constants) == 53
+    for path, name, values in constants:
         found = getattr(import_module(f"htrjand.{path.replace('/', '.')}"), name)
-        assert found == pytest.approx(float(value), abs=5e-5), f"{path}.py:{name} is {found}"
-    keys = set(ModelInfo("", "", ("", "a")).to_metadata())
-    section = PAGE.split("### Metadata")[1].split("###")[0]
-    told = {key for row in re.findall(r"^\| (`.*?) \|", section, re.MULTILINE) for key in re.findall(r"`(\w+)`", row)}
-    assert told == keys
+        told = [float(value) for value in values.split(",")]
+        assert np.ravel(found) == pytest.approx(told, abs=5e-5), f"{path}.py:{name} is {found}"
+    for title, info in (("Metadata", ModelInfo("", "", ("", "a"))), ("The detector's file", DetectorInfo("", ""))):
+        section = PAGE.split(f"### {title}\n")[1].split("###")[0]
+        rows = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
+        assert {key for row in rows for key in re.findall(r"`(\w+)`", row)} == set(info.to_metadata())
 
 
 @each_line
