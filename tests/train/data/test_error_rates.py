@@ -3,7 +3,15 @@ from __future__ import annotations
 import pytest
 
 from htrjand.runtime.errors import HtrjandError
-from htrjand.train.data.error_rates import cer, cer_interval, character_errors, compare, difference_interval, summary, wer
+from htrjand.train.data.error_rates import (
+    cer,
+    cer_interval,
+    character_errors,
+    compare,
+    difference_interval,
+    summary,
+    wer,
+)
 
 
 def test_rates_are_edits_over_reference_lengths() -> None:
