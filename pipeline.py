@@ -7,7 +7,6 @@ from (`ledger.py`). Everything is made inside `stages/`; files get their names i
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -30,6 +29,7 @@ from .pipeline_lines import RunLines
 from .pipeline_recipe import PipelineRecipe
 from .runtime.errors import HtrjandError
 from .runtime.files import atomic_path
+from .runtime.text import json_text
 from .train.fit import Machine, Outcome, train
 
 # Parts of the package that work is done with: a change of others makes nothing again.
@@ -245,7 +245,7 @@ class Pipeline:
 
             inputs = {path.name: path for path in files}
             result = self.ledger.do("bench", settings, inputs, {"bench": digest_rows(rows)}, work, BENCH).result
-            self.write("bench.json", json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+            self.write("bench.json", json_text(result, indent=1) + "\n")
             self.notes += ["", markdown([result])]
         self.write("report.md", "\n".join(self.notes).rstrip() + "\n")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -20,6 +19,7 @@ from .pipeline_recipe import PipelineRecipe
 from .runtime.errors import HtrjandError
 from .runtime.files import atomic_path
 from .runtime.formats import FORMATS, PRECISIONS, Format, parts_of
+from .runtime.text import json_text
 
 Work = Callable[[Path], dict[str, Any]]  # where to write a file -> its proof
 
@@ -193,7 +193,7 @@ def publish(made: Made, folder: Path, budget: float) -> Path:
     out = folder / made.path.name
     proof = made.proof | {"budget": budget, "chosen on these lines": made.choices}
     contents = {out.with_name(part.name): part.read_bytes() for part in parts_of(made.path)}
-    contents[proof_path(out)] = (json.dumps(proof, ensure_ascii=False, indent=1) + "\n").encode()
+    contents[proof_path(out)] = (json_text(proof, indent=1) + "\n").encode()
     if any(not path.is_file() or path.read_bytes() != content for path, content in contents.items()):
         with ExitStack() as stack:
             for path, content in contents.items():

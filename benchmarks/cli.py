@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -122,4 +121,6 @@ def check_output(output: Path | None) -> Path | None:
 
 def as_json(result: dict[str, Any]) -> str:
     """The document as indented JSON."""
-    return json.dumps(result, indent=1, ensure_ascii=False) + "\n"
+    from ..runtime.text import json_text
+
+    return json_text(result, indent=1) + "\n"

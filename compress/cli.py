@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -213,5 +212,7 @@ def quantize(
 
 def write_json(output: Path | None, values: dict[str, Any]) -> None:
     """A JSON file, where one is asked for."""
+    from ..runtime.text import json_text
+
     if output is not None:
-        write_text(output, json.dumps(values, ensure_ascii=False, indent=1) + "\n")
+        write_text(output, json_text(values, indent=1) + "\n")

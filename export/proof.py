@@ -21,6 +21,7 @@ from ..runtime.errors import HtrjandError
 from ..runtime.files import atomic_path
 from ..runtime.image import HEIGHT, pad_line
 from ..runtime.info import sha256, size_of
+from ..runtime.text import json_text
 from ..train.data.lines import LineRow
 from ..train.reader import Reading, open_weights, read_rows
 
@@ -295,5 +296,5 @@ def write_proof(out: Path, proof: dict[str, Any]) -> Path:
     """Writes a proof beside its file."""
     path = proof_path(out)
     with atomic_path(path) as part:
-        part.write_text(json.dumps(proof, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        part.write_text(json_text(proof, indent=1) + "\n", encoding="utf-8")
     return path

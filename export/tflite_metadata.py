@@ -49,7 +49,7 @@ def describe_tflite(content: bytes, info: Info, size: tuple[int, int] | None = N
     description = (
         f"{info.name} {info.version} ({info.precision}) {ports}. The metadata {METADATA!r}, JSON, tell the rest."
     )
-    texts = json.dumps(info.to_metadata(), ensure_ascii=False)
+    texts = json.dumps(info.to_metadata(), ensure_ascii=False, allow_nan=False)
     return rewrite(content, {METADATA: texts.encode(), SHOWN: shown(info)}, description, size)
 
 

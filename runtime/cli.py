@@ -48,11 +48,13 @@ STDIN = Path("-")
               help="Texts of a line followed at a time, with a language model.")  # fmt: skip
 @click.option("--min-confidence", "least", type=click.FloatRange(0, 1), metavar="C",
               help="Tell on stderr, and by \"check\": true in JSON, of lines with a word below C.")  # fmt: skip
+@click.option("-v", "--verbose", is_flag=True, help="Tell on stderr which files are read with, by which engine.")
 @click.pass_context
 def read(
     ctx: click.Context, paths: tuple[Path, ...], inputs: tuple[Path, ...], output: str, form: str | None,
     selection: str | None, page: bool | None, draw: Path | None, overwrite: bool, model: Path | None,
     engine: str | None, threads: int | None, workers: int, lm: Path | None, no_lm: bool, beam: int, least: float | None,
+    verbose: bool,
 ) -> None:  # fmt: skip
     """Read the text of pages and lines.
 
@@ -96,7 +98,17 @@ def read(
         targets = [] if to_stdout else plan(jobs, output, output_of(form))
         check_outputs(jobs, targets, draw, named)
         run = Run(
-            form, how, models, workers, threads, len(jobs) + len(failed), failed, tell, progress(to_stdout), stdin
+            form,
+            how,
+            models,
+            workers,
+            threads,
+            len(jobs) + len(failed),
+            failed,
+            tell,
+            progress(to_stdout),
+            stdin,
+            verbose,
         )
         with terminable(), stopping(ctx, run, not to_stdout):
             if to_stdout:

@@ -81,7 +81,8 @@ def check_memory(image: Image.Image, name: str, given: tuple[int, int]) -> None:
         width, height = given
         raise HtrjandError(
             f"{name}: {width}×{height} pixels of mode {image.mode} take {needed // 10**6} MB to decode from "
-            f"{image.format or 'this'} (at most {MAX_BYTES // 10**6}); scale the image down, or save it in grey as PNG"
+            f"{image.format or 'this'} (at most {MAX_BYTES // 10**6}); scale the image down, or save it as a "
+            "JPEG that is not progressive"
         )
 
 

@@ -113,6 +113,15 @@ def format_of(path: str | Path) -> Format:
     return form
 
 
+def formats_of(engine: str) -> list[Format]:
+    """The formats called so, or read by this engine ("tflite", "litert"); a UsageError lists the names there are."""
+    found = [form for form in FORMATS.values() if engine in (form.name, form.engine)]
+    if not found:
+        known = dict.fromkeys(name for form in FORMATS.values() for name in (form.name, form.engine))
+        raise UsageError(f"{engine!r}: no such engine; give one of {', '.join(known)}")
+    return found
+
+
 def parts_of(path: Path) -> list[Path]:
     """The files that a model consists of: itself, and those beside it (the weights of an OpenVINO `.xml`)."""
     form = FORMATS.get(path.suffix)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -167,27 +167,45 @@ def to_grey(image: Image.Image, name: str, factor: int = 1) -> Image.Image:
         raise HtrjandError(f"{name}: the image is empty ({width}×{height}); give one with a text line")
     if image.mode == "L" and "transparency" not in image.info:
         return image if factor == 1 else image.reduce(factor)
-    rows = max(1, BAND // (width * factor)) * factor
-    boxes = [(0, top, width, min(height, top + rows)) for top in range(0, height, rows)]
-    divisor = depth(image, boxes, name) if image.mode.startswith(("I", "F")) else 1
-    grey = Image.new("L", (-(-width // factor), -(-height // factor)))
+    if not image.mode.startswith(("I", "F")):
+        return in_bands(image, name, factor, "L", lambda band: on_white(band).convert("L"))
+    divisor = depth(image, name)
+    return in_bands(
+        image, name, factor, "L", lambda band: Image.fromarray((np.asarray(band) // divisor).astype(np.uint8))
+    )
+
+
+def to_rgb(image: Image.Image, name: str, factor: int = 1) -> Image.Image:
+    """Colours of eight bits, each side divided by `factor`; what is transparent becomes white paper."""
+    return in_bands(image, name, factor, "RGB", lambda band: on_white(band).convert("RGB"))
+
+
+def in_bands(
+    image: Image.Image, name: str, factor: int, mode: str, convert: Callable[[Image.Image], Image.Image]
+) -> Image.Image:
+    """An image of a mode, converted a band at a time and each side divided by `factor`."""
+    shown = Image.new(mode, (-(-image.width // factor), -(-image.height // factor)))
+    boxes = bands(image, factor)
     for box in boxes:
-        band = image if len(boxes) == 1 else image.crop(box)
         try:
-            if image.mode.startswith(("I", "F")):
-                shown = Image.fromarray((np.asarray(band) // divisor).astype(np.uint8))
-            else:
-                shown = on_white(band).convert("L")
+            band = convert(image if len(boxes) == 1 else image.crop(box))
         except ValueError as error:
             raise HtrjandError(f"{name}: {image.mode} colours cannot be read; save it again as grey or RGB") from error
-        grey.paste(shown if factor == 1 else shown.reduce(factor), (0, box[1] // factor))
-    return grey
+        shown.paste(band if factor == 1 else band.reduce(factor), (0, box[1] // factor))
+    return shown
 
 
-def depth(image: Image.Image, boxes: list[tuple[int, int, int, int]], name: str) -> int:
+def bands(image: Image.Image, factor: int = 1) -> list[tuple[int, int, int, int]]:
+    """Boxes of some million pixels that an image is cut into, each a multiple of `factor` rows but for the last."""
+    width, height = image.size
+    rows = max(1, BAND // (width * factor)) * factor
+    return [(0, top, width, min(height, top + rows)) for top in range(0, height, rows)]
+
+
+def depth(image: Image.Image, name: str) -> int:
     """What the values of an image of more than 8 bits are divided by, so that they fit into 8: as `eight_bits` does."""
     most = 0
-    for box in boxes:
+    for box in bands(image):
         values = np.asarray(image.crop(box))
         if not (np.issubdtype(values.dtype, np.integer) and values.min() >= 0 and values.max() <= 65535):
             raise HtrjandError(f"{name}: its pixels do not fit into 16 bits; save it again with 8 or 16 bits a pixel")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from .bundled import bundled_file
+from .bundled import bundled_in, model_file
 from .decode import Line, decode_greedy
 from .decode.beam import WIDTH, decode_beam
 from .decode.language import Language
@@ -47,11 +47,14 @@ class Recognizer:
         detector: what finds the lines of a page: a model file, or a `LineDetector`; None opens the bundled one when
             the first page is read.
         sha256: 64 hexadecimal digits; another model file than that of this SHA-256 is refused.
+        engine: the engine or the format of the bundled models: "onnx", "tflite" or "openvino". None takes the first
+            that is installed: two devices may read with two files then, and some lines differently.
 
     Attributes:
         path: the model file.
         info: what it says of itself.
         session: the file, opened.
+        engine: the library that runs it, and its version: "onnxruntime 1.32.0".
         language: the language model and its weights, or None.
 
     Raises:
@@ -61,10 +64,11 @@ class Recognizer:
     def __init__(
         self, model: str | Path | None = None, threads: int | None = None, lm: str | Path | None = BUNDLED_LM,
         beam: int = WIDTH, detector: str | Path | LineDetector | None = None, sha256: str | None = None,
+        engine: str | None = None,
     ) -> None:  # fmt: skip
         if beam < 1:
             raise UsageError(f"a beam of {beam} texts reads nothing; give 1 or more")
-        session = open_session(bundled_model() if model is None else model, threads, sha256)
+        session = open_session(model_file(BUNDLED, model, engine), threads, sha256)
         info = ModelInfo.from_metadata(session.metadata, session.path)
         self._take(session, info, language_for(info, lm), beam, detector, threads)
 
@@ -81,16 +85,18 @@ class Recognizer:
         detector: str | Path | LineDetector | None = None, threads: int | None = None,
     ) -> None:  # fmt: skip
         check_line_reader(session, info)
-        self.session, self.info, self.path = session, info, session.path
+        self.session, self.info, self.path, self.engine = session, info, session.path, session.engine
         self.language, self.beam = language, beam
         self._detector, self._threads = detector, threads
 
     @cached_property
     def detector(self) -> LineDetector:
         """What finds the lines of a page; opened when it is first asked for."""
-        from .page.detector import LineDetector
+        from .page.detector import BUNDLED, LineDetector
 
-        if self._detector is None or isinstance(self._detector, str | Path):
+        if self._detector is None:  # in the format of the reader, where it comes in that
+            return LineDetector(bundled_in(BUNDLED, self.path.suffix), self._threads)
+        if isinstance(self._detector, str | Path):
             return LineDetector(self._detector, self._threads)
         return self._detector
 
@@ -264,8 +270,3 @@ def bundled_ngram() -> Ngram:
     if not path.is_file():
         raise HtrjandError(f"{path}: the bundled language model is missing; install htrjand again, or read without one")
     return Ngram(path)
-
-
-def bundled_model() -> Path:
-    """The model file that `Recognizer()` opens."""
-    return bundled_file(BUNDLED)

@@ -48,6 +48,14 @@ def test_one_image_prints_its_text(htrjand, scans, tiny_model):
     assert (done.exit_code, done.stdout, done.stderr) == (0, "b a\n", "")
 
 
+def test_verbose_tells_which_files_are_read_with(htrjand, scans, tiny_model):
+    done = htrjand("read", "-v", "-m", str(tiny_model), "--no-lm", str(scans / "2.png"))
+    assert done.exit_code == 0
+    assert re.fullmatch(rf"htrjand: reads with {tiny_model} \(onnxruntime [\d.]+\), no n-gram.*\n", done.stderr)
+    quiet = htrjand("read", "-m", str(tiny_model), "--no-lm", str(scans / "2.png"))
+    assert (quiet.stdout, quiet.stderr) == (done.stdout, "")
+
+
 def test_a_folder_prints_path_and_text_sorted(htrjand, scans, tiny_model):
     done = htrjand("read", scans, "-m", tiny_model)
     assert done.exit_code == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import re
 from functools import cache
 from pathlib import Path
@@ -46,6 +47,17 @@ def test_a_function_that_the_page_names_exists(file: str, name: str) -> None:
 @pytest.mark.parametrize("path", PATHS)
 def test_a_path_that_the_page_names_exists(path: str) -> None:
     assert path in EXAMPLES or "NAME" in path or (ROOT / path).exists()
+
+
+def test_the_sums_of_the_released_files_are_theirs() -> None:
+    folder = ROOT / "runtime" / "models"
+    page = (folder / "README.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^([0-9a-f]{64})  (\S+)$", page, re.MULTILINE)
+    files = sorted(path for path in folder.iterdir() if path.suffix in (".bin", ".lm", ".onnx", ".tflite", ".xml"))
+    assert listed == [
+        (hashlib.sha256(path.read_bytes()).hexdigest(), path.name)
+        for path in sorted(files, key=lambda path: (path.suffix, path.stem))
+    ], "print them anew, as runtime/models/README.md says"
 
 
 def test_the_page_names_functions_of_all_parts() -> None:

@@ -198,6 +198,26 @@ def module_name(path: Path) -> str:
     return ".".join(["htrjand", *(parts[:-1] if parts[-1] == "__init__" else parts)])
 
 
+# JSON that only this project reads back, and what is hashed or shown.
+OWN_JSON = {
+    "benchmarks/process.py", "benchmarks/studies/pages.py", "benchmarks/studies/recipe_docs.py", "benchmarks/worker.py",
+    "ledger.py", "runtime/page/jobs.py", "train/checkpoint.py", "train/module.py", "train/recipe.py",
+    "train/recipe_loader.py",
+}  # fmt: skip
+
+
+def test_json_for_others_has_finite_numbers_alone() -> None:
+    """By `json_text`, or by json.dumps with allow_nan=False: NaN is no JSON, and other programs refuse the file."""
+    found = set()
+    for path in ALL:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("json.dumps", "json.dump"):
+                strict = any(word.arg == "allow_nan" and ast.unparse(word.value) == "False" for word in node.keywords)
+                if not strict:
+                    found.add(str(path.relative_to(ROOT)))
+    assert found == OWN_JSON
+
+
 def test_the_package_itself_imports_nothing() -> None:
     assert not list(imports(ROOT / "__init__.py"))
 

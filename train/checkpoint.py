@@ -18,6 +18,7 @@ from torch import Tensor
 from ..runtime.errors import HtrjandError, UsageError
 from ..runtime.files import atomic_path
 from ..runtime.info import LanguageFit
+from ..runtime.text import json_text
 from .network import Network, NetworkRecipe
 from .recipe_loader import from_dict
 
@@ -59,7 +60,7 @@ def save_card(path: str | Path, card: Card) -> None:
     """Writes the JSON beside weights."""
     values = {"format": FORMAT, "sha256": sha256(path), **dataclasses.asdict(card)}
     with atomic_path(Path(path).with_suffix(".json")) as part:
-        part.write_text(json.dumps(values, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        part.write_text(json_text(values, indent=1) + "\n", encoding="utf-8")
 
 
 def weights_of(network: Network) -> dict[str, Tensor]:

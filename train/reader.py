@@ -36,6 +36,7 @@ class TorchSession:
 
     inputs = (Port("image", "uint8", (None, 1, HEIGHT, None)),)
     outputs = (Port("logits", "float32", (None, None, None)),)
+    engine = f"torch {torch.__version__}"
 
     def __init__(self, path: Path, forward: Callable[[Tensor], Tensor]) -> None:
         self.path, self.forward = path, forward

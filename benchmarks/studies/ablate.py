@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from ...compress.distill import DistillRecipe, run
 from ...runtime.errors import UsageError
 from ...runtime.files import atomic_path
+from ...runtime.text import json_text
 from ...train.checkpoint import Card, load_network
 from ...train.dataset import Data, load_data
 from ...train.fit import Log, Machine
@@ -111,7 +111,7 @@ def ablate(
 def write(rows: list[Row], out: Path) -> None:
     """Both files of the result."""
     with atomic_path(out / "ablation.json") as part:
-        part.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
+        part.write_text(json_text([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
     with atomic_path(out / "ablation.md") as part:
         part.write_text(table(rows) + "\n", encoding="utf-8")
 

@@ -9,7 +9,6 @@ that.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +34,7 @@ def main(lines: Path, output: Path, doc: str | None, begin: str, counts: tuple[i
 
     from ...runtime.errors import UsageError
     from ...runtime.files import atomic_path
+    from ...runtime.text import json_text
     from ...train.adapt import RECIPE, find_weights
     from ...train.checkpoint import load_card
     from ...train.data.lines import read_lines, spread, write_lines
@@ -69,7 +69,7 @@ def main(lines: Path, output: Path, doc: str | None, begin: str, counts: tuple[i
         found.append({"lines": count, "cer": cer, "lines_seen": outcome.lines_seen})
     result = {"document": f"{lines.stem}: {doc}", "test_lines": len(test), "weights": weights.name, "rows": found}
     with atomic_path(output / "adaptation.json") as part:
-        part.write_text(json.dumps(result, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        part.write_text(json_text(result, indent=1) + "\n", encoding="utf-8")
     click.echo(
         f"| lines of the hand | CER on its {len(test)} test lines, % | lines seen while adapting |\n|---:|---:|---:|"
     )

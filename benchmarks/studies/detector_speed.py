@@ -86,7 +86,7 @@ def work(page: str, model: str) -> None:
     """Answers a line on stdin with one on stdout."""
     run = peer(page) if model == PEER else ours(page, model)
     for _ in sys.stdin:
-        print(json.dumps(run()), flush=True)
+        print(json.dumps(run(), allow_nan=False), flush=True)
 
 
 def ours(page: str, model: str) -> Callable[[], dict[str, Any]]:

@@ -10,7 +10,6 @@ greedily and with the language model.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -28,6 +27,7 @@ from ...runtime.decode.language import Language
 from ...runtime.decode.ngram import Ngram
 from ...runtime.files import atomic_path
 from ...runtime.recognizer import BUNDLED_LM, language_for
+from ...runtime.text import json_text
 from ...train.data.error_rates import RESAMPLES, LineErrors, cer, compare, percent, summary
 from ...train.data.lines import LineRow
 from ..run import choose_lines
@@ -277,7 +277,7 @@ def save(path: Path | None, result: dict[str, Any]) -> None:
     """Writes a result as JSON, where a path is given."""
     if path:
         with atomic_path(path) as part:
-            part.write_text(json.dumps(result, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+            part.write_text(json_text(result, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ import numpy as np
 
 from ...runtime.errors import HtrjandError
 from ...runtime.files import atomic_path
+from ...runtime.text import json_text
 from ...train.data.lines import SPLITS, data_dir, parquet_files, spread
 from .. import machine
 from ..engines import BUNDLED, PEERS, Setup, row_names
@@ -152,7 +153,7 @@ def main(
     }
     click.echo(tables(document))
     if output:
-        write(output, json.dumps(document, indent=1) + "\n")
+        write(output, json_text(document, indent=1) + "\n")
     if sheet_output:
         write(sheet_output, sheet(pages, everything[0]))
 

@@ -27,6 +27,7 @@ from PIL import Image
 
 from ...runtime.files import atomic_path
 from ...runtime.image import load_line, pad_line
+from ...runtime.text import json_text
 from ...train.augment import AugmentRecipe, augment
 from ...train.batches import Batch, bucket
 from ...train.losses import ctc_loss
@@ -162,7 +163,7 @@ def main(seconds: float, threads: int | None, history: Path) -> None:
     runs.append({"threads": torch.get_num_threads(), "torch": torch.__version__, "load": load} | found)
     history.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(history) as part:
-        part.write_text(json.dumps(runs, indent=1) + "\n", encoding="utf-8")
+        part.write_text(json_text(runs, indent=1) + "\n", encoding="utf-8")
     same = [run for run in runs if run["threads"] == torch.get_num_threads()][-LAST:]
     print(f"lines of {MEAN_WIDTH}×64, {torch.get_num_threads()} threads, torch {torch.__version__}, load {load}")
     print(f"{'':9}{'lines/s':>9}{'best':>7}  " + "".join(f"{part:>10}" for part in PARTS))

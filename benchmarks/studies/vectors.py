@@ -101,8 +101,8 @@ def make(folder: Path) -> None:
         "model": model.name, "classes": len(reader.info.charset), "seal": reader.session.metadata["seal"],
         "language_model_seal": bundled_ngram().seal,
     }  # fmt: skip
-    written = [f" {json.dumps(line, ensure_ascii=False)}" for line in lines]
-    text = json.dumps(told, indent=0)[:-2] + ',\n"lines": [\n' + ",\n".join(written) + "\n]\n}\n"
+    written = [f" {json.dumps(line, ensure_ascii=False, allow_nan=False)}" for line in lines]
+    text = json.dumps(told, indent=0, allow_nan=False)[:-2] + ',\n"lines": [\n' + ",\n".join(written) + "\n]\n}\n"
     (folder / "vectors.json").write_text(text, encoding="utf-8")
 
 

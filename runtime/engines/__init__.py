@@ -40,6 +40,10 @@ class Session(Protocol):
     @property
     def path(self) -> Path: ...
     @property
+    def engine(self) -> str:
+        """The library that runs the file, and its version."""
+
+    @property
     def metadata(self) -> Mapping[str, str]:
         """What the file says of itself."""
 

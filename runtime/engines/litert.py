@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import struct
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ except ImportError as missing:
     except ImportError:
         raise HtrjandError(f"LiteRT is not installed ({missing}): pip install 'htrjand[litert]'") from missing
 
+LIBRARY = sys.modules[Interpreter.__module__.partition(".")[0]]  # whichever of the two it is
 METADATA = "htrjand"  # the name of our metadata in the file: a JSON table, of texts
 # Fields of the tables of TFLite's schema, by their numbers there.
 MODEL_BUFFERS, MODEL_METADATA = 4, 6
@@ -39,6 +41,8 @@ class LiteRtSession:
     Raises:
         HtrjandError: the file is no TFLite model, or does not describe itself.
     """
+
+    engine = f"{LIBRARY.__name__} {LIBRARY.__version__}"
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
         self.path = path

@@ -32,6 +32,8 @@ class OnnxSession:
         HtrjandError: the file is cut short or is no ONNX file.
     """
 
+    engine = f"onnxruntime {onnxruntime.__version__}"
+
     def __init__(self, path: Path, threads: int | None = None) -> None:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = FATAL

@@ -47,6 +47,8 @@ class OpenVinoSession:
         metadata: what the file says of itself.
     """
 
+    engine = f"openvino {openvino.__version__.partition('-')[0]}"
+
     def __init__(self, path: Path, model: openvino.CompiledModel, metadata: dict[str, str]) -> None:
         self.path, self.metadata = path, metadata
         self.inputs, self.outputs = tuple(map(port, model.inputs)), tuple(map(port, model.outputs))

@@ -25,9 +25,9 @@ def doubtful_words(line: Line, least: float) -> list[Word]:
 def draw_page(page: Page, picture: Image.Image, least: float = DOUBTFUL) -> Image.Image:
     """The picture of a page, as `PageSource.picture` gives it, with its lines outlined, numbered in reading order.
 
-    Baselines are drawn too, and words less sure than `least` are marked.
+    Baselines are drawn too, and words less sure than `least` are marked. A picture in colour is drawn on itself.
     """
-    shown = picture.convert("RGB")
+    shown = picture if picture.mode == "RGB" else picture.convert("RGB")
     scale = shown.width / page.width
     pen = ImageDraw.Draw(shown, "RGBA")
     thick = max(1, round(max(shown.size) / 1000))

@@ -18,15 +18,17 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image
 
-from ..decoding import MAX_BYTES, check_memory, check_pixels, memory, open_file, opening, orientation, upright
+from ..decoding import BYTES, MAX_BYTES, check_memory, check_pixels, memory, open_file, opening, orientation, upright
 from ..errors import HtrjandError, UsageError
-from ..image import Grey, LineSource, array_image, on_white, readable, source_name, to_grey
+from ..image import Grey, LineSource, array_image, readable, source_name, to_grey, to_rgb
 
 MAX_PIXELS = 200_000_000  # of a page: 36 by 26 cm at 1,000 dpi
 READ_PIXELS = 40_000_000  # a larger page is halved until it has no more: A4 at 600 dpi has 35 million, at 300 dpi 9
+COLOUR_PIXELS = 20_000_000  # of a PDF's page in colour, which is in memory three times
 DPI = 300  # that pages of a PDF are rendered with, fewer where that would give more than READ_PIXELS
 SUFFIXES = {".pdf"}  # of files with pages, beside those of images: `runtime.image.SUFFIXES`
 PDF_HEAD = 1024  # bytes among which a PDF says what it is: some begin with other bytes
+COLOUR = 4  # bytes of a pixel in memory
 REDUCED = 1  # of a TIFF frame's NewSubfileType: a small copy of another frame, no page of its own
 NEW_SUBFILE_TYPE = 254
 REDUCIBLE = {"L", "RGB", "CMYK", "YCbCr"}  # modes whose mean over pixels is what it looks like
@@ -84,7 +86,7 @@ class PageSource:
             return page_image(image, str(self))
 
     def picture(self) -> Image.Image:
-        """The page as it looks, for a file that shows it: mode "1", "L" or "RGB", upright, reduced as in `load`.
+        """The page as it looks, for a file that shows it: mode "1", "L" or "RGB", upright, no larger than as loaded.
 
         Raises:
             HtrjandError: as `load` does.
@@ -93,11 +95,7 @@ class PageSource:
             return rendered(self.path, self.number, str(self), grey=False)
         with readable(str(self)), opened(self.path, self.number, str(self)) as image:
             dpi = image.info.get("dpi")
-            left, small = decoded(image, "RGB", str(self)), image
-            if left > 1:
-                small = (image if image.mode in REDUCIBLE else coloured(image)).reduce(left)
-            small = upright(small, orientation(image))
-            shown = small if small.mode in ("1", "L", "RGB") and "transparency" not in small.info else coloured(small)
+            shown = upright(coloured(image, str(self), decoded(image, "RGB", str(self))), orientation(image))
             shown.info = {} if dpi is None else {"dpi": dpi}
             return shown
 
@@ -268,11 +266,22 @@ def decoded(image: Image.Image, mode: str, name: str) -> int:
     return max(1, round(factor * image.width / max(1, width)))  # 1 where the decoder takes it all
 
 
-def coloured(image: Image.Image) -> Image.Image:
-    """An image of any mode as "L", where it has more than 8 bits or no colours, or "RGB"; white where transparent."""
+def coloured(image: Image.Image, name: str, factor: int) -> Image.Image:
+    """A decoded image of any mode as "1", "L" or "RGB", white where transparent, each side divided by `factor`, or by
+    more where the image and its copies would take too much memory."""
+    opaque = "transparency" not in image.info
+    plain = opaque and image.mode in ("1", "L", "RGB")
+    pixels, copies = image.width * image.height, (not plain) + (orientation(image) != 1)
+    while pixels * (BYTES.get(image.mode, COLOUR) + COLOUR * copies / factor**2) > MAX_BYTES:
+        factor *= 2
+    if factor == 1 and plain:
+        return image
     if image.mode.startswith(("I", "F", "1", "LA", "La")):
-        return to_grey(image, "image")
-    return on_white(image).convert("RGB")
+        return to_grey(image, name, factor)
+    if opaque and image.mode in REDUCIBLE:  # the mean of what it holds is the mean of what it shows
+        small = image.reduce(factor)
+        return small if plain else to_rgb(small, name)
+    return to_rgb(image, name, factor)
 
 
 def is_pdf(path: Path) -> bool:
@@ -311,17 +320,17 @@ def pdf_page(document: Any, number: int, name: str) -> Any:
     return document[number - 1]
 
 
-def pdf_scale(page: Any) -> float:
-    """How many pixels a point of a PDF's page, 1/72 inch, is rendered with."""
+def pdf_scale(page: Any, most: int = READ_PIXELS) -> float:
+    """How many pixels a point of a PDF's page, 1/72 inch, is rendered with, so that there are at most so many."""
     points = page.get_width() * page.get_height()
-    return float(min(DPI / 72, (READ_PIXELS / max(points, 1)) ** 0.5))
+    return float(min(DPI / 72, (most / max(points, 1)) ** 0.5))
 
 
 def rendered(path: Path, number: int, name: str, grey: bool) -> Image.Image:
     """A page of a PDF as an image, "L" or "RGB", with its resolution in `info["dpi"]`."""
     with pdf(path) as document:
         page = pdf_page(document, number, name)
-        scale = pdf_scale(page)
+        scale = pdf_scale(page, READ_PIXELS if grey else COLOUR_PIXELS)
         bitmap = page.render(scale=scale, grayscale=grey)
         image: Image.Image = bitmap.to_pil().copy()  # to_pil's shares the bitmap's memory
         bitmap.close()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ... import __version__
-from ..bundled import bundled_file, bundled_in
+from ..bundled import bundled_in, model_file
 from ..errors import HtrjandError, UsageError
 from ..files import atomic_path
 from ..formats import parts_of
@@ -25,8 +25,6 @@ from .jobs import Job, Target, digest
 from .kept import Finished, Part
 from .outputs import output_of
 from .results import Result, flushed, write
-
-SUFFIXES = {"openvino": ".xml"}  # of engines that are not called as the suffix of their files
 
 Bar = Callable[[int], AbstractContextManager[Callable[[int], object]]]
 
@@ -43,10 +41,7 @@ class Models:
     @classmethod
     def choose(cls, model: Path | None, engine: str | None, lm: str | Path | None, beam: int) -> Models:
         """The model asked for, or the bundled one of an engine; and the detector in the same format where it is."""
-        suffix = "" if engine is None else SUFFIXES.get(engine, f".{engine}")
-        if model is not None and suffix not in ("", model.suffix):
-            raise UsageError(f"{model}: is no model of --engine {engine}; leave --engine out")
-        model = model or bundled_in(BUNDLED, suffix) or bundled_file(BUNDLED)
+        model = model_file(BUNDLED, model, engine)
         return cls(model, bundled_in(BUNDLED_DETECTOR, model.suffix), lm, beam)
 
     def stamp(self, how: How, form: str) -> str:
@@ -55,6 +50,12 @@ class Models:
         files = [path for path in (self.model, self.detector, self.lm) if isinstance(path, Path)]
         hashes = [sha256(part) for path in files for part in parts_of(path) if part.is_file()]
         return digest([__version__, hashes, str(self.lm), self.beam, how.kind, least])
+
+    def opened(self, reader: Recognizer) -> str:
+        """Which files an opened reader reads with, in one sentence."""
+        lm = f"n-gram {reader.language.ngram.path}" if reader.language else "no n-gram"
+        lines = f"; lines of pages are found by {self.detector}" if self.detector else ""
+        return f"reads with {reader.path} ({reader.engine}), {lm}{lines}"
 
     def open(self, threads: int | None) -> Recognizer:
         return Recognizer(self.model, threads, self.lm, self.beam, self.detector)
@@ -73,6 +74,7 @@ class Run:
         warn: called with each thing that a person should know.
         bar: for a number of images, the context in which progress is shown.
         stdin: a file that holds what came by standard input.
+        verbose: say which files are read with.
     """
 
     form: str
@@ -85,6 +87,7 @@ class Run:
     warn: Callable[[object], None]
     bar: Bar
     stdin: Path | None = None
+    verbose: bool = False
     before: int = 0  # images that an earlier run has read
     read: int = 0  # images
     pages: int = 0
@@ -111,6 +114,8 @@ class Run:
         workers = min(self.workers, len(jobs))
         threads = self.threads or (max(1, (os.cpu_count() or 1) // workers) if workers > 1 else None)
         readers = [self.models.open(threads) for _ in range(workers)]
+        if self.verbose:
+            self.warn(self.models.opened(readers[0]))
         with self.bar(len(jobs)) as advance:
             for job, result in read_jobs(jobs, readers, self.how, in_order):
                 if isinstance(result, HtrjandError):

@@ -97,6 +97,33 @@ def test_no_library_that_reads_the_bundled_model(monkeypatch):
         Recognizer()
 
 
+@pytest.mark.parametrize(
+    ("engine", "suffix", "library"),
+    [
+        ("onnx", ".onnx", "onnxruntime"),
+        ("onnxruntime", ".onnx", "onnxruntime"),
+        ("tflite", ".tflite", "ai_edge_litert"),
+        ("litert", ".tflite", "ai_edge_litert"),
+        ("openvino", ".xml", "openvino"),
+    ],
+)
+def test_the_bundled_models_of_an_engine(engine, suffix, library):
+    reader = Recognizer(threads=1, engine=engine)
+    assert reader.path.suffix == suffix == reader.detector.path.suffix
+    name, version = reader.engine.split()
+    assert name == library and version[0].isdigit()
+
+
+def test_an_engine_that_is_none_or_does_not_fit(tiny_model):
+    with pytest.raises(UsageError, match="'caffe': no such engine; give one of onnx, onnxruntime, ort, tflite, litert"):
+        Recognizer(engine="caffe")
+    with pytest.raises(UsageError, match="tiny.onnx: is no model for the engine tflite"):
+        Recognizer(tiny_model, engine="tflite")
+    with pytest.raises(HtrjandError, match="htrjand-student-int8: does not come in a format of ort"):
+        Recognizer(engine="ort")
+    assert Recognizer(tiny_model, engine="onnxruntime").path == tiny_model
+
+
 def test_the_bundled_model_reads_a_batch_as_alone():
     assert bundled_models()
     reader = Recognizer(threads=1)

@@ -236,3 +236,21 @@ def test_the_zoo(tmp_path: Path) -> None:
                 wrong.append(f"{name} as a {what}: {fared}, {memory:.0f} MB, {seconds:.1f} s")
     assert seen >= 60
     assert not wrong, "\n".join(wrong)
+
+
+def test_a_large_page_is_shown_in_little_memory(tmp_path: Path) -> None:
+    """With colour, alpha or a turn it would be in memory two or three times; it is shown smaller then."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for content, size in (
+        (png(6_300, 6_300, 8, 6), (3_150, 3_150)),
+        (encoded(Image.new("RGB", (6_300, 6_000)), "JPEG", exif=exif), (3_000, 3_150)),
+        (encoded(Image.new("RGB", (6_300, 6_300)), "JPEG"), (6_300, 6_300)),
+    ):
+        path = tmp_path / "large"
+        path.write_bytes(content)
+        (page,) = pages_of(path)
+        start = reset()
+        shown = page.picture()
+        assert (shown.mode, shown.size) == ("RGB", size)
+        assert start is None or peak() - start < MEMORY

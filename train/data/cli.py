@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 import warnings
@@ -47,6 +46,7 @@ def audit(ctx: click.Context, files: tuple[Path, ...], form: str, output: Path, 
     several splits, a line is broken, or a file cannot be read. All else is reported only: text of val and test that
     stands in train (formulas recur), rare characters, lines with more text than frames, repeated ids.
     """
+    from ...runtime.text import json_text
     from .audit.run import audit as look_through
     from .audit.text import as_text
 
@@ -54,7 +54,7 @@ def audit(ctx: click.Context, files: tuple[Path, ...], form: str, output: Path, 
         length=count_lines(files), label="auditing", file=sys.stderr, hidden=not sys.stderr.isatty()
     ) as bar:
         report = look_through(files, core=core, images=not no_images, step=bar.update)
-    text = json.dumps(report, ensure_ascii=False, indent=1) + "\n" if form == "json" else as_text(report)
+    text = json_text(report, indent=1) + "\n" if form == "json" else as_text(report)
     if str(output) == "-":
         click.echo(text, nl=False)
     else:
@@ -208,6 +208,7 @@ def import_lines_of(
     counted; the exit status is 1 only where not one line could be used, and then no file is written.
     """
     from ...runtime.errors import UsageError
+    from ...runtime.text import json_text
     from .importers import import_lines
     from .importers.run import import_file
 
@@ -226,7 +227,7 @@ def import_lines_of(
     log_outcome(outcome, output)
     if report:
         values = outcome.as_dict(source=str(source.path), format=form, output=str(output))
-        write_text(report, json.dumps(values, ensure_ascii=False, indent=1) + "\n")
+        write_text(report, json_text(values, indent=1) + "\n")
 
 
 def source_of(

@@ -67,6 +67,17 @@ def cer_interval(errors: Sequence[LineErrors], seed: int = 0) -> tuple[float, fl
     return float(low), float(high)
 
 
+def difference_interval(
+    before: Sequence[LineErrors], after: Sequence[LineErrors], seed: int = 0
+) -> tuple[float, float]:
+    """The 95 % interval of what a second reading of the same lines adds to the CER, in points; as `cer_interval`."""
+    more = np.array([line.character_edits for line in after]) - [line.character_edits for line in before]
+    lengths = np.array([line.characters for line in before])
+    drawn = np.random.default_rng(seed).integers(len(before), size=(RESAMPLES, len(before)))
+    low, high = np.percentile(100 * more[drawn].sum(1) / np.maximum(1, lengths[drawn].sum(1)), [2.5, 97.5])
+    return float(low), float(high)
+
+
 def summary(errors: Sequence[LineErrors]) -> dict[str, float]:
     """CER with its interval and WER, in percent, and the numbers of lines, characters and words behind them."""
     low, high = cer_interval(errors)

@@ -52,7 +52,7 @@ def write(model: Model, characters: list[str], about: Mapping[str, Any], path: P
         "arrays": places,
         "seal": OPEN,
     }  # fmt: skip
-    head = json.dumps(description, ensure_ascii=False).encode()
+    head = json.dumps(description, ensure_ascii=False, allow_nan=False).encode()
     path.write_bytes(head + b" " * (-(len(head) + 1) % ALIGNED) + b"\n" + body)
     seal(path)
 

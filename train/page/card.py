@@ -12,6 +12,7 @@ from ...runtime.errors import HtrjandError, UsageError
 from ...runtime.files import atomic_path
 from ...runtime.info import sha256
 from ...runtime.page.detector_info import DetectorInfo
+from ...runtime.text import json_text
 from ..recipe_loader import from_dict
 from .measure import ALL
 from .score import Found
@@ -62,7 +63,7 @@ def save_scores(weights: Path, scores: Mapping[str, Found]) -> None:
     }
     card = dataclasses.replace(card, found=found, sha256=sha256(weights))
     with atomic_path(path) as part:
-        part.write_text(json.dumps(dataclasses.asdict(card), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        part.write_text(json_text(dataclasses.asdict(card), indent=1) + "\n", encoding="utf-8")
 
 
 def detector_info(weights: Path, multiple: int) -> DetectorInfo:

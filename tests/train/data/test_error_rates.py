@@ -3,7 +3,15 @@ from __future__ import annotations
 import pytest
 
 from htrjand.runtime.errors import HtrjandError
-from htrjand.train.data.error_rates import cer, cer_interval, character_errors, compare, summary, wer
+from htrjand.train.data.error_rates import (
+    cer,
+    cer_interval,
+    character_errors,
+    compare,
+    difference_interval,
+    summary,
+    wer,
+)
 
 
 def test_rates_are_edits_over_reference_lengths() -> None:
@@ -49,3 +57,12 @@ def test_summary_says_over_how_much_it_counted() -> None:
     found = summary([compare("ab cd", "ab cd"), compare("ef", "eg")])
     assert (found["lines"], found["characters"], found["words"]) == (2, 7, 3)
     assert found["cer"] == pytest.approx(100 / 7, abs=1e-3)
+
+
+def test_the_interval_of_a_difference_is_of_the_same_lines() -> None:
+    before = [compare("abcdefghij", "abcdefghij"[:cut]) for cut in (10, 9, 5, 2, 0)] * 20
+    after = [compare("abcdefghij", "x" + "abcdefghij"[:cut]) for cut in (10, 9, 5, 2, 0)] * 20
+    low, high = difference_interval(before, after)
+    assert low <= cer(after) - cer(before) <= high
+    assert high - low < 3 < cer_interval(before)[1] - cer_interval(before)[0], "lines differ more than readings of one"
+    assert difference_interval(before, before) == (0.0, 0.0)
