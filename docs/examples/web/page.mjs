@@ -90,7 +90,7 @@ function traced(maps, members, width, size) {
   const weight = members.map((i) => maps[i]);
   const total = sum(weight);
   const score = sum(weight.map((w) => w * w)) / total;
-  if (score < 0.55) return undefined;
+  if (score < 0.6) return undefined;
   const [above, below] = distances(maps, members, size);
   const lineHeight = quantile(Float64Array.from(above, (value, k) => value + below[k]), 0.5);
   const places = members.map((i) => [STRIDE * ((i % width) + 0.5), STRIDE * (Math.floor(i / width) + 0.5)]);

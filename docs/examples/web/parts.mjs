@@ -2,7 +2,7 @@
 
 import { least, greatest, sum } from './geometry.mjs';
 
-const THRESHOLD = 0.2, LEVELS = [0.45, 0.6, 0.75, 0.85, 0.92]; // of a core's probability
+const THRESHOLD = 0.3, LEVELS = [0.45, 0.6, 0.75, 0.85, 0.92]; // of a core's probability
 const MIN_PIXELS = 3, MIN_PART = 8;
 
 /** The parts of lines in a map: of each its pixels, as places in the map. */
