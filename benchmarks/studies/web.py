@@ -28,7 +28,6 @@ import onnxruntime  # type: ignore[import-untyped]
 from PIL import Image
 
 from ...compress.quantize.onnx import pool_means
-from ...options import FILE, FOLDER, files_option
 from ...runtime import HtrjandError, Recognizer, UsageError
 from ...runtime.bundled import bundled_in
 from ...runtime.engines.onnx import OnnxSession
@@ -40,6 +39,7 @@ from ...train.data.lines import data_dir, read_lines, spread
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "web"
 EXACT = "session.x64quantprecision"  # sums that do not saturate, also on x86 without VNNI
+PATH = click.Path(path_type=Path)
 KINDS = ("greedy", "language")
 COLOURS = 128  # of the picture for the docs
 
@@ -155,12 +155,12 @@ def picture(site: Path, out: Path) -> None:
 
 
 @click.command()
-@click.argument("site", type=FOLDER)
-@files_option("Default: those of HTRJAND_DATA.")
+@click.argument("site", type=PATH)
+@click.option("-i", "--input", "files", multiple=True, type=PATH, help="Lines. Repeatable. Default: of HTRJAND_DATA.")
 @click.option("--split", type=click.Choice(("train", "val", "test")), default="val", show_default=True)
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="Lines, drawn at random.")
-@click.option("-m", "--model", "models", multiple=True, type=FILE, help="An ONNX file. Repeatable. Default: bundled.")
-@click.option("--picture", "shown", type=FILE, help="Write a picture of the page here, and read no lines.")
+@click.option("-m", "--model", "models", multiple=True, type=PATH, help="An ONNX file. Repeatable. Default: bundled.")
+@click.option("--picture", "shown", type=PATH, help="Write a picture of the page here, and read no lines.")
 def main(
     site: Path, files: tuple[Path, ...], split: str, limit: int, models: tuple[Path, ...], shown: Path | None
 ) -> None:

@@ -26,13 +26,12 @@ import onnx
 import onnxruntime  # type: ignore[import-untyped]
 from onnx import helper, numpy_helper
 
-from ...options import FILE, files_option
 from ...runtime import HtrjandError
 from ...runtime.bundled import bundled_in
 from ...runtime.image import Grey, pad_line
 from ...runtime.recognizer import BUNDLED
 from ...train.data.lines import data_dir, read_lines, spread
-from .web import EXACT, EXAMPLE, KINDS, exact_reader, exact_session, read_here
+from .web import EXACT, EXAMPLE, KINDS, PATH, exact_reader, exact_session, read_here
 
 Array = npt.NDArray[Any]
 INT8 = ("QLinearConv", "QLinearMatMul")
@@ -167,11 +166,11 @@ def last_bit(path: Path, images: Sequence[Path]) -> str:
 
 
 @click.command()
-@files_option("Default: those of HTRJAND_DATA.")
+@click.option("-i", "--input", "files", multiple=True, type=PATH, help="Lines. Repeatable. Default: of HTRJAND_DATA.")
 @click.option("--split", type=click.Choice(("train", "val", "test")), default="val", show_default=True)
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="Lines, drawn at random.")
 @click.option("--few", type=click.IntRange(1), default=10, show_default=True, help="Of them, for the second table.")
-@click.option("-m", "--model", type=FILE, help="An ONNX file in int8. Default: the bundled one.")
+@click.option("-m", "--model", type=PATH, help="An ONNX file in int8. Default: the bundled one.")
 def main(files: tuple[Path, ...], split: str, limit: int, few: int, model: Path | None) -> None:
     """Print where onnxruntime-web and onnxruntime differ."""
     path = model or bundled_in(BUNDLED, ".onnx")
