@@ -70,7 +70,7 @@ def make(folder: Path) -> None:
             "regions": reading_order(baselines, heights),
         },
     }  # fmt: skip
-    (folder / "page.json").write_text(json.dumps(told) + "\n", encoding="utf-8")
+    (folder / "page.json").write_text(json.dumps(told, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def drawn_maps() -> FloatMap:

@@ -85,7 +85,7 @@ def in_both(model: onnx.ModelProto, images: Sequence[Grey]) -> list[list[tuple[A
         folder = Path(name)
         onnx.save(model, folder / "model.onnx")
         shapes = [{"shape": [1, 1, *image.shape]} for image in images]
-        (folder / "inputs.json").write_text(json.dumps(shapes), encoding="utf-8")
+        (folder / "inputs.json").write_text(json.dumps(shapes, allow_nan=False), encoding="utf-8")
         for number, image in enumerate(images):
             image.tofile(folder / f"{number}.u8")
         command = ["node", str(EXAMPLE / "tensors.mjs"), str(folder / "model.onnx"), name]
