@@ -27,6 +27,7 @@ from .data.error_rates import percent
 from .losses import count_errors, ctc_loss
 from .network import Network, pooled
 from .optimizers import make_optimizer, set_rate
+from .precision import bf16_is_quick
 from .recipe import StageRecipe, TrainRecipe, differences, signature
 
 STATE = "state.safetensors"
@@ -281,7 +282,7 @@ class TrainingModule(lightning.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         recipe = self.recipe
-        half = self.trainer.precision == "bf16-mixed"
+        half = recipe.bf16 and (self.device.type != "cpu" or bf16_is_quick())
         return make_optimizer(self.network, recipe.optimizer, recipe.peak_rate, recipe.weight_decay, half)
 
 
