@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from rapidfuzz.distance import Levenshtein
 
 from htrjand.runtime.errors import HtrjandError
-from htrjand.train.data.error_rates import cer, cer_interval, character_errors, compare, summary, wer
+from htrjand.train.data.error_rates import bit_distance, cer, cer_interval, character_errors, compare, summary, wer
 
 
 def test_rates_are_edits_over_reference_lengths() -> None:
@@ -49,3 +51,12 @@ def test_summary_says_over_how_much_it_counted() -> None:
     found = summary([compare("ab cd", "ab cd"), compare("ef", "eg")])
     assert (found["lines"], found["characters"], found["words"]) == (2, 7, 3)
     assert found["cer"] == pytest.approx(100 / 7, abs=1e-3)
+
+
+def test_the_distance_of_a_device_without_rapidfuzz_is_rapidfuzzs() -> None:
+    random = np.random.default_rng(0)
+    for _ in range(400):
+        one, other = ("".join(random.choice(list("abcé "), size)) for size in random.integers(0, 90, 2))
+        assert bit_distance(one, other) == Levenshtein.distance(one, other), (one, other)
+        words = one.split(), other.split()
+        assert bit_distance(*words) == Levenshtein.distance(*words)
