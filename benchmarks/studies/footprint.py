@@ -22,7 +22,9 @@ from statistics import median
 
 import click
 
+from ...export.ort import convert
 from ...runtime import HtrjandError
+from ...runtime.recognizer import BUNDLED
 
 ROOT = Path(__file__).resolve().parents[2]
 LINE = ROOT / "benchmarks" / "sample" / "lines" / "01.png"
@@ -42,7 +44,7 @@ SHARES = {
     "train: weights to adapt": ("htrjand/train/weights/",),
     "all else: code to train, export, compress, measure": ("",),
 }
-# Run by a process that has the folder of an installation and a line as its arguments. Processor time: on an idle
+# Run by a process that has as its arguments the folder of an installation, a line, and maybe a model file. Processor time: on an idle
 # machine with the files in memory it is what a clock shows; on a busy one it leaves out what others take.
 MEASURED = """
 import json, sys, time
@@ -52,7 +54,7 @@ import numpy
 times.append(time.process_time())
 from htrjand.runtime import Recognizer
 times.append(time.process_time())
-reader = Recognizer(threads=1)
+reader = Recognizer(*sys.argv[3:], threads=1)
 times.append(time.process_time())
 text = reader.read_line(sys.argv[2]).text
 times.append(time.process_time())
@@ -111,9 +113,9 @@ def shares(folder: Path) -> dict[str, int]:
     return found
 
 
-def start(folder: Path) -> tuple[dict[str, float], str]:
-    """The figures of one process, and the name of the model file that it opened."""
-    command = [sys.executable, "-I", "-S", "-c", MEASURED, str(folder), str(LINE)]
+def start(folder: Path, model: Path | None = None) -> tuple[dict[str, float], str]:
+    """The figures of one process, and the name of the model file that it opened: by default the bundled one."""
+    command = [sys.executable, "-I", "-S", "-c", MEASURED, str(folder), str(LINE), *filter(None, [model])]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise HtrjandError(f"{folder}: cannot read ({last_line(done.stderr)}); install it again")
@@ -154,15 +156,19 @@ def main(processes: int, wheel: Path | None) -> None:
         click.echo(markdown(list(found), megabytes, 1))
         ours = {share: [size / 1e6] for share, size in shares(next(iter(folders.values()))).items()}
         click.echo(markdown(["of ours, MB"], ours, 2))
-        runs = {name: [start(folder)] for name, folder in folders.items()}  # by turns
-        for _ in range(processes - 1):
-            for name, folder in folders.items():
-                runs[name].append(start(folder))
+        base, tflite = folders.values()
+        ort = Path(scratch) / f"{BUNDLED}.ort"
+        convert(base / OURS / "runtime" / "models" / f"{BUNDLED}.onnx", ort)
+        runs: dict[str, list[dict[str, float]]] = {}  # by the model file
+        for _ in range(processes):  # by turns
+            for folder, model in ((base, None), (base, ort), (tflite, None)):
+                figures, file = start(folder, model)
+                runs.setdefault(file, []).append(figures)
         medians = {
-            figure: [median(figures[figure] for figures, _ in runs[name]) for name in runs]
+            figure: [median(figures[figure] for figures in run) for run in runs.values()]
             for figure in (*STEPS, COLD, PEAK)
         }
-        click.echo(markdown([f"{name}: {runs[name][0][1]}" for name in runs], medians, 0))
+        click.echo(markdown(list(runs), medians, 0))
 
 
 if __name__ == "__main__":
