@@ -79,8 +79,8 @@ def drawn_maps() -> FloatMap:
     core, ends = maps[0], maps[1]
     maps[2], maps[3] = np.log(np.linspace(10, 18, 120)), np.log(np.linspace(9, 6, 120))
     core[3:6, 4:110] = 0.9  # straight, with a gap that is faint
-    core[2, 4:110] = core[6, 4:110] = 0.3
-    core[2:7, 50:58] = 0.25
+    core[2, 4:110] = core[6, 4:110] = 0.4
+    core[2:7, 50:58] = 0.35
     for column in range(6, 100):  # falling
         core[12 + column // 16 : 15 + column // 16, column] = 0.8
     core[26:29, 4:60] = core[35:38, 8:64] = 0.95  # two that hang together
@@ -91,6 +91,7 @@ def drawn_maps() -> FloatMap:
     core[52:55, 10:15] = 0.9  # too short to tell a direction
     core[52:55, 30:60] = core[53:56, 66:112] = 0.9  # two pieces of one line
     core[60, 40:42] = 0.9  # too small
+    core[10:30, 113:116] = core[36:60, 113:116] = 0.9  # two pieces of one that runs upwards
     return maps
 
 

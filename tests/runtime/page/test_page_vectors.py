@@ -42,7 +42,7 @@ def test_the_page_becomes_the_image() -> None:
 
 def test_the_maps_become_the_lines() -> None:
     found = find_lines(maps_of(FOLDER))
-    assert len(found) == len(TOLD["maps"]) == 8
+    assert len(found) == len(TOLD["maps"]) == 9
     for line, told in zip(found, TOLD["maps"], strict=True):
         assert line.baseline == pytest.approx(np.array(told["baseline"]), abs=0.01)
         assert line.polygon == pytest.approx(np.array(told["polygon"]), abs=0.01)
