@@ -98,10 +98,11 @@ def main() -> int:
             )  # fmt: skip
         if done.returncode:
             found.append(name)
-            print(done.stderr[-6000:])
+            said = [line for line in done.stderr.splitlines() if not line.startswith(("INFO", "WARNING", "#"))]
+            print("\n".join(said)[-6000:])
         runs = done.stderr.partition("number_of_executed_units:")[2].split()
-        said = f"a finding, in {FOUND / name}" if done.returncode else "nothing found"
-        print(f"{name}: {said}; {runs[0] if runs else 'no'} inputs", flush=True)
+        end = f"a finding, in {FOUND / name}" if done.returncode else "nothing found"
+        print(f"{name}: {end}; {runs[0] if runs else 'no'} inputs", flush=True)
     return len(found)
 
 
