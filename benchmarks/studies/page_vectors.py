@@ -20,6 +20,7 @@ from ...runtime.page.detect import DetectedLine, FloatMap, find_lines, prepare
 from ...runtime.page.detector import BUNDLED, LineDetector
 from ...runtime.page.inputs import load_page
 from ...runtime.page.order import reading_order
+from ...runtime.page.upright import with_upright
 
 PAGE = Path(__file__).resolve().parents[2] / "benchmarks" / "sample" / "page.png"
 STEPS = np.array([255, 255, 32, 32], np.float32)[:, None, None]  # a grey level of maps.png is a step of so little
@@ -40,6 +41,13 @@ ORDER = [
     (105, 510, 285, 30), (625, 1100, 290, 30), (110, 290, 340, 30), (320, 500, 344, 28), (620, 1000, 345, 30),
     (300, 480, 700, 30),
 ]  # fmt: skip
+# Boxes of lines (left, top, right, foot) on a page, as they are found there, and on that page turned clockwise: two
+# across, three pieces of one on the margin; on the turned page that one, and two that are none.
+PAGE_SIZE = (600, 800)
+FOUND = [
+    (100, 100, 500, 130), (100, 300, 500, 330), (30, 100, 60, 250), (30, 260, 60, 280), (32, 300, 58, 350),
+]  # fmt: skip
+TURNED = [(440, 28, 710, 62), (400, 200, 720, 230), (100, 540, 300, 570)]
 
 
 def make(folder: Path) -> None:
@@ -68,6 +76,11 @@ def make(folder: Path) -> None:
         "order": {
             "baselines": [line.tolist() for line in baselines], "heights": heights,
             "regions": reading_order(baselines, heights),
+        },
+        "upright": {
+            "size": PAGE_SIZE, "found": [described(line) for line in found_lines()],
+            "turned": [described(line) for line in turned_lines()],
+            "lines": [described(line) for line in with_upright(found_lines(), PAGE_SIZE, turned_lines)],
         },
     }  # fmt: skip
     (folder / "page.json").write_text(json.dumps(told, allow_nan=False) + "\n", encoding="utf-8")
@@ -106,6 +119,24 @@ def order_lines() -> tuple[list[npt.NDArray[np.float64]], list[float]]:
     """The baselines and heights of `ORDER`."""
     baselines = [np.array([(a, middle + height / 2), (b, middle + height / 2)]) for a, b, middle, height in ORDER]
     return baselines, [float(line[3]) for line in ORDER]
+
+
+def found_lines() -> list[DetectedLine]:
+    """The lines of `FOUND`, along the longer sides of their boxes."""
+    return [box_line(*box, upwards=box[3] - box[1] > box[2] - box[0]) for box in FOUND]
+
+
+def turned_lines() -> list[DetectedLine]:
+    """The lines of `TURNED`."""
+    return [box_line(*box) for box in TURNED]
+
+
+def box_line(left: int, top: int, right: int, foot: int, upwards: bool = False) -> DetectedLine:
+    if upwards:
+        outline, base = [(left, foot), (left, top), (right, top), (right, foot)], [(right - 5, foot), (right - 5, top)]
+    else:
+        outline, base = [(left, top), (right, top), (right, foot), (left, foot)], [(left, foot - 5), (right, foot - 5)]
+    return DetectedLine(np.array(base, np.float64), np.array(outline, np.float64), 0.9)
 
 
 def described(line: DetectedLine) -> dict[str, Any]:
