@@ -16,6 +16,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -86,6 +87,8 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--here", type=Path, help=argparse.SUPPRESS)  # a folder to work in: fuzz in this process
     asked = parser.parse_args()
+    if find_spec("atheris") is None:
+        parser.error("atheris is not installed: make fuzz does that")
     if asked.here:
         fuzz(asked.target, asked.seconds, asked.again, asked.here)
     found = []

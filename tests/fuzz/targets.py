@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from hashlib import sha256
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -196,7 +198,7 @@ def onnx(folder: Path) -> tuple[list[bytes], Bytes]:
 
 
 def openvino(folder: Path) -> tuple[list[bytes], Bytes]:
-    """An OpenVINO file, its metadata changed."""
+    """An OpenVINO file, one of its texts or its metadata changed."""
     from htrjand.export.openvino import read_onnx, save
 
     right, path = folder / "right.xml", folder / "changed.xml"
@@ -204,12 +206,22 @@ def openvino(folder: Path) -> tuple[list[bytes], Bytes]:
     save(read_onnx(write_model(folder / "right.onnx")), info.to_metadata(), right)
     content, weights = right.read_bytes(), right.with_suffix(".bin").read_bytes()
     path.with_suffix(".bin").write_bytes(weights)
+    texts = [
+        match.span(1) for match in re.finditer(rb'value="([^"]*)"', content) if match.start() > described(content)[0]
+    ]
 
     def one(changes: bytes) -> None:
-        path.write_bytes(sealed(spliced(content, described(content), changes), weights))
+        choose = Choices(changes)
+        if choose.number(2):
+            changed = spliced(content, described(content), changes[1:])
+        else:  # one text is another, and the file still XML
+            begin, end = texts[choose.number(len(texts))]
+            changed = content[:begin] + escape(ODD[choose.number(len(ODD))]).encode() + content[end:]
+        path.write_bytes(sealed(changed, weights))
         opened(path)
 
-    return changes_to(content, described(content)), one
+    odd = [bytes([0, text, odd]) for text in range(len(texts)) for odd in range(len(ODD))]
+    return odd + [b"\1" + seed for seed in changes_to(content, described(content))], one
 
 
 def tflite(folder: Path) -> tuple[list[bytes], Bytes]:
