@@ -32,6 +32,7 @@ from .. import machine
 
 ROOT = Path(__file__).resolve().parents[2]
 LINE = ROOT / "benchmarks" / "sample" / "lines" / "01.png"
+PAGE = ROOT / "benchmarks" / "sample" / "page.png"
 OURS = "htrjand"
 # By the module of its engine: what a device is given beside ours; none: what the wheel asks for.
 INSTALLATIONS: dict[str, tuple[str, ...] | None] = {
@@ -51,7 +52,7 @@ SHARES = {
     "train: weights to adapt": ("htrjand/train/weights/",),
     "all else: code to train, export, compress, measure": ("",),
 }
-# Run by a process that has as its arguments the folder of an installation, its engine, a line, and maybe a model file.
+# Run by a process; its arguments are the folder of an installation, its engine, a line, a page, and maybe a model file.
 # Processor time: on an idle machine it is what a clock shows, on a busy one it leaves out what others take.
 MEASURED = """
 import json, sys, time
@@ -68,22 +69,27 @@ if sys.argv[2] == "openvino":
     sys.modules["openvino_telemetry"] = None
 __import__(sys.argv[2])
 done()
-reader = Recognizer(*sys.argv[4:], threads=1)
+reader = Recognizer(*sys.argv[5:], threads=1)
 done()
 text = reader.read_line(sys.argv[3]).text
 done()
-with open("/proc/self/status") as status:
-    peak = int(status.read().partition("VmHWM:")[2].split()[0]) * 1024
-print(json.dumps({"times": times, "peak": peak, "text": text, "file": reader.path.name}))
+def peak():
+    with open("/proc/self/status") as status:
+        return int(status.read().partition("VmHWM:")[2].split()[0]) * 1024
+peaks = [peak()]
+reader.read_page(sys.argv[4])
+done()
+peaks.append(peak())
+print(json.dumps({"times": times, "peaks": peaks, "text": text, "file": reader.path.name}))
 """
 STEPS = (
     "import numpy, ms", "import htrjand.runtime besides, ms", "import the engine's library besides, ms",
-    "Recognizer(), ms", "the first line, ms",
+    "Recognizer(), ms", "the first line, ms", "the first page besides, ms",
 )  # fmt: skip
 COLD = "cold start: from the import of htrjand.runtime to the first text, ms"
 CLOCK = "the same by the clock, the least, ms"
-PEAK = "peak memory, MB"
-FIGURES = (*STEPS, COLD, CLOCK, PEAK)
+PEAK, PAGE_PEAK = "peak memory of the line, MB", "peak memory of the page, MB"
+FIGURES = (*STEPS[:-1], COLD, CLOCK, PEAK, STEPS[-1], PAGE_PEAK)
 
 
 def pip(*words: str) -> None:
@@ -137,7 +143,7 @@ def shares(folder: Path) -> dict[str, int]:
 
 def start(folder: Path, engine: str, model: Path | None = None) -> tuple[dict[str, float], str]:
     """The figures of one process, and the name of the model file that it opened: by default the bundled one."""
-    words = [str(folder), engine, str(LINE), *([] if model is None else [str(model)])]
+    words = [str(folder), engine, str(LINE), str(PAGE), *([] if model is None else [str(model)])]
     command = [sys.executable, "-I", "-S", "-c", MEASURED, *words]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
@@ -145,8 +151,8 @@ def start(folder: Path, engine: str, model: Path | None = None) -> tuple[dict[st
     found = json.loads(done.stdout.splitlines()[-1])
     computed, clock = zip(*found["times"], strict=True)
     figures = {step: 1000 * (after - before) for step, (before, after) in zip(STEPS, pairwise(computed), strict=True)}
-    figures |= {COLD: 1000 * (computed[-1] - computed[1]), CLOCK: 1000 * (clock[-1] - clock[1])}
-    return figures | {PEAK: found["peak"] / 1e6}, found["file"]
+    figures |= {COLD: 1000 * (computed[-2] - computed[1]), CLOCK: 1000 * (clock[-2] - clock[1])}
+    return figures | dict(zip((PEAK, PAGE_PEAK), (peak / 1e6 for peak in found["peaks"]), strict=True)), found["file"]
 
 
 def markdown(names: Sequence[str], rows: Mapping[str, Sequence[float]], digits: int) -> str:
