@@ -15,7 +15,7 @@ from ..decode import Line, decode_greedy
 from ..decode.language import Language
 from ..image import MAX_WIDTH, Grey, LineSource
 from ..info import ModelInfo
-from .cut import CutError, Points, TooWideError, area, cut_line, direction, text_direction
+from .cut import CutError, Points, TooWideError, area, cut_line, direction, perpendicular, text_direction
 from .detect import DetectedLine
 from .detector import LineDetector
 from .inputs import PageImage, PageSource, load_page
@@ -154,8 +154,25 @@ def read_all(
 ) -> tuple[list[Cut], list[Line]]:
     """Every line, cut and read; one that cannot be cut is there all the same, without text."""
     cuts = [cut for line in found for cut in cut_out(page, line.polygon, line.baseline, widest(reader))]
+    cuts = [surer_way(reader, cut) for cut in cuts]
     read = iter(reader.read_lines([cut.image for cut in cuts if cut.image is not None], batch_size))
     return cuts, [Line("", 0.0, ()) if cut.image is None else next(read) for cut in cuts]
+
+
+def surer_way(reader: LineReader, cut: Cut) -> Cut:
+    """A line that runs up or down the page, the way round in which it is read with more certainty."""
+    if cut.image is None or cut.baseline is None:
+        return cut
+    along = text_direction(cut.polygon, cut.baseline)
+    if abs(along[1]) <= abs(along[0]):
+        return cut
+    other = np.ascontiguousarray(cut.image[::-1, ::-1])
+    if greedy_sureness(reader, [cut.image]) >= greedy_sureness(reader, [other]):
+        return cut
+    # The letters' feet are on the other side now: the baseline moves to where `assumed_baseline` puts one.
+    across, back = perpendicular(-along), cut.baseline[::-1]
+    by = (assumed_baseline(cut.polygon, -along)[0] - back.mean(0)) @ across
+    return Cut(other, cut.polygon, back + by * across)
 
 
 def widest(reader: LineReader) -> int:

@@ -2,7 +2,8 @@
 
 M. Diem, F. Kleber, S. Fiel, T. Grüning, B. Gatos: cBAD: ICDAR2017 Competition on Baseline Detection. The measure is
 that of T. Grüning, R. Labahn, M. Diem, F. Kleber, S. Fiel: READ-BAD, a new dataset and evaluation scheme for baseline
-detection in archival documents, DAS 2018 (arXiv 1705.03311).
+detection in archival documents, DAS 2018 (arXiv 1705.03311). Distances are counted as the authors' program does
+(TranskribusBaseLineEvaluationScheme 0.1.3): from point to point, in whole pixels, along the axes.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import numpy.typing as npt
 
 from ...runtime.page.cut import Points, direction, perpendicular
 
-STEP = 2.0  # pixels between the points of a resampled baseline
+STEP = 5.0  # pixels between the points of a resampled baseline
+LEAST_POINTS = 20  # of a resampled baseline, if it is as many pixels long
 TOLERANCE = 0.25  # of the distance to the nearest line above or below
 NONE_NEAR = 250.0  # pixels: a line further away tells no line spacing
 LEAST = 1.0  # pixels of tolerance, where two baselines cross
@@ -61,11 +63,11 @@ def score_baselines(
     points, found = ([resampled(line) for line in lines] for lines in (true, predicted))
     tolerance = tolerances(points)
     recall = np.mean([
-        coverage(np.min([distances(mine, other, 3 * limit) for other in predicted], axis=0), limit)
+        coverage(np.min([distances(mine, other, 3 * limit) for other in found], axis=0), limit)
         for mine, limit in zip(points, tolerance, strict=True)
     ])  # fmt: skip
     share = np.array([
-        [coverage(distances(other, line, 3 * limit), limit) for line, limit in zip(true, tolerance, strict=True)]
+        [coverage(distances(other, line, 3 * limit), limit) for line, limit in zip(points, tolerance, strict=True)]
         for other in found
     ])  # predicted, true  # fmt: skip
     counted = len(found)
@@ -111,20 +113,17 @@ def tolerances(lines: Sequence[Points]) -> list[float]:
 
 
 def resampled(polyline: Points) -> Points:
-    """Points [N, 2] at equal distances of at most `STEP` along a baseline, its two ends among them."""
-    polyline = np.asarray(polyline, dtype=np.float64)
-    lengths = np.hypot(*np.diff(polyline, axis=0).T)
+    """Whole pixels [N, 2] at equal distances of about `STEP` along a baseline, its two ends among them."""
+    polyline = np.round(np.asarray(polyline, dtype=np.float64))
+    lengths = np.abs(np.diff(polyline, axis=0)).max(1)  # as many pixels as a drawn line has
     along = np.concatenate([[0.0], np.cumsum(lengths)])
-    places = np.linspace(0, along[-1], max(2, int(np.ceil(along[-1] / STEP)) + 1))
-    return np.stack([np.interp(places, along, polyline[:, axis]) for axis in (0, 1)], axis=1)
+    count = min(max(LEAST_POINTS, int(along[-1] / STEP) + 1), int(along[-1]) + 1)
+    places = np.linspace(0, along[-1], max(2, count))
+    return np.round(np.stack([np.interp(places, along, polyline[:, axis]) for axis in (0, 1)], axis=1))
 
 
 def distances(points: Points, line: Points, limit: float) -> npt.NDArray[np.float64]:
-    """From each point [N, 2] to a polyline [M, 2]; infinite where the two are further apart than `limit` anyway."""
+    """From each point [N, 2] to the next of others [M, 2]; infinite where they are further apart than `limit` anyway."""
     if (points.min(0) > line.max(0) + limit).any() or (points.max(0) < line.min(0) - limit).any():
         return np.full(len(points), np.inf)
-    start, run = line[:-1], np.diff(line, axis=0)  # M - 1, 2
-    from_start = points[:, None] - start  # N, M - 1, 2
-    share = (from_start * run).sum(2) / np.maximum((run * run).sum(1), 1e-9)
-    apart = from_start - np.clip(share, 0, 1)[..., None] * run
-    return np.asarray(np.sqrt((apart * apart).sum(2).min(1)))
+    return np.asarray(np.abs(points[:, None] - line).sum(2).min(1))

@@ -91,6 +91,21 @@ def test_a_skewed_page_is_levelled(reader: Recognizer, angle: int) -> None:
     assert np.degrees(np.median(slopes)) == pytest.approx(-angle, abs=1)
 
 
+@pytest.mark.parametrize("angle", [90, -90])
+def test_a_line_on_the_margin_is_read_whichever_way_it_runs(reader: Recognizer, angle: int) -> None:
+    with Image.open(SAMPLE / "lines" / "01.png") as image:
+        line = image.convert("L").rotate(angle, expand=True)
+    text, page = LINES[0], sheet()
+    wide = Image.new("L", (page.width + 160, max(page.height, line.height + 100)), 235)
+    wide.paste(page, (0, 0))
+    wide.paste(line, (page.width + 40, 60))
+    (margin,) = [line for line in reader.read_page(wide).lines if line.box[0] > page.width]
+    assert Levenshtein.distance(margin.text, text) < 0.2 * len(text)
+    assert margin.along[1] == pytest.approx(-1 if angle == 90 else 1, abs=0.05)
+    left, _, right, _ = margin.box  # the feet of letters that are read upwards are on the right
+    assert (margin.baseline[0][0] > (left + right) / 2) == (angle == 90)
+
+
 def test_two_columns_are_read_one_after_the_other(reader: Recognizer) -> None:
     half = sheet().resize((1078, 781), Image.Resampling.LANCZOS)
     spread = Image.new("L", (2 * 1078 + 40, 781), 235)

@@ -60,8 +60,15 @@ def test_what_is_spared_counts_only_where_it_touches_a_line():
     assert score_baselines(TRUE, [*TRUE, TRUE[0]], [False, False, False, True]).precision == 0.75
 
 
-def test_a_turned_page_scores_the_same():
-    turn = np.array([[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]])
+def test_distances_are_counted_along_the_axes():
+    """As the competition's program does: a point 6 to the right and 6 below is 12 away, not 8.5."""
+    ends = level(0, 400, 100), level(0, 400, 140)  # a tolerance of 10
+    score = score_baselines(ends, [ends[0], level(406, 800, 146)])
+    assert score.precision == pytest.approx(0.5 + 0.5 * sum((30 - 12 - 5 * k) / 20 for k in range(4)) / 79, abs=0.002)
+
+
+def test_a_page_on_its_side_scores_the_same():
+    turn = np.array([[0.0, -1.0], [1.0, 0.0]])
     found = [level(0, 400, 100 + 15), level(30, 400, 140), level(0, 380, 180)]
     plain = score_baselines(TRUE, found)
     turned = score_baselines([line @ turn.T for line in TRUE], [line @ turn.T for line in found])
