@@ -108,7 +108,7 @@ $(VENV)/test.stamp: pyproject.toml constraints.txt runtime/decode/beam.c | $(BIN
 	@$(call install,all$(,)dev)
 
 $(VENV)/fuzz.stamp: pyproject.toml constraints.txt runtime/decode/beam.c | $(BIN)/pip
-	@$(call install,all$(,)fuzz)
+	@$(call install,export$(,)openvino$(,)litert$(,)fuzz)
 
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV) || { echo "no virtual environment could be made (on Debian: apt-get install python3-venv)" >&2; exit 1; }
