@@ -15,10 +15,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from htrjand.benchmarks.studies.page_figures import StudyPage
 from htrjand.benchmarks.studies.page_vectors import PAGE
 from htrjand.benchmarks.studies.vectors import from_text
 from htrjand.benchmarks.studies.web import EXAMPLE, browse, browser, cer_of, exact_reader, read_here
 from htrjand.benchmarks.studies.web_layers import operators, optimised
+from htrjand.benchmarks.studies.web_pages import compared, reader_of_pages, row
 from htrjand.runtime.bundled import bundled_in
 from htrjand.runtime.image import load_line
 from htrjand.runtime.page.inputs import load_page
@@ -196,6 +198,21 @@ def test_a_line_on_the_margin_is_found_whole_and_read_whichever_way_it_runs(
     [text] = [text for text, box in zip(card["lines"], boxes, strict=True) if box[:, 0].min() > page.width]
     told = LINES[0].with_suffix(".gt.txt").read_text(encoding="utf-8").strip()
     assert cer_of([told], [text]) < 25
+
+
+@pytest.mark.slow
+@needs_browser
+def test_pages_are_compared_with_what_the_package_reads(site: Path) -> None:
+    """Here with itself as the truth: what benchmarks/studies/web_pages.py counts."""
+    grey = load_page(PAGE).grey
+    lines = reader_of_pages().read_page(grey).lines
+    polygons = tuple(np.asarray(line.polygon, float) for line in lines)
+    baselines = tuple(np.asarray(line.baseline, float) for line in lines)
+    page = StudyPage("page", "sample", grey, polygons, baselines, tuple(line.text for line in lines), ())
+    [both] = compared(site, [page])
+    assert len(both.here) == len(both.there) == 12
+    assert both.errors[0].cer == 0 and both.errors[1].cer <= APART
+    assert row("sample", [both]).startswith("| sample | 1 | 12 | 12 | ")
 
 
 @pytest.mark.slow
