@@ -95,7 +95,7 @@ def training_crop(
         place(any_page(), other, Image.new("L", (size, size)), (0, size), "any", recipe, rng)
         grey = bled(grey, other, rng)
     if rng.random() < recipe.ruled:
-        grey = ruled(grey, rng)
+        grey = ruled(grey, lines, rng)
     if recipe.folded and rng.random() < recipe.folded:
         grey = folded(grey, rng)
     if rng.random() < recipe.shade:
@@ -229,21 +229,63 @@ def bled(grey: FloatImage, other: Image.Image, rng: np.random.Generator) -> Floa
     return np.asarray(grey * (1 - rng.uniform(0.1, 0.45) * ink), dtype=np.float32)
 
 
-def ruled(grey: FloatImage, rng: np.random.Generator) -> FloatImage:
-    """Straight lines at equal distances, level, upright or both."""
+def ruled(grey: FloatImage, lines: Sequence[LineShape], rng: np.random.Generator) -> FloatImage:
+    """Ruled paper, whole, dashed or dotted: level rules, upright ones or both, or one under each line of text.
+
+    The writing on it may be pale, as in pencil on a printed form.
+    """
     size = grey.shape[0]
+    shade, width = int(rng.choice([rng.integers(20, 120), rng.integers(90, 235)])), int(rng.integers(1, 4))
+    dash = int(rng.choice([0, 0, 1, 2, 3, 4]))
     sheet = Image.new("L", (size, size), 255)
+    level, upright = True, False
+    if lines and rng.random() < 0.35:
+        draw_guides(sheet, lines, shade, width, rng)
+    else:
+        level, upright = ((True, False), (True, False), (False, True), (True, True))[int(rng.integers(4))]
+        draw_rules(sheet, level, upright, shade, width, rng)
+    rules = np.asarray(sheet)
+    if dash:  # every other piece of a rule is left out
+        pieces = np.arange(size) // dash % 2 == 0
+        across, along = pieces[None], pieces[:, None]
+        rules = np.where(across ^ along if level and upright else across if level else along, rules, 255)
+    paper = np.median(grey)
+    pale = rng.uniform(0.3, 1) if rng.random() < 0.4 else 1.0
+    return np.asarray((paper - (paper - grey) * pale) * rules.astype(np.float32) / 255, dtype=np.float32)
+
+
+def draw_guides(
+    sheet: Image.Image, lines: Sequence[LineShape], shade: int, width: int, rng: np.random.Generator
+) -> None:
+    """A rule under each line of text that runs across, as long as the longest, as in forms."""
     pen = ImageDraw.Draw(sheet)
-    slope = rng.normal(0, 0.01)
-    shade = int(rng.integers(120, 230))
-    directions = rng.choice(3)  # level, upright, both
-    spacing = rng.uniform(14, 60)
-    for k in np.arange(rng.uniform(0, spacing), size, spacing):
-        if directions != 1:
-            pen.line([(0, k), (size, k + slope * size)], fill=shade, width=int(rng.integers(1, 3)))
-        if directions != 0:
-            pen.line([(k, 0), (k - slope * size, size)], fill=shade, width=1)
-    return np.asarray(grey * np.asarray(sheet, dtype=np.float32) / 255, dtype=np.float32)
+    left, right = min(line.baseline[:, 0].min() for line in lines), max(line.baseline[:, 0].max() for line in lines)
+    drop = rng.uniform(-0.15, 0.35)  # heights of a line below its baseline
+    for line in lines:
+        (x0, y0), (x1, y1) = line.baseline[0], line.baseline[-1]
+        if abs(x1 - x0) > abs(y1 - y0):
+            slope, down = (y1 - y0) / (x1 - x0), y0 + drop * line.height
+            ends = [(left, down + slope * (left - x0)), (right, down + slope * (right - x0))]
+            pen.line(ends, fill=shade, width=width)
+
+
+def draw_rules(
+    sheet: Image.Image, level: bool, upright: bool, shade: int, width: int, rng: np.random.Generator
+) -> None:
+    """Rules at equal distances, some with finer ones between, as in copybooks."""
+    pen, size = ImageDraw.Draw(sheet), sheet.height
+    left, right = sorted(rng.uniform(-0.3, 1.3, 2) * size)
+    if right - left < size / 2:
+        left, right = 0, size
+    slope, spacing = rng.normal(0, 0.01) * size, rng.uniform(14, 80)
+    finer = int(rng.choice([1, 1, 1, 2, 4])) if spacing > 30 else 1  # 4: French copybooks
+    for number, at in enumerate(np.arange(rng.uniform(-spacing, 0), size, spacing / finer)):
+        strong = number % finer == 0
+        if level:
+            fill = shade if strong else (shade + 255) // 2
+            pen.line([(left, at), (right, at + slope)], fill=fill, width=width if strong else 1)
+        if upright and strong:
+            pen.line([(at, 0), (at - slope, size)], fill=shade, width=min(width, 2))
 
 
 def folded(grey: FloatImage, rng: np.random.Generator) -> FloatImage:

@@ -114,16 +114,17 @@ def tolerances(lines: Sequence[Points]) -> list[float]:
 
 def resampled(polyline: Points) -> Points:
     """Whole pixels [N, 2] at equal distances of about `STEP` along a baseline, its two ends among them."""
-    polyline = np.round(np.asarray(polyline, dtype=np.float64))
+    polyline = np.asarray(polyline, dtype=np.float64).round()
     lengths = np.abs(np.diff(polyline, axis=0)).max(1)  # as many pixels as a drawn line has
     along = np.concatenate([[0.0], np.cumsum(lengths)])
     count = min(max(LEAST_POINTS, int(along[-1] / STEP) + 1), int(along[-1]) + 1)
     places = np.linspace(0, along[-1], max(2, count))
-    return np.round(np.stack([np.interp(places, along, polyline[:, axis]) for axis in (0, 1)], axis=1))
+    found = np.stack([np.interp(places, along, polyline[:, axis]) for axis in (0, 1)], axis=1)
+    return np.asarray(np.rint(found), dtype=np.float64)
 
 
 def distances(points: Points, line: Points, limit: float) -> npt.NDArray[np.float64]:
-    """From each point [N, 2] to the next of others [M, 2]; infinite where they are further apart than `limit` anyway."""
+    """From each point [N, 2] to the nearest of others [M, 2]; infinite where all are further away than `limit`."""
     if (points.min(0) > line.max(0) + limit).any() or (points.max(0) < line.min(0) - limit).any():
         return np.full(len(points), np.inf)
     return np.asarray(np.abs(points[:, None] - line).sum(2).min(1))

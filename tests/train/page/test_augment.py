@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from htrjand.runtime.page.detect import LONGER_SIDE, ZERO, find_lines
-from htrjand.train.page.augment import PageAugmentRecipe, bent, training_crop
+from htrjand.train.page.augment import PageAugmentRecipe, bent, draw_guides, ruled, training_crop
 from htrjand.train.page.pages import Page, load_pages
 from htrjand.train.page.targets import LineShape
 
@@ -94,6 +95,32 @@ def test_two_pages_side_by_side_have_a_fold_without_cores(pages: list[Page]):
     columns = np.flatnonzero(crop.maps[0].max(0) > 0.5)
     assert np.diff(columns).max() > 10  # the margins at the fold
     assert len(find_lines(crop.maps)) > 12
+
+
+def test_ruling_is_straight_and_only_darkens():
+    upright = set()
+    for seed in range(40):
+        paper = np.full((256, 256), 200, dtype=np.float32)
+        dark = 200 - ruled(paper, [], np.random.default_rng(seed))
+        assert (dark >= 0).all() and 0 < (dark > 5).mean() < 0.4
+        column, row = ((dark > 5).mean(axis).max() for axis in (0, 1))  # the fullest of each
+        upright.add(bool(column > row))
+        assert len(np.unique(dark.round())) <= 4  # paper, rules, finer rules
+    assert upright == {True, False}
+
+
+def test_forms_have_a_rule_under_each_line_as_long_as_the_longest():
+    sheet = Image.new("L", (300, 200), 255)
+    lines = [line_across(20, 120, 60), line_across(40, 280, 140)]
+    draw_guides(sheet, lines, 0, 1, np.random.default_rng(1))
+    rows, columns = np.nonzero(np.asarray(sheet) == 0)
+    assert columns.min() == 20 and columns.max() == 280
+    assert len(set(rows)) == 2 and max(rows) - min(rows) == 80
+
+
+def line_across(left: float, right: float, base: float) -> LineShape:
+    ends = np.array([(left, base), (right, base)], dtype=float)
+    return LineShape(ends, np.full(2, 15.0), np.full(2, 5.0))
 
 
 def test_recipes_out_of_range_are_refused():
