@@ -6,6 +6,8 @@
 # make test-arm  our model files on an emulated ARM processor and with tflite-runtime (Debian 12, Python 3.11; minutes)
 # make lint      ruff and mypy alone
 # make bench-train  lines a second of training on this machine, and where the time goes
+# make bench-runtime  what the runtime takes of a device: disk, import time, cold start, memory (needs PyPI; minutes)
+# make fuzz      broken images, model files and n-grams, 60 seconds of each kind; another time: make fuzz SECONDS=600
 # make sample    draw the bundled sample again from its fonts (needs npm)
 # make fonts     fetch the fonts that `htrjand data synth` draws with into build/fonts (needs npm; on Debian more, by apt-get)
 #
@@ -24,6 +26,7 @@ SAMPLE := benchmarks/sample
 FONTS := build/fonts
 EXAMPLES := build/examples
 STUDENT := runtime/models/htrjand-student-int8
+SECONDS ?= 60
 
 # Installed in editable mode. The root being the package, setuptools writes an import hook with one entry, `htrjand` ->
 # this folder: new files and folders are seen at once, `htrjand` is a command, and processes that tests start find the
@@ -32,7 +35,7 @@ STUDENT := runtime/models/htrjand-student-int8
 # A stamp a set of extras: installed again when what is to be installed changes, over what is there.
 install = echo "installing into $(VENV); the first time takes minutes" && $(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[$(1)]' && touch $@
 
-.PHONY: demo test examples test-arm lint sample fonts bench-train
+.PHONY: demo test examples test-arm lint sample fonts bench-train bench-runtime fuzz
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/demo.stamp
@@ -79,6 +82,13 @@ lint: $(VENV)/test.stamp
 bench-train: $(VENV)/demo.stamp
 	$(BIN)/python -m htrjand.benchmarks.studies.speed
 
+bench-runtime: $(VENV)/demo.stamp
+	$(BIN)/python -m htrjand.benchmarks.studies.footprint
+
+# Findings come to lie in build/fuzz. Its library is no part of `dev`: no test needs it, and it does not come for every machine.
+fuzz: $(VENV)/fuzz.stamp
+	$(BIN)/python tests/fuzz/fuzz.py --seconds $(SECONDS)
+
 sample: $(VENV)/demo.stamp
 	mkdir -p $(FONTS)
 	npm install --prefix $(FONTS) --no-save --no-package-lock --no-audit --no-fund $$($(BIN)/python -m htrjand.train.data.synth.sample)
@@ -96,6 +106,9 @@ $(VENV)/demo.stamp: pyproject.toml constraints.txt runtime/decode/beam.c | $(BIN
 
 $(VENV)/test.stamp: pyproject.toml constraints.txt runtime/decode/beam.c | $(BIN)/pip
 	@$(call install,all$(,)dev)
+
+$(VENV)/fuzz.stamp: pyproject.toml constraints.txt runtime/decode/beam.c | $(BIN)/pip
+	@$(call install,export$(,)openvino$(,)litert$(,)fuzz)
 
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV) || { echo "no virtual environment could be made (on Debian: apt-get install python3-venv)" >&2; exit 1; }

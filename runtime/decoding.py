@@ -7,7 +7,7 @@ from pathlib import Path
 from struct import unpack
 from typing import BinaryIO
 
-from PIL import ExifTags, Image, TiffImagePlugin
+from PIL import ExifTags, Image
 
 from .errors import HtrjandError
 
@@ -19,6 +19,7 @@ BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2, "I;16N": 2} 
 WEBP_BYTES = 16
 JPEG2000_BYTES = 5  # of each channel, and those of the pixel
 COEFFICIENT = 2  # bytes; a progressive JPEG is in memory as coefficients, in full size, before it is an image
+ROWS_PER_STRIP = 278  # the tag of a TIFF
 MAX_TEXT = 32_000_000  # bytes of what a PNG holds beside its pixels
 INFLATED = 1_000_000  # bytes that a compressed chunk of text may have: Pillow's limit
 DEFLATE = 1032  # times that deflate makes a text smaller at most
@@ -98,8 +99,8 @@ def memory(image: Image.Image, given: tuple[int, int]) -> int:
         most = max(across for across, _ in layers) * max(down for _, down in layers)
         share = sum(across * down for across, down in layers) / most
         return pixels * each + int(given[0] * given[1] * COEFFICIENT * share)
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
-        rows = min(image.height, number(image.tag_v2.get(TiffImagePlugin.ROWSPERSTRIP, image.height)))
+    if image.format == "TIFF":
+        rows = min(image.height, number(image.tag_v2.get(ROWS_PER_STRIP, image.height)))  # type: ignore[attr-defined]
         turned = orientation(image) != 1
         return pixels * each * (1 + turned) + rows * image.width * min(each, len(image.getbands()))
     return pixels * each

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, cached_property
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from .bundled import bundled_in, model_file
+from .bundled import MODELS, bundled_in, model_file
 from .decode import Line, decode_greedy
 from .decode.beam import WIDTH, decode_beam
 from .decode.language import Language
@@ -48,7 +47,7 @@ class Recognizer:
             the first page is read.
         sha256: 64 hexadecimal digits; another model file than that of this SHA-256 is refused.
         engine: the engine or the format of the bundled models: "onnx", "tflite" or "openvino". None takes the first
-            that is installed: two devices may read with two files then, and some lines differently.
+            that is installed: two devices may read with two files then, and many lines differently.
 
     Attributes:
         path: the model file.
@@ -266,7 +265,7 @@ def fits(port: Port, wanted: Port) -> bool:
 @cache
 def bundled_ngram() -> Ngram:
     """The language model that came with the package; all readers share it."""
-    path = Path(str(files(__package__) / "models" / LANGUAGE))
+    path = MODELS / LANGUAGE
     if not path.is_file():
         raise HtrjandError(f"{path}: the bundled language model is missing; install htrjand again, or read without one")
     return Ngram(path)

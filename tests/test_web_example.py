@@ -15,10 +15,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from htrjand.benchmarks.studies.page_figures import StudyPage
 from htrjand.benchmarks.studies.page_vectors import PAGE
 from htrjand.benchmarks.studies.vectors import from_text
 from htrjand.benchmarks.studies.web import EXAMPLE, browse, browser, cer_of, exact_reader, read_here
 from htrjand.benchmarks.studies.web_layers import operators, optimised
+from htrjand.benchmarks.studies.web_pages import compared, reader_of_pages, row
 from htrjand.runtime.bundled import bundled_in
 from htrjand.runtime.image import load_line
 from htrjand.runtime.page.inputs import load_page
@@ -49,6 +51,7 @@ const { beam, fitted, openNgram } = await import(`${code}/language.mjs`);
 const { findLines, preparedPage } = await import(`${code}/page.mjs`);
 const { readingOrder } = await import(`${code}/order.mjs`);
 const { cutLine } = await import(`${code}/cut.mjs`);
+const { clockwise, withUpright } = await import(`${code}/upright.mjs`);
 const bytes = (name) => Uint8Array.from(readFileSync(`${folder}/${name}`));
 const given = JSON.parse(readFileSync(`${folder}/given.json`));
 const about = metadata(bytes('model.onnx')), charset = JSON.parse(about.charset);
@@ -72,7 +75,10 @@ const cuts = Object.entries(given.cuts).map(([name, line]) => [name, write(name,
 const maps = findLines(new Float32Array(bytes('maps').buffer), given.maps[2], given.maps[1], 1);
 const ordered = given.order.baselines.map((baseline, k) => ({ baseline, height: given.order.heights[k], number: k }));
 const regions = readingOrder(ordered).map((region) => region.map(({ number }) => number));
-const shape = write('prepared', image), told = { about, lines, page: shape, scale: image.scale, maps, regions };
+const { found, turned, size } = given.upright, upright = await withUpright(found, size[1], () => turned);
+const small = clockwise({ pixels: Uint8Array.from([1, 2, 3, 4, 5, 6]), width: 3, height: 2 });
+const shape = write('prepared', image);
+const told = { about, lines, page: shape, scale: image.scale, maps, regions, upright, small: [...small.pixels] };
 writeFileSync(`${folder}/told.json`, JSON.stringify({ ...told, cuts: Object.fromEntries(cuts) }));
 """
 
@@ -99,9 +105,8 @@ def steps(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any
     with Image.open(VECTORS / "page" / "maps.png") as image:
         levels = np.asarray(image, np.float32).reshape(4, -1, image.width)
     (levels / np.array([255, 255, 32, 32], np.float32)[:, None, None]).tofile(folder / "maps")
-    given = {
-        "lines": lines, "page": page.shape, "maps": levels.shape, "cuts": PAGE_TOLD["cuts"], "order": PAGE_TOLD["order"]
-    }  # fmt: skip
+    told = {key: PAGE_TOLD[key] for key in ("cuts", "order", "upright")}
+    given = told | {"lines": lines, "page": page.shape, "maps": levels.shape}
     (folder / "given.json").write_text(json.dumps(given), encoding="utf-8")
     command = ["node", "--input-type=module", "-e", STEPS, EXAMPLE.as_uri(), str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -139,7 +144,7 @@ def test_pages_are_prepared_found_cut_and_ordered_as_the_contract_says(steps: tu
     part = array(folder, "prepared", found["page"])[top : top + height, left : left + width].astype(int)
     assert np.abs(part - stored(VECTORS / "page" / "prepared.png")).max() <= 1
     lines = sorted(found["maps"], key=lambda line: np.mean(line["baseline"], axis=0)[1])
-    assert len(lines) == len(PAGE_TOLD["maps"]) == 8
+    assert len(lines) == len(PAGE_TOLD["maps"]) == 9
     for line, told in zip(lines, PAGE_TOLD["maps"], strict=True):
         assert line["score"] == pytest.approx(told["score"], abs=1e-4)
         assert np.array(line["baseline"]) == pytest.approx(np.array(told["baseline"]), abs=0.2)
@@ -149,6 +154,9 @@ def test_pages_are_prepared_found_cut_and_ordered_as_the_contract_says(steps: tu
         assert cut.shape == told.shape, name
         assert np.abs(cut - told).mean() < 0.3, name
     assert found["regions"] == PAGE_TOLD["order"]["regions"]
+    upright = sorted(found["upright"], key=lambda line: np.mean(line["baseline"], axis=0)[1])
+    assert upright == PAGE_TOLD["upright"]["lines"]
+    assert found["small"] == np.rot90(np.arange(1, 7).reshape(2, 3), -1).ravel().tolist()
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +177,42 @@ def test_the_page_reads_lines_as_the_package_does(site: Path) -> None:
         assert [card["name"] for card in cards] == [path.name for path in LINES]
         assert all(card["ms"] > 0 for card in cards)
         assert cer_of(texts, ["\n".join(card["lines"]) for card in cards]) <= APART
+
+
+@pytest.mark.slow
+@needs_browser
+@pytest.mark.parametrize("angle", [90, -90])
+def test_a_line_on_the_margin_is_found_whole_and_read_whichever_way_it_runs(
+    site: Path, tmp_path: Path, angle: int
+) -> None:
+    assert MODEL is not None
+    page, line = (ImageOps.grayscale(Image.open(path)) for path in (PAGE, LINES[0]))
+    line = line.resize((820, 44)).rotate(angle, expand=True)
+    wide = Image.new("L", (page.width + 120, page.height), int(np.percentile(np.asarray(page), 80)))
+    wide.paste(page, (0, 0))
+    wide.paste(line, (page.width + 30, 60))
+    wide.save(tmp_path / "margin.png")
+    [card] = browse(site, "read", tmp_path / "margin.png")["language"]
+    assert len(card["lines"]) == 13
+    boxes = [np.array([point.split(",") for point in polygon.split()], float) for polygon in card["polygons"]]
+    [text] = [text for text, box in zip(card["lines"], boxes, strict=True) if box[:, 0].min() > page.width]
+    told = LINES[0].with_suffix(".gt.txt").read_text(encoding="utf-8").strip()
+    assert cer_of([told], [text]) < 25
+
+
+@pytest.mark.slow
+@needs_browser
+def test_pages_are_compared_with_what_the_package_reads(site: Path) -> None:
+    """Here with itself as the truth: what benchmarks/studies/web_pages.py counts."""
+    grey = load_page(PAGE).grey
+    lines = reader_of_pages().read_page(grey).lines
+    polygons = tuple(np.asarray(line.polygon, float) for line in lines)
+    baselines = tuple(np.asarray(line.baseline, float) for line in lines)
+    page = StudyPage("page", "sample", grey, polygons, baselines, tuple(line.text for line in lines), ())
+    [both] = compared(site, [page])
+    assert len(both.here) == len(both.there) == 12
+    assert both.errors[0].cer == 0 and both.errors[1].cer <= APART
+    assert row("sample", [both]).startswith("| sample | 1 | 12 | 12 | ")
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from ...runtime.page.detect import DetectedLine, FloatMap, find_lines, prepare
 from ...runtime.page.detector import BUNDLED, LineDetector
 from ...runtime.page.inputs import load_page
 from ...runtime.page.order import reading_order
+from ...runtime.page.upright import with_upright
 
 PAGE = Path(__file__).resolve().parents[2] / "benchmarks" / "sample" / "page.png"
 STEPS = np.array([255, 255, 32, 32], np.float32)[:, None, None]  # a grey level of maps.png is a step of so little
@@ -40,6 +41,13 @@ ORDER = [
     (105, 510, 285, 30), (625, 1100, 290, 30), (110, 290, 340, 30), (320, 500, 344, 28), (620, 1000, 345, 30),
     (300, 480, 700, 30),
 ]  # fmt: skip
+# Boxes of lines (left, top, right, foot) on a page, as they are found there, and on that page turned clockwise: two
+# across, three pieces of one on the margin; on the turned page that one, and two that are none.
+PAGE_SIZE = (600, 800)
+FOUND = [
+    (100, 100, 500, 130), (100, 300, 500, 330), (30, 100, 60, 250), (30, 260, 60, 280), (32, 300, 58, 350),
+]  # fmt: skip
+TURNED = [(440, 28, 710, 62), (400, 200, 720, 230), (100, 540, 300, 570)]
 
 
 def make(folder: Path) -> None:
@@ -69,6 +77,11 @@ def make(folder: Path) -> None:
             "baselines": [line.tolist() for line in baselines], "heights": heights,
             "regions": reading_order(baselines, heights),
         },
+        "upright": {
+            "size": PAGE_SIZE, "found": [described(line) for line in found_lines()],
+            "turned": [described(line) for line in turned_lines()],
+            "lines": [described(line) for line in with_upright(found_lines(), PAGE_SIZE, turned_lines)],
+        },
     }  # fmt: skip
     (folder / "page.json").write_text(json.dumps(told, allow_nan=False) + "\n", encoding="utf-8")
 
@@ -79,8 +92,8 @@ def drawn_maps() -> FloatMap:
     core, ends = maps[0], maps[1]
     maps[2], maps[3] = np.log(np.linspace(10, 18, 120)), np.log(np.linspace(9, 6, 120))
     core[3:6, 4:110] = 0.9  # straight, with a gap that is faint
-    core[2, 4:110] = core[6, 4:110] = 0.3
-    core[2:7, 50:58] = 0.25
+    core[2, 4:110] = core[6, 4:110] = 0.4
+    core[2:7, 50:58] = 0.35
     for column in range(6, 100):  # falling
         core[12 + column // 16 : 15 + column // 16, column] = 0.8
     core[26:29, 4:60] = core[35:38, 8:64] = 0.95  # two that hang together
@@ -91,6 +104,7 @@ def drawn_maps() -> FloatMap:
     core[52:55, 10:15] = 0.9  # too short to tell a direction
     core[52:55, 30:60] = core[53:56, 66:112] = 0.9  # two pieces of one line
     core[60, 40:42] = 0.9  # too small
+    core[10:30, 113:116] = core[36:60, 113:116] = 0.9  # two pieces of one that runs upwards
     return maps
 
 
@@ -105,6 +119,24 @@ def order_lines() -> tuple[list[npt.NDArray[np.float64]], list[float]]:
     """The baselines and heights of `ORDER`."""
     baselines = [np.array([(a, middle + height / 2), (b, middle + height / 2)]) for a, b, middle, height in ORDER]
     return baselines, [float(line[3]) for line in ORDER]
+
+
+def found_lines() -> list[DetectedLine]:
+    """The lines of `FOUND`, along the longer sides of their boxes."""
+    return [box_line(*box, upwards=box[3] - box[1] > box[2] - box[0]) for box in FOUND]
+
+
+def turned_lines() -> list[DetectedLine]:
+    """The lines of `TURNED`."""
+    return [box_line(*box) for box in TURNED]
+
+
+def box_line(left: int, top: int, right: int, foot: int, upwards: bool = False) -> DetectedLine:
+    if upwards:
+        outline, base = [(left, foot), (left, top), (right, top), (right, foot)], [(right - 5, foot), (right - 5, top)]
+    else:
+        outline, base = [(left, top), (right, top), (right, foot), (left, foot)], [(left, foot - 5), (right, foot - 5)]
+    return DetectedLine(np.array(base, np.float64), np.array(outline, np.float64), 0.9)
 
 
 def described(line: DetectedLine) -> dict[str, Any]:

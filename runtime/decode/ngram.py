@@ -35,7 +35,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import HtrjandError
-from ..seal import MARK, check_seal
+from ..seal import MARK, PATTERN, check_seal
 
 FORMAT = "htrjand-lm/1"
 UNKNOWN = 255  # the code of a character that the n-gram does not have
@@ -82,9 +82,9 @@ class Ngram:
             raise ValueError("its arrays do not fit together")
         first = np.concatenate(([1], 1 + np.cumsum(children)))
         self.first, self.characters = first.astype(np.uint32), arrays["characters"]
-        parent = np.repeat(np.arange(size), children)  # of nodes 1, 2, …
+        parent = np.repeat(np.arange(size, dtype=np.uint32), children)  # of nodes 1, 2, …
         # One number a node, in rising order: by it a child is found.
-        self.keys: npt.NDArray[np.uint32] = (parent.astype(np.uint32) << 8) | arrays["characters"]
+        self.keys: npt.NDArray[np.uint32] = (parent << np.uint32(8)) | arrays["characters"]
         if (parent >= np.arange(1, size)).any() or (self.keys[1:] <= self.keys[:-1]).any():
             raise ValueError("its n-grams are not in order")
         self.logs = np.zeros(size, np.float32)
@@ -97,22 +97,24 @@ class Ngram:
         self.backoff_logs = np.zeros(size, np.float32)
         self.backoff_logs[1:][inner[1:]] = arrays["backoff_table"][arrays["backoffs"]]
         self.suffixes = np.zeros(size, np.uint32)  # the node without its first character
-        begin, end = int(first[1]), int(first[first[1]]) if size > 1 else 1  # of the nodes of two characters
-        self.order = 1  # characters of the longest n-grams
+        self.next = np.zeros(size, np.uint32)  # the state that a node leads to: itself, or a suffix, that has children
+        before, begin, end = 0, 1, int(first[1])  # of the nodes of one length less, and of one length
+        self.order = 0  # characters of the longest n-grams
         while begin < end:
             self.order += 1
             if self.order > LONGEST:
                 raise ValueError(f"n-grams of more than {LONGEST} characters")
-            nodes = np.arange(begin, end)
-            keys = (self.suffixes[parent[nodes - 1]] << np.uint32(8)) | arrays["characters"][nodes - 1]
-            places = np.searchsorted(self.keys, keys)
-            if (self.keys[np.minimum(places, size - 2)] != keys).any():
-                raise ValueError("an n-gram lacks the one without its first character")
-            self.suffixes[nodes] = places + 1
-            begin, end = end, int(first[end])
-        self.next = np.arange(size, dtype=np.uint32)  # the state that a node leads to
-        while (leaves := ~inner[self.next]).any():
-            self.next[leaves] = self.suffixes[self.next[leaves]]
+            nodes = slice(begin, end)
+            if self.order > 1:
+                keys = self.suffixes[parent[begin - 1 : end - 1]] << np.uint32(8)
+                keys |= arrays["characters"][begin - 1 : end - 1]
+                known = self.keys[before - 1 : begin - 1]  # among all keys it would be found too, and slower
+                places = known.searchsorted(keys)
+                if (known.take(places, mode="clip") != keys).any():
+                    raise ValueError("an n-gram lacks the one without its first character")
+                self.suffixes[nodes] = places + before
+            self.next[nodes] = np.where(inner[nodes], np.arange(begin, end), self.next[self.suffixes[nodes]])
+            before, begin, end = begin, end, int(first[end])
 
     @property
     def seal(self) -> str:
@@ -177,10 +179,13 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
             if kind != dtype:
                 raise ValueError(f"{name} is {kind}")
             arrays[name] = np.frombuffer(content, dtype, count, end + 1 + offset)
-        if about["characters"][0] != "" or len(about["characters"]) > UNKNOWN:
+        characters = about["characters"]
+        if characters[0] != "" or len(characters) > UNKNOWN or not all(isinstance(char, str) for char in characters):
             raise ValueError("characters that no code fits")
+        if not PATTERN.fullmatch(about["seal"].encode()) or not isinstance(about["name"], str):
+            raise ValueError("its seal or its name is no text")
         return about, arrays
-    except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         raise unusable(path, error) from error
 
 

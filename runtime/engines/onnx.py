@@ -20,7 +20,7 @@ except ImportError as missing:
 
 # What onnxruntime raises has no base class of its own, and the list grows with its editions.
 RAISED = (item for item in vars(native).values() if isinstance(item, type) and issubclass(item, Exception))
-FAILURES: tuple[type[Exception], ...] = (UnicodeDecodeError, *RAISED)  # the one: metadata that are no text
+FAILURES: tuple[type[Exception], ...] = (UnicodeDecodeError, *RAISED)  # the one: metadata or names that are no text
 FATAL = 4  # log severity: whatever goes wrong comes as an exception, once
 TYPES = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16"}  # others: as numpy's
 
@@ -43,14 +43,17 @@ class OnnxSession:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self.path = path
         try:
-            self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            # There is nothing to fall back to, and it would tell of it on standard output.
+            self.session = onnxruntime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"], enable_fallback=0
+            )
             self.metadata: Mapping[str, str] = self.session.get_modelmeta().custom_metadata_map
+            self.inputs = tuple(map(port, self.session.get_inputs()))
+            self.outputs = tuple(map(port, self.session.get_outputs()))
         except FAILURES as error:
             raise HtrjandError(
                 f"{path}: not a whole ONNX model ({first_line(error)}); copy the file again, or export it again"
             ) from error
-        self.inputs = tuple(map(port, self.session.get_inputs()))
-        self.outputs = tuple(map(port, self.session.get_outputs()))
 
     def run(self, *inputs: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
         """The outputs, in the order of the file's."""

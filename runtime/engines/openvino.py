@@ -70,7 +70,7 @@ def open_session(path: Path, threads: int | None = None) -> OpenVinoSession:
     core.set_property({"ENABLE_MMAP": False})  # a file in use can be replaced
     try:
         model = core.read_model(path, path.with_suffix(".bin"))
-    except RuntimeError as error:
+    except (RuntimeError, UnicodeDecodeError) as error:  # its messages quote the file
         raise HtrjandError(
             f"{path}: not a whole OpenVINO model ({first_line(error)}); copy it and the .bin beside it again, or "
             "export it again"

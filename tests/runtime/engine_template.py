@@ -161,6 +161,16 @@ class EngineTests:
         with pytest.raises(HtrjandError, match=f"^{path}: .*again"):
             Recognizer(path)
 
+    def test_names_that_are_no_text_under_a_right_seal(self, make, capfd):
+        path = make()
+        content = PATTERN.sub(OPEN.encode(), path.read_bytes())
+        assert b"logits" in content
+        path.write_bytes(content.replace(b"logits", b"logit\xff"))
+        seal(path)
+        with pytest.raises(HtrjandError, match=f"^{path}: .*again"):
+            Recognizer(path)
+        assert capfd.readouterr() == ("", "")
+
     def test_only_the_file_of_a_sha256(self, make):
         path = make()
         assert Recognizer(path, 1, sha256=sha256(path).upper()).path == path

@@ -8,6 +8,7 @@ from tiny_model import write_model
 
 from htrjand.export.openvino import save
 from htrjand.runtime import HtrjandError, Recognizer
+from htrjand.runtime.seal import OPEN, PATTERN, seal
 
 
 class TestOpenVino(EngineTests):
@@ -50,3 +51,14 @@ class TestOpenVino(EngineTests):
         reader = Recognizer(make(sharpness=1e-3), 1)
         assert reader.session.request.get_compiled_model().get_property("INFERENCE_PRECISION_HINT") == openvino.Type.f32
         np.testing.assert_array_equal(reader.run(image)[1], reader.run(image[1:])[0])
+
+    def test_an_edge_that_is_no_text_under_a_right_seal(self, make, capfd):
+        """Found by `make fuzz`: OpenVINO's message quotes it, and is no text either."""
+        path = make()
+        content = PATTERN.sub(OPEN.encode(), path.read_bytes())
+        assert b'to-port="0" />' in content
+        path.write_bytes(content.replace(b'to-port="0" />', b'to-port="0\xff"/>'))
+        seal(path)
+        with pytest.raises(HtrjandError, match=f"^{path}: not a whole OpenVINO model .*again"):
+            Recognizer(path)
+        assert capfd.readouterr() == ("", "")

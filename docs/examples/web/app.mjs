@@ -53,7 +53,7 @@ async function read(file) {
     for (const [number, line] of lines.entries()) {
       if (lines.length > 1) say(`${file.name}: reading line ${number + 1} of ${lines.length} …`, 'busy');
       await painted();
-      const read = await reader.readLine(line.polygon ? reader.cut(image, line) : image, id('language').checked);
+      const read = await reader.readLine(line.polygon ? await reader.cut(image, line) : image, id('language').checked);
       characters += read?.length ?? 0;
       add(card, line, read);
     }

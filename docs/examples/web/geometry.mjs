@@ -38,6 +38,12 @@ export function along(polyline) {
   return (to[0] - from[0]) * a + (to[1] - from[1]) * b < 0 ? [-a, -b] : [a, b];
 }
 
+/** Square pixels inside a polygon. */
+export const area = (polygon) => Math.abs(sum(polygon.map(([x, y], k) => {
+  const [u, v] = polygon[(k + 1) % polygon.length];
+  return x * v - y * u;
+}))) / 2;
+
 /** The value of a polyline at a place; beyond its ends that of the end. */
 export function interpolated(place, at, values) {
   if (place <= at[0]) return values[0];

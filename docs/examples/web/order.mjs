@@ -1,6 +1,6 @@
 // The order in which lines are read (docs/embedding.md, "Reading order").
 
-import { along, frame, greatest, least, quantile, range, sum } from './geometry.mjs';
+import { along, area, frame, greatest, least, quantile, range, sum } from './geometry.mjs';
 
 const GUTTER = 1, BESIDE = 3, CROSSED = 0.25, ENDING = 6, CROSSING = 20; // see the table there
 const ROW = 0.5, OVERLAP = 0.3;
@@ -24,11 +24,7 @@ export function readingOrder(lines) {
 /** The height of a line: the area of its outline over the length of its baseline. */
 function heightOf({ baseline, polygon }) {
   const { turned } = frame(along(baseline));
-  const twice = sum(polygon.map(([x, y], k) => {
-    const [u, v] = polygon[(k + 1) % polygon.length];
-    return x * v - y * u;
-  }));
-  return Math.abs(twice) / 2 / Math.max(1, range(baseline.map((point) => turned(point)[0])));
+  return area(polygon) / Math.max(1, range(baseline.map((point) => turned(point)[0])));
 }
 
 function regions(lines, height) {

@@ -2,13 +2,24 @@
 
 import { greatest, least, range, round, sum } from './geometry.mjs';
 
-const NEAREST = -0.2, FARTHEST = 2.5, RISE = 0.5; // in heights of the lines
+const NEAREST = -0.2, FARTHEST = 2.5, RISE = 0.5, LONG = 0.5; // in heights of the lines
 const RATIO = 1.6, ENDED = 0.45, TIP = 3;
 
 /** The pixels of each line, of those of pieces, as places in maps; `heights` are in pixels of the maps. */
 export function joined(ends, width, pieces, heights) {
-  const all = pieces.map((pixels, k) => piece(pixels, width, heights[k]));
-  const near = [];
+  const rows = ends.length / width;
+  const all = pieces.map((pixels, k) => ({
+    pixels, height: heights[k], columns: pixels.map((i) => i % width), rows: pixels.map((i) => Math.floor(i / width)),
+  }));
+  const upright = ({ rows, columns, height }) => range(rows) > range(columns) && range(rows) > LONG * height;
+  const across = joinedAcross((row, column) => ends[row * width + column], rows, width, all.filter((piece) => !upright(piece)));
+  const turned = all.filter(upright).map((piece) => ({ ...piece, columns: piece.rows, rows: piece.columns }));
+  return [...across, ...joinedAcross((row, column) => ends[column * width + row], width, rows, turned)];
+}
+
+/** The same of pieces of lines that run across; `end` is the map, of so many rows and columns. */
+function joinedAcross(end, rows, columns, pieces) {
+  const all = pieces.map(located), near = [];
   all.forEach((one, from) => {
     all.forEach((other, to) => {
       const height = (one.height + other.height) / 2;
@@ -16,7 +27,7 @@ export function joined(ends, width, pieces, heights) {
       const alike = Math.max(one.height, other.height) < RATIO * Math.min(one.height, other.height);
       const later = other.begin.column > one.begin.column; // so that no chain bites its tail
       if (one.level && other.level && later && alike && gap > NEAREST && gap < FARTHEST && rise < RISE)
-        if (greatestBetween(ends, width, one.finish, other.begin) < ENDED) near.push({ apart: gap + 2 * rise, from, to });
+        if (greatestBetween(end, rows, columns, one.finish, other.begin) < ENDED) near.push({ apart: gap + 2 * rise, from, to });
     });
   });
   const after = new Map(), taken = new Set();
@@ -25,30 +36,28 @@ export function joined(ends, width, pieces, heights) {
       after.set(from, to);
       taken.add(to);
     }
-  const line = (first) => [...pieces[first], ...(after.has(first) ? line(after.get(first)) : [])];
+  const line = (first) => [...pieces[first].pixels, ...(after.has(first) ? line(after.get(first)) : [])];
   return [...pieces.keys()].filter((first) => !taken.has(first)).map(line);
 }
 
-/** Where a piece begins and finishes, its height, and whether it is wider than high. */
-function piece(pixels, width, height) {
-  const points = pixels.map((i) => ({ column: i % width, row: Math.floor(i / width) }));
-  const columns = points.map((point) => point.column), rows = points.map((point) => point.row);
+/** Where a piece begins and finishes, and whether it is as wide as high. */
+function located({ rows, columns, height }) {
   const tip = (column) => {
-    const near = points.filter((point) => Math.abs(point.column - column) < TIP).map((point) => point.row);
+    const near = rows.filter((_, k) => Math.abs(columns[k] - column) < TIP);
     return { column, row: sum(near) / near.length };
   };
   return { height, level: range(columns) >= range(rows), begin: tip(least(columns)), finish: tip(greatest(columns)) };
 }
 
 /** The greatest value of a map on the way from one place to another, a pixel to each side included. */
-function greatestBetween(map, width, one, other) {
-  const steps = Math.trunc(Math.abs(other.column - one.column)) + 3;
-  const left = one.column - 1, right = other.column + 1, last = map.length / width - 1;
+function greatestBetween(map, rows, columns, one, other) {
+  const steps = Math.trunc(Math.abs(other.column - one.column)) + 3, left = one.column - 1, right = other.column + 1;
+  const held = (value, count) => Math.min(count - 1, Math.max(0, value));
   let most = 0;
   for (let k = 0; k < steps; k++) {
     const row = round(one.row + k * ((other.row - one.row) / (steps - 1)));
-    const column = Math.min(width - 1, Math.max(0, round(left + k * ((right - left) / (steps - 1)))));
-    for (const near of [row - 1, row, row + 1]) most = Math.max(most, map[Math.min(last, Math.max(0, near)) * width + column]);
+    const column = held(round(left + k * ((right - left) / (steps - 1))), columns);
+    for (const near of [row - 1, row, row + 1]) most = Math.max(most, map(held(near, rows), column));
   }
   return most;
 }

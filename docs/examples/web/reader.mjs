@@ -2,10 +2,12 @@
 
 import * as ort from './ort/ort.wasm.min.mjs';
 import { cutLine } from './cut.mjs';
+import { sum } from './geometry.mjs';
 import { beam, fitted, openNgram } from './language.mjs';
 import { greedy, grey, metadata, prepared } from './line.mjs';
 import { readingOrder } from './order.mjs';
 import { findLines, preparedPage } from './page.mjs';
+import { clockwise, runsUpwards, withUpright } from './upright.mjs';
 
 ort.env.wasm.numThreads = 1; // more need a server that sends the headers of cross-origin isolation
 
@@ -23,14 +25,28 @@ export async function openReader({ line, detector, ngram }) {
     return withLanguage && fit ? beam(logits, fit) : greedy(logits, charset, temperature);
   }
 
-  /** The lines of a page in reading order: { baseline, polygon, score }, in its pixels. */
-  async function find(page) {
-    const { scale, ...image } = preparedPage(page, longer_side);
-    const { maps } = await run(finder.session, image);
-    return readingOrder(findLines(maps.data, maps.dims[3], maps.dims[2], scale)).flat();
+  /** A line cut out of a page; one that runs up or down the way round in which it is read with more certainty. */
+  async function cut(page, line) {
+    const image = cutLine(page, line, height);
+    if (!runsUpwards(line)) return image;
+    const other = { ...image, pixels: image.pixels.toReversed() };
+    const [up, down] = [sureness(await readLine(image)), sureness(await readLine(other))];
+    return down > up ? other : image;
   }
 
-  return { readLine, find, cut: (page, line) => cutLine(page, line, height), name: `${reader.about.name} ${reader.about.version}`, fits: Boolean(fit) };
+  /** The lines of a page in reading order: { baseline, polygon, score }, in its pixels. */
+  async function find(page) {
+    const found = await withUpright(await findOn(page), page.height, () => findOn(clockwise(page)));
+    return readingOrder(found).flat();
+  }
+
+  async function findOn(page) {
+    const { scale, ...image } = preparedPage(page, longer_side);
+    const { maps } = await run(finder.session, image);
+    return findLines(maps.data, maps.dims[3], maps.dims[2], scale);
+  }
+
+  return { readLine, find, cut, name: `${reader.about.name} ${reader.about.version}`, fits: Boolean(fit) };
 }
 
 const run = (session, { pixels, width, height }) => session.run({ image: new ort.Tensor('uint8', pixels, [1, 1, height, width]) });
@@ -46,6 +62,9 @@ async function fetched(address) {
   if (!answer.ok) throw new Error(`${address}: the server answers ${answer.status}`);
   return new Uint8Array(await answer.arrayBuffer());
 }
+
+/** The mean confidence of characters; 0 where there are none. */
+const sureness = (characters) => sum((characters ?? []).map(({ confidence }) => confidence)) / Math.max(1, characters?.length ?? 0);
 
 const numbers = (about) => Object.fromEntries(Object.entries(about).map(([key, value]) => [key, Number(value)]));
 

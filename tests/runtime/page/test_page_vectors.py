@@ -12,10 +12,11 @@ from PIL import Image
 from htrjand.benchmarks.studies.page_vectors import CUTS, PAGE, maps_of, order_lines
 from htrjand.runtime.bundled import bundled_in
 from htrjand.runtime.page.cut import cut_line
-from htrjand.runtime.page.detect import find_lines, prepare
+from htrjand.runtime.page.detect import DetectedLine, find_lines, prepare
 from htrjand.runtime.page.detector import BUNDLED, LineDetector
 from htrjand.runtime.page.inputs import load_page
 from htrjand.runtime.page.order import reading_order
+from htrjand.runtime.page.upright import with_upright
 
 FOLDER = Path(__file__).resolve().parents[2] / "vectors" / "page"
 TOLD = json.loads((FOLDER / "page.json").read_text(encoding="utf-8"))
@@ -42,7 +43,7 @@ def test_the_page_becomes_the_image() -> None:
 
 def test_the_maps_become_the_lines() -> None:
     found = find_lines(maps_of(FOLDER))
-    assert len(found) == len(TOLD["maps"]) == 8
+    assert len(found) == len(TOLD["maps"]) == 9
     for line, told in zip(found, TOLD["maps"], strict=True):
         assert line.baseline == pytest.approx(np.array(told["baseline"]), abs=0.01)
         assert line.polygon == pytest.approx(np.array(told["polygon"]), abs=0.01)
@@ -73,3 +74,15 @@ def test_lines_are_ordered() -> None:
     assert heights == told["heights"]
     assert reading_order(baselines, heights) == told["regions"], AGAIN
     assert len(told["regions"]) == 3
+
+
+def test_upright_lines_are_those_of_the_turned_page() -> None:
+    told = TOLD["upright"]
+    found, turned = (
+        [DetectedLine(np.array(line["baseline"]), np.array(line["polygon"]), line["score"]) for line in told[kind]]
+        for kind in ("found", "turned")
+    )
+    lines = with_upright(found, told["size"], lambda: turned)
+    assert len(lines) == len(told["lines"]) == 3
+    for line, stored in zip(lines, told["lines"], strict=True):
+        assert line.baseline.tolist() == stored["baseline"] and line.polygon.tolist() == stored["polygon"], AGAIN

@@ -282,6 +282,24 @@ def test_characters_out_of_order_are_refused(file: Path) -> None:
         Ngram(changed(file, change))
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda about: about | {"seal": None, "other": OPEN},  # found by `make fuzz`: sealed, under another key
+        lambda about: {key: value for key, value in about.items() if key != "seal"} | {"other": OPEN},
+        lambda about: about | {"name": 1},
+        lambda about: about | {"characters": ["", 1]},
+    ],
+)
+def test_a_description_that_lacks_what_is_asked_of_it_is_refused(file: Path, change: Callable[[dict], dict]) -> None:
+    head, _, arrays = file.read_bytes().partition(b"\n")
+    about = json.loads(head)
+    file.write_bytes(json.dumps(change(about | {"seal": OPEN})).encode() + b"\n" + arrays)
+    seal(file)
+    with pytest.raises(HtrjandError, match=r"tiny\.lm: no language model that can be used"):
+        Ngram(file)
+
+
 @pytest.mark.parametrize("name", ["probability_table", "backoff_table"])
 def test_tables_that_are_not_finite_are_refused(file: Path, name: str) -> None:
     def change(arrays: dict[str, np.ndarray]) -> None:
