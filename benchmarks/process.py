@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from ..runtime.errors import HtrjandError
+from .engines import NONE, Setup
 
 
 class Worker:
@@ -48,8 +49,13 @@ class Worker:
         self.cold_start = 1000 * (time.perf_counter() - start)
         self.about = self.receive()
 
+    @classmethod
+    def of(cls, setup: Setup, threads: int, folder: Path) -> Worker:
+        """The process that a row of a benchmark is measured in."""
+        return cls(setup.engine, threads, folder, setup.lm or NONE, setup.unit)
+
     def read(self, indices: Sequence[int], queries: int = 0, seconds: float = 0) -> dict[str, Any]:
-        """Has the lines of these indices read: `{"texts": [...], "ms": [...], "peak_rss": bytes}`."""
+        """Has the lines, or pages, of these indices read, see `worker.read`; and the `peak_rss` in bytes."""
         return self.ask(indices=list(indices), queries=queries, seconds=seconds)
 
     def ask(self, **request: Any) -> dict[str, Any]:

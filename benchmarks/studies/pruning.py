@@ -19,7 +19,7 @@ import click
 from ...runtime.errors import HtrjandError
 from ...runtime.files import atomic_path
 from ...runtime.info import sha256
-from ..report import load_result
+from ..document import load_result
 from .plot import Axis, Curve, svg
 
 COLOURS = {"1": "#1f77b4", "3": "#d62728"}
