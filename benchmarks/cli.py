@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..options import DATASETS, FILE, FOLDER, PATH, Command, format_option, log, write_text
+from ..options import DATASETS, FILE, FOLDER, PATH, Command, format_option, log, warn, write_text
 
 if TYPE_CHECKING:
     from .run import Settings
 
-ENGINES = ("bundled", "tesseract", "rapidocr")  # as benchmarks/engines.py has them, and the width runtime/image.py:
-MAX_WIDTH = 4096  # tests hold them equal, for --help loads neither
+# As benchmarks/engines.py, runtime/image.py and benchmarks/report/compare.py have them: tests hold them equal, for
+# --help loads none of these.
+ENGINES = ("bundled", "tesseract", "rapidocr")
+MAX_WIDTH = 4096
+SLOWER = 0.05
+FORMS = ("txt", "md", "csv", "html")
 
 
 @dataclass(frozen=True)
@@ -170,13 +174,74 @@ def matrix(measure: Measurement) -> None:
 
 
 @bench.command("report")
-@click.argument("results", nargs=-1, required=True, type=FILE)
-def report(results: tuple[Path, ...]) -> None:
-    """Print a Markdown table for each result that `htrjand bench -o` wrote."""
-    from .document import load_result
-    from .report.tables import markdown
+@click.argument("results", nargs=-1, required=True, type=PATH)
+@click.option("-o", "--output", type=PATH, help="Write it here: .html is one page with charts, .csv a spreadsheet.")
+@click.option("-f", "--format", "form", type=click.Choice(FORMS), help="Default: as -o is called, else txt.")
+def report(results: tuple[Path, ...], output: Path | None, form: str | None) -> None:
+    """Put RESULTS of `htrjand bench -o` side by side: files, or folders of them.
 
-    click.echo(markdown([load_result(path) for path in results]), nl=False)
+    A file that is no result is told, and makes the exit status 1; the others are reported all the same.
+    """
+    from ..runtime.errors import HtrjandError
+    from .report.figures import as_csv, load_all
+    from .report.html import page
+    from .report.tables import markdown, terminal
+
+    output = check_output(output)
+    form = form or next((name for name in FORMS if output and output.suffix == f".{name}"), "txt")
+    found, problems = load_all(results)
+    for problem in problems:
+        warn(problem)
+    if not found:
+        raise HtrjandError(f"{', '.join(map(str, results))}: no result of `htrjand bench` among these; measure again")
+    documents = [named.result for named in found]
+    text = {
+        "txt": lambda: terminal(documents),
+        "md": lambda: markdown(documents),
+        "csv": lambda: as_csv(found),
+        "html": lambda: page(found, problems),
+    }[form]()
+    if output:
+        write_text(output, text)
+    else:
+        click.echo(text, nl=False)
+    if problems:
+        raise HtrjandError("not everything is in the report; what is left out is told above")
+
+
+@bench.command("compare")
+@click.argument("first", type=FILE)
+@click.argument("second", type=FILE)
+@click.option(
+    "--slower",
+    type=click.FloatRange(0),
+    default=SLOWER,
+    show_default=True,
+    help="Share by which quiet runs of the same code may differ.",
+)
+@format_option("txt", "md")
+def compare(first: Path, second: Path, slower: float, form: str) -> None:
+    """Tell whether SECOND is worse than FIRST: more errors, or slower, beyond the noise. Exit status 1 if so.
+
+    Both have to be measured on the same items. A row is worse where the whole 95 % interval of a paired bootstrap over
+    the items is. Of runs that were disturbed, or of two machines, only ratios between rows are compared.
+    """
+    from ..runtime.errors import HtrjandError
+    from .document import load_result
+    from .report.compare import compare as compare_results
+    from .report.compare import findings_table
+    from .report.layout import markdown_rows, terminal_rows
+
+    findings, notes = compare_results(load_result(first), load_result(second), slower)
+    for note in notes:
+        log(note)
+    table = findings_table(findings)
+    click.echo("\n".join(markdown_rows(table) if form == "md" else terminal_rows(table)))
+    if not findings:
+        raise HtrjandError(f"{first}, {second}: nothing in them can be compared; measure both on the same items")
+    if worse := [one for one in findings if one.worse]:
+        told = "; ".join(f"{one.row}: {one.figure}" for one in worse)
+        raise HtrjandError(f"{second}: worse than {first} beyond the noise: {told}")
 
 
 def check_output(output: Path | None) -> Path | None:

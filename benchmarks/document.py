@@ -55,7 +55,7 @@ def upgraded(first: dict[str, Any]) -> dict[str, Any]:
         for part in first["data"]
     ]
     invalid = [{"what": "told", "measured": None, "allowed": None, "text": text} for text in first["invalid"]]
-    engines = [{"unit": "line"} | row for row in first["engines"]]
+    engines = [{"unit": "line", "decoder": "greedy"} | row for row in first["engines"]]
     timed = sum("latency" in row for row in engines)
     return first | {
         "schema": SCHEMA,

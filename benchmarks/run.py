@@ -79,7 +79,9 @@ def run(
             conditions["batch_width"] = write_batch(units["line"], samples["line"], folders["line"] / "batch", settings)
         for unit, folder in folders.items():
             setups = [setup for engine in engines for setup in setups_of(engine, lm, folder, unit)]
-            results |= {setup: {"name": names[setup.engine], "unit": unit} for setup in setups}
+            for setup in setups:
+                decoder = "beam" if setup.lm else "greedy"
+                results[setup] = {"name": names[setup.engine], "unit": unit, "decoder": decoder}
         if settings.latency:
             seen, invalid = run_latency(folders, samples, settings, results)
             conditions |= seen

@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ...runtime.text import printable
 from ..engines import PEERS, UNITS
+from .layout import Table, markdown_rows, terminal_rows, terminal_width
 
 Column = tuple[str, Callable[[dict[str, Any]], str]]  # header, and function from an engine's result to its cell
-Cells = list[str]
-
-
-@dataclass(frozen=True)
-class Table:
-    """Cells as text: a header, rows, and how many columns at the left hold words."""
-
-    header: Cells
-    rows: list[Cells]
-    words: int
 
 
 def markdown(results: Sequence[dict[str, Any]]) -> str:
@@ -36,40 +26,16 @@ def markdown(results: Sequence[dict[str, Any]]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def terminal(results: Sequence[dict[str, Any]], width: int = 100) -> str:
-    """All results in order, for a terminal: columns of one width, texts wrapped at so many characters."""
+def terminal(results: Sequence[dict[str, Any]]) -> str:
+    """All results in order, for a terminal."""
     parts = []
+    width = terminal_width()
     for result in results:
         parts.append(textwrap.fill(printable(caption(result)), width))
-        parts += ["\n".join(aligned(table)) for table in tables(result)]
+        parts += ["\n".join(terminal_rows(table)) for table in tables(result)]
         notes = [head + text for head, text in remarks(result)]
         parts += [textwrap.fill(printable(note), width, subsequent_indent="  ") for note in dict.fromkeys(notes)]
     return "\n\n".join(parts) + "\n"
-
-
-def markdown_rows(table: Table) -> list[str]:
-    """The lines of a Markdown table; numbers stand at the right."""
-    rule = ["---"] * table.words + ["---:"] * (len(table.header) - table.words)
-    cells = [table.header, rule, *table.rows]
-    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in cells]
-
-
-def aligned(table: Table) -> list[str]:
-    """The lines of a table with columns of one width each, its header broken over lines."""
-    broken = [textwrap.wrap(title, 12) for title in table.header]
-    height = max(map(len, broken))
-    heads = [[""] * (height - len(lines)) + lines for lines in broken]
-    rows = [[lines[level] for lines in heads] for level in range(height)]
-    rows += [[printable(cell) for cell in row] for row in table.rows]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(table.header))]
-    rows.insert(height, ["-" * width for width in widths])
-    return [
-        "  ".join(
-            cell.ljust(width) if column < table.words else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
 
 
 def caption(result: dict[str, Any]) -> str:

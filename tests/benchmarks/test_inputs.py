@@ -9,11 +9,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import fastjsonschema
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
+from results_made import VALID
 
 from htrjand.benchmarks.cli import bench
 from htrjand.benchmarks.document import as_json
@@ -21,8 +21,6 @@ from htrjand.benchmarks.inputs import SAMPLE, choose_lines, choose_pages, digest
 from htrjand.cli import EXTRAS
 from htrjand.runtime.errors import HtrjandError
 
-ROOT = Path(__file__).resolve().parents[2]
-VALID = fastjsonschema.compile(json.loads((ROOT / "docs" / "bench-schema.json").read_text(encoding="utf-8")))
 # Run before anything else in every process, those of engines too: no library of an extra can be imported.
 BASE_ALONE = """
 import sys
