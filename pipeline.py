@@ -30,7 +30,6 @@ from .pipeline_lines import RunLines
 from .pipeline_recipe import PipelineRecipe
 from .runtime.errors import HtrjandError
 from .runtime.files import atomic_path
-from .runtime.text import json_text
 from .train.fit import Machine, Outcome, train
 
 # Parts of the package that work is done with: a change of others makes nothing again.

@@ -49,7 +49,7 @@ class Measurement:
         from ..runtime.decode.ngram import Ngram
         from ..runtime.errors import UsageError
         from ..runtime.recognizer import BUNDLED_LM
-        from .document import as_json
+        from .document import as_json, file_name
         from .engines import takes_lm
         from .inputs import choose_lines, choose_pages
         from .report.tables import markdown, terminal
@@ -71,7 +71,9 @@ class Measurement:
         lm = None if self.no_lm else str(self.lm or BUNDLED_LM)
         result = run(engines, lines, self.settings(), lm, pages)
         if output:
+            output = output / file_name(result) if output.is_dir() else output
             write_text(output, as_json(result))
+            log(f"wrote {output}")
         shown = as_json(result) if self.form == "json" else {"md": markdown, "txt": terminal}[self.form]([result])
         click.echo(shown, nl=False)
         return list(dict.fromkeys(row["name"] for row in result["engines"] if "error" in row))
@@ -117,7 +119,7 @@ OPTIONS: list[Callable[[Command], Command]] = [
     click.option("--queries", type=click.IntRange(1), help="Readings an engine, at least (100; of pages 20)."),
     click.option("--seconds", type=click.FloatRange(0), help="Seconds an engine, at least (10)."),
     click.option("--quick", is_flag=True, help="20 readings, 1 s, one thread: a look, marked as not valid."),
-    click.option("-o", "--output", type=PATH, help="Write the whole result here, as JSON."),
+    click.option("-o", "--output", type=PATH, help="Write the result here, as JSON; in a folder by its own name."),
     format_option("txt", "md", "json"),
 ]  # fmt: skip
 
@@ -188,6 +190,8 @@ def report(results: tuple[Path, ...], output: Path | None, form: str | None) -> 
     from .report.tables import markdown, terminal
 
     output = check_output(output)
+    if output and output.is_dir():
+        raise HtrjandError(f"{output}: is a folder; name a file in it")
     form = form or next((name for name in FORMS if output and output.suffix == f".{name}"), "txt")
     found, problems = load_all(results)
     for problem in problems:
@@ -254,6 +258,6 @@ def check_output(output: Path | None) -> Path | None:
         output.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise HtrjandError(f"{output}: cannot be written ({error.strerror}); choose another place") from error
-    if output.is_dir() or not os.access(output.parent, os.W_OK):
+    if not os.access(output if output.is_dir() else output.parent, os.W_OK):
         raise HtrjandError(f"{output}: cannot be written; name a file in a folder that you may write to")
     return output

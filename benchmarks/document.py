@@ -21,6 +21,14 @@ def as_json(document: dict[str, Any]) -> str:
     return NUMBERS.sub(lambda found: "[" + re.sub(r",\n\s+", ", ", found[1]) + "]", text) + "\n"
 
 
+def file_name(document: dict[str, Any]) -> str:
+    """What a result's file is called in a folder of many: its machine, cores, version, and when it was taken."""
+    machine, version = document["machine"], document["versions"]["htrjand"]
+    parts = (machine["device"] or machine["cpu"], f"{machine['usable_cores']} cores", f"htrjand {version}")
+    words = re.sub(r"[^a-z0-9.]+", "-", " ".join(parts).lower()).strip("-")
+    return f"{words}-{re.sub('[^0-9]', '', document['measured_at'])[:14]}.json"
+
+
 def load_result(path: Path) -> dict[str, Any]:
     """Reads one result; raises an HtrjandError that names the file where it is none."""
     try:

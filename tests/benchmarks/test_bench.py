@@ -169,10 +169,10 @@ def test_a_missing_peer_names_the_remedy(line_folder: Path, monkeypatch: pytest.
         (["-i", "{lines}", "--engine", "tesseract", "--lm", "fr.lm"], UsageError, "--lm is for model files"),
         (["-i", "{lines}", "--dataset", "nowhere", "--engine", "tesseract"], HtrjandError, "nowhere"),
         (["-i", "{lines}/none.parquet", "--engine", "tesseract"], HtrjandError, "none.parquet"),
-        (["-i", "{lines}", "--engine", "tesseract", "-o", "{lines}"], HtrjandError, "cannot be written"),
+        (["report", "{lines}/none.json", "-o", "{lines}"], HtrjandError, "is a folder; name a file in it"),
         (["-i", "{lines}", "--engine", "tesseract", "-o", "{lines}/plain.parquet/r.json"], HtrjandError, "r.json"),
         (["report", "{lines}/plain.parquet"], HtrjandError, "plain.parquet"),
-        (["report", "{lines}/none.json"], HtrjandError, "none.json: no such file"),
+        (["report", "{lines}/none.json"], HtrjandError, "none.json: no result of `htrjand bench`"),
     ],
 )
 def test_what_cannot_be_done_is_one_clear_error(
