@@ -16,12 +16,16 @@ from ..options import DATASETS, FILE, FOLDER, PATH, Command, format_option, log,
 if TYPE_CHECKING:
     from .run import Settings
 
-# As benchmarks/engines.py, runtime/image.py and benchmarks/report/compare.py have them: tests hold them equal, for
-# --help loads none of these.
+# As benchmarks/engines.py, runtime/image.py, benchmarks/report/compare.py and benchmarks/devices.py have them: tests
+# hold them equal, for --help loads none of these.
 ENGINES = ("bundled", "tesseract", "rapidocr")
 MAX_WIDTH = 4096
 SLOWER = 0.05
 FORMS = ("txt", "md", "csv", "html")
+BOARDS = ("zero2", "pi3", "pi4", "pi5", "here")
+WIDTH = click.option(
+    "--width", type=click.IntRange(16, MAX_WIDTH), default=1024, show_default=True, help="Columns of the line."
+)
 
 
 @dataclass(frozen=True)
@@ -246,6 +250,48 @@ def compare(first: Path, second: Path, slower: float, form: str) -> None:
     if worse := [one for one in findings if one.worse]:
         told = "; ".join(f"{one.row}: {one.figure}" for one in worse)
         raise HtrjandError(f"{second}: worse than {first} beyond the noise: {told}")
+
+
+@bench.command("floor")
+@click.argument("models", nargs=-1, required=True, type=FILE)
+@WIDTH
+@format_option("txt", "md")
+def floor(models: tuple[Path, ...], width: int, form: str) -> None:
+    """Tell how far MODELS (.onnx) are from what this machine could do, and where their time goes.
+
+    Multiply-adds and bytes of every operator, this machine's rate of a large product through the same engine, the
+    time that the multiply-adds would take at it, and how many times as long the model takes. One thread.
+    """
+    from .floor import floor_tables, look
+    from .report.layout import markdown_rows, terminal_rows
+
+    for caption, table in floor_tables(*look(models, width)):
+        click.echo(f"{caption}\n")
+        click.echo("\n".join(markdown_rows(table) if form == "md" else terminal_rows(table)) + "\n")
+
+
+@bench.command("estimate")
+@click.argument("models", nargs=-1, required=True, type=FILE)
+@click.option("--device", required=True, type=click.Choice(BOARDS), help="A board; here: this machine, and the error.")
+@WIDTH
+@format_option("txt", "md", "json")
+def estimate(models: tuple[Path, ...], device: str, width: int, form: str) -> None:
+    """Estimate how long MODELS (.onnx) would take on a board that is not at hand.
+
+    From multiply-adds and bytes by kind of operator, and published rates of one core. Not a measurement: no report
+    takes it. With `--device here` the rates of this machine are measured, and how wrong such an estimate is.
+    """
+    from ..runtime.text import json_text
+    from .estimate import caption, estimate_table, estimates
+    from .report.layout import markdown_rows, terminal_rows
+
+    found = estimates(models, device, width)
+    table = estimate_table(found)
+    if form == "json":
+        click.echo(json_text(found, indent=1))
+    else:
+        click.echo(f"{caption(found)}\n")
+        click.echo("\n".join(markdown_rows(table) if form == "md" else terminal_rows(table)))
 
 
 def check_output(output: Path | None) -> Path | None:
