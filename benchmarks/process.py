@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -39,7 +40,7 @@ class Worker:
         arguments = [engine, str(threads), str(folder), *filter(None, options)]
         start = time.perf_counter()
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", module, *arguments],
+            [*interpreter(), "-P", "-m", module, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             encoding="utf-8",
@@ -101,6 +102,11 @@ class Worker:
 
 # Engines take their number of threads as an argument; these set it for the libraries below them (OpenMP, BLAS).
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def interpreter() -> list[str]:
+    """The command that starts Python: HTRJAND_BENCH_PYTHON, for an emulated one starts by its emulator, or this Python."""
+    return shlex.split(os.environ.get("HTRJAND_BENCH_PYTHON", "")) or [sys.executable]
 
 
 def import_path() -> str:

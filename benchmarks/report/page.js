@@ -68,13 +68,18 @@ const about = (record) => [
   `${record.device}, ${record.result}${record.valid ? "" : " (disturbed)"}`,
 ].join("\n");
 
-// Ticks of an axis: 1, 2, 5 of each power of ten on a logarithmic one, some seven round steps on a linear one.
+// Ticks of an axis: 1, 2, 5 of each power of ten on a logarithmic one, more if these are few; some seven round steps on a
+// linear one.
 function ticks(low, high, logarithmic) {
   if (logarithmic) {
-    const found = [];
-    for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++)
-      for (const one of [1, 2, 5]) found.push(one * 10 ** power);
-    return found.filter((value) => value >= low && value <= high);
+    const of = (steps) => {
+      const found = [];
+      for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++)
+        for (const one of steps) found.push(one * 10 ** power);
+      return found.filter((value) => value >= low && value <= high);
+    };
+    const few = of([1, 2, 5]);
+    return few.length > 2 ? few : of([1, 1.5, 2, 3, 4, 5, 6, 8]);
   }
   const raw = (high - low) / 6, power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].map((one) => one * power).find((one) => one >= raw);
@@ -83,9 +88,10 @@ function ticks(low, high, logarithmic) {
   return found;
 }
 
-function axis(values, from, to, logarithmic) {
+function axis(values, from, to, logarithmic, zero = true) {
   let low = Math.min(...values), high = Math.max(...values);
-  if (logarithmic) { low /= 1.35; high *= 1.35; } else { high += (high - low || high || 1) * 0.08; low = 0; }
+  const spare = (high - low || high || 1) * 0.08;
+  if (logarithmic) { low /= 1.35; high *= 1.35; } else { high += spare; low = zero ? 0 : low - spare; }
   const of = logarithmic ? Math.log : (value) => value;
   return {
     at: (value) => from + ((of(value) - of(low)) / (of(high) - of(low))) * (to - from),
@@ -154,7 +160,7 @@ function curves(place, shown) {
   const series = shown.filter((record) => record.widths.length > 1);
   if (!series.length) return empty(place, "No result keeps single readings of these items.");
   const made = canvas(place, H, "Time by width"), all = series.flatMap((record) => record.widths);
-  const across = axis(all.map(([width]) => width), LEFT, W - RIGHT, false);
+  const across = axis(all.map(([width]) => width), LEFT, W - RIGHT, false, false);
   const up = axis(all.map(([, ms]) => ms), H - BOTTOM, TOP, true);
   axes(made, across, up, "columns", `ms a ${series[0].unit}`);
   for (const record of series) {
