@@ -100,7 +100,13 @@ def lines_of(paths: Sequence[Path], split: str | None, datasets: Sequence[str], 
                 yield found
     tables = [path for path in paths if path not in texts]
     if tables:
-        from ..train.data.lines import parquet_files, read_lines
+        try:
+            from ..train.data.lines import parquet_files, read_lines
+        except ModuleNotFoundError as error:
+            raise HtrjandError(
+                f"{tables[0]}: to read Parquet, pip install 'htrjand[bench]'; or name a folder of line images with "
+                f"*{ENDING} beside them"
+            ) from error
 
         files = parquet_files(tables)
         named = [file for file in files if file.stem in datasets]  # files are usually named after their dataset

@@ -105,7 +105,7 @@ THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def interpreter() -> list[str]:
-    """The command that starts Python: HTRJAND_BENCH_PYTHON, for an emulated one starts by its emulator, or this Python."""
+    """The command that starts Python: HTRJAND_BENCH_PYTHON (an emulated one starts by its emulator), or this Python."""
     return shlex.split(os.environ.get("HTRJAND_BENCH_PYTHON", "")) or [sys.executable]
 
 

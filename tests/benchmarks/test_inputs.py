@@ -33,14 +33,20 @@ sys.meta_path.insert(0, Missing())
 """
 MEASURE = """
 import sys
+from pathlib import Path
 from htrjand.benchmarks.document import as_json
 from htrjand.benchmarks.inputs import choose_lines, choose_pages
 from htrjand.benchmarks.run import Settings, run
+from htrjand.runtime.errors import HtrjandError
 settings = Settings(threads=(1,), queries=4, page_queries=1, seconds=0, warm_up=1, cold_starts=1, batch_rounds=1)
 document = run(["bundled", "rapidocr"], choose_lines((), "test", limit=3), settings, None, choose_pages(()))
 loaded = {name for name in sys.modules if name.startswith("htrjand.train")}
 print(as_json(document), file=open(sys.argv[1], "w"))
 print(*sorted(loaded))
+try:
+    choose_lines([Path("lines.parquet")], "test")
+except HtrjandError as error:
+    print(error, file=sys.stderr)
 """
 
 
@@ -79,6 +85,7 @@ def test_the_base_install_alone_measures_lines_and_pages(tmp_path: Path) -> None
     data = {"htrjand.train.data" + name for name in ("", ".error_rates", ".importers", ".importers.folder", ".row")}
     data |= {"htrjand.train", "htrjand.train.data.importers.rows", "htrjand.train.data.importers.splits"}
     assert set(done.stdout.split()) == data
+    assert "lines.parquet: to read Parquet, pip install 'htrjand[bench]'; or name a folder" in done.stderr
 
 
 def test_a_folder_of_images_with_their_texts(make_model: Callable[..., Path], folder: Path) -> None:
