@@ -39,7 +39,8 @@ from htrjand.benchmarks.inputs import choose_lines, choose_pages
 from htrjand.benchmarks.run import Settings, run
 from htrjand.runtime.errors import HtrjandError
 settings = Settings(threads=(1,), queries=4, page_queries=1, seconds=0, warm_up=1, cold_starts=1, batch_rounds=1)
-document = run(["bundled", "rapidocr"], choose_lines((), "test", limit=3), settings, None, choose_pages(()))
+lines, pages = choose_lines((), "test", limit=3), choose_pages([Path(sys.argv[2])])
+document = run(["bundled", "rapidocr"], lines, settings, None, pages)
 loaded = {name for name in sys.modules if name.startswith("htrjand.train")}
 print(as_json(document), file=open(sys.argv[1], "w"))
 print(*sorted(loaded))
@@ -64,14 +65,25 @@ def folder(draw: Callable[[str], np.ndarray], tmp_path: Path) -> Path:
     return tmp_path / "hand"
 
 
+def small_page(folder: Path) -> Path:
+    """A folder with the first three lines of the bundled page."""
+    pages = folder / "pages"
+    pages.mkdir()
+    with Image.open(SAMPLE / "page.png") as page:
+        page.crop((0, 0, page.width, 324)).save(pages / "page.png")
+    lines = (SAMPLE / "page.gt.txt").read_text(encoding="utf-8").splitlines()
+    (pages / "page.gt.txt").write_text("\n".join(lines[:3]), encoding="utf-8")
+    return pages
+
+
 def test_the_base_install_alone_measures_lines_and_pages(tmp_path: Path) -> None:
     """No library of any extra, and of the training code no more than what a line is and how errors are counted."""
     modules = {module for names in EXTRAS.values() for module in names}
     (tmp_path / "sitecustomize.py").write_text(BASE_ALONE.format(modules=modules))
     paths = os.pathsep.join([str(tmp_path), *(os.path.abspath(path) for path in sys.path if path)])
     done = subprocess.run(
-        [sys.executable, "-c", MEASURE, tmp_path / "result.json"], env=os.environ | {"PYTHONPATH": paths},
-        capture_output=True, text=True, check=False,
+        [sys.executable, "-c", MEASURE, tmp_path / "result.json", small_page(tmp_path)],
+        env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "result.json").read_text())
