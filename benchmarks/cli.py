@@ -68,6 +68,8 @@ class Measurement:
         if self.lm:
             Ngram(self.lm)  # what is no language model is an error before the long run
         output = check_output(self.output)
+        if output and not output.suffix:
+            output.mkdir(exist_ok=True)  # "-o results/" of somebody who has none yet
         bundled = not self.files and not self.pages
         split = None if self.split == "all" else self.split
         lines = choose_lines(self.files, split, self.datasets, self.limit, log) if self.files or bundled else []
@@ -123,7 +125,10 @@ OPTIONS: list[Callable[[Command], Command]] = [
     click.option("--queries", type=click.IntRange(1), help="Readings an engine, at least (100; of pages 20)."),
     click.option("--seconds", type=click.FloatRange(0), help="Seconds an engine, at least (10)."),
     click.option("--quick", is_flag=True, help="20 readings, 1 s, one thread: a look, marked as not valid."),
-    click.option("-o", "--output", type=PATH, help="Write the result here, as JSON; in a folder by its own name."),
+    click.option(
+        "-o", "--output", type=PATH,
+        help="Write the result here, as JSON; in a folder (a name without suffix) by its own name.",
+    ),
     format_option("txt", "md", "json"),
 ]  # fmt: skip
 
@@ -197,9 +202,9 @@ def report(results: tuple[Path, ...], output: Path | None, form: str | None) -> 
     if output and output.is_dir():
         raise HtrjandError(f"{output}: is a folder; name a file in it")
     form = form or next((name for name in FORMS if output and output.suffix == f".{name}"), "txt")
-    found, problems = load_all(results)
-    for problem in problems:
-        warn(problem)
+    found, problems, notes = load_all(results)
+    for told in (*problems, *notes):
+        warn(told)
     if not found:
         raise HtrjandError(f"{', '.join(map(str, results))}: no result of `htrjand bench` among these; measure again")
     documents = [named.result for named in found]
@@ -207,7 +212,7 @@ def report(results: tuple[Path, ...], output: Path | None, form: str | None) -> 
         "txt": lambda: terminal(documents),
         "md": lambda: markdown(documents),
         "csv": lambda: as_csv(found),
-        "html": lambda: page(found, problems),
+        "html": lambda: page(found, [*problems, *notes]),
     }[form]()
     if output:
         write_text(output, text)
@@ -263,10 +268,10 @@ def floor(models: tuple[Path, ...], width: int, form: str) -> None:
     time that the multiply-adds would take at it, and how many times as long the model takes. One thread.
     """
     from .floor import floor_tables, look
-    from .report.layout import markdown_rows, terminal_rows
+    from .report.layout import filled, markdown_rows, terminal_rows
 
     for caption, table in floor_tables(*look(models, width)):
-        click.echo(f"{caption}\n")
+        click.echo(f"{caption if form == 'md' else filled(caption)}\n")
         click.echo("\n".join(markdown_rows(table) if form == "md" else terminal_rows(table)) + "\n")
 
 
@@ -283,14 +288,14 @@ def estimate(models: tuple[Path, ...], device: str, width: int, form: str) -> No
     """
     from ..runtime.text import json_text
     from .estimate import caption, estimate_table, estimates
-    from .report.layout import markdown_rows, terminal_rows
+    from .report.layout import filled, markdown_rows, terminal_rows
 
     found = estimates(models, device, width)
     table = estimate_table(found)
     if form == "json":
         click.echo(json_text(found, indent=1))
     else:
-        click.echo(f"{caption(found)}\n")
+        click.echo(f"{caption(found) if form == 'md' else filled(caption(found))}\n")
         click.echo("\n".join(markdown_rows(table) if form == "md" else terminal_rows(table)))
 
 

@@ -38,22 +38,40 @@ def load_result(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise HtrjandError(f"{path}: not a readable JSON file ({error}); copy it again, or measure again") from error
     schema = result.get("schema") if isinstance(result, dict) else None
-    if schema == FIRST:
-        result = upgraded(result)
-    elif schema != SCHEMA:
+    if schema not in (FIRST, SCHEMA):
         kind = f"a document of schema {schema!r}" if isinstance(schema, str) else "no result of `htrjand bench`"
         raise HtrjandError(f"{path}: is {kind}, where this edition reads {SCHEMA}; measure again")
-    lacking = sorted(KEYS - result.keys())
-    if lacking or not all(isinstance(result[key], kind) for key, kind in KINDS.items()):
-        raise HtrjandError(f"{path}: lacks {', '.join(lacking) or 'values'}, so it is no whole result; measure again")
-    return result
+    if lacking := lacks(result, schema == FIRST):
+        raise HtrjandError(f"{path}: lacks {', '.join(lacking)}, so it is no whole result; measure again")
+    return upgraded(result) if schema == FIRST else result
 
 
-KINDS: dict[str, type] = {
-    "machine": dict, "versions": dict, "data": list, "settings": dict, "conditions": dict, "invalid": list,
-    "engines": list,
-}  # fmt: skip
-KEYS = {"schema", "measured_at", "git_revision", "ratios", *KINDS}
+# What every result has, and what stands in its objects and in those of its lists. Of the first schema less is asked.
+NEEDED = {
+    "machine": ("device", "cpu", "architecture", "usable_cores", "flags", "governor"),
+    "versions": ("htrjand",),
+    "data": ("dataset", "unit", "split", "items", "sha256"),
+    "settings": ("threads", "latency", "accuracy"),
+    "conditions": (),
+    "invalid": ("text",),
+    "engines": ("name", "unit", "decoder"),
+}
+LISTS = ("data", "invalid", "engines")
+FIRST_NEEDED = NEEDED | {"data": ("dataset", "split", "lines", "sha256"), "invalid": (), "engines": ("name",)}
+
+
+def lacks(result: dict[str, Any], first: bool) -> list[str]:
+    """The names of what a report would miss in a result that somebody cut or changed."""
+    found = [key for key in ("measured_at", "git_revision") if key not in result]
+    found += ["ratios"] if not first and "ratios" not in result else []
+    for key, names in (FIRST_NEEDED if first else NEEDED).items():
+        value = result.get(key)
+        if not isinstance(value, list if key in LISTS else dict):
+            found.append(key)
+            continue
+        for part in value if isinstance(value, list) else [value]:
+            found += [f"{key}.{name}" for name in names if not isinstance(part, dict) or name not in part]
+    return list(dict.fromkeys(found))
 
 
 def upgraded(first: dict[str, Any]) -> dict[str, Any]:

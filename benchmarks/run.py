@@ -136,6 +136,10 @@ def run_latency(
                 limits = queries, settings.seconds, settings.warm_up if unit == "line" else PAGES_TO_WARM_UP
                 measure_latency(turns, threads, limits, settings.batch_rounds, progress.update)
     conditions, disturbances = watch.finish()
+    if meter and meter.failure:  # the energy of some turns is missing: of what is left no mean is of any worth
+        meter, reason = None, meter.failure
+        for entry in (entry for result in results.values() for entry in result.get("latency", [])):
+            entry["joules"] = None
     conditions["energy"] = {"source": meter.source if meter else None, "reason": reason}
     return conditions, too_short(results) + disturbances
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from itertools import cycle
@@ -24,6 +25,7 @@ import numpy as np
 
 from ..runtime.errors import HtrjandError
 from .engines import NONE, UNITS, Reader, Setup, open_reader
+from .machine import text_of
 
 
 def serve(setup: Setup, threads: int, folder: Path, requests: TextIO, answers: TextIO) -> None:
@@ -100,11 +102,11 @@ def peak_rss() -> int:
     import resource
 
     of_children = 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    status = Path("/proc/self/status")
-    if status.exists():  # getrusage includes what the parent held before exec
-        own = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return max(1024 * int(own.split()[1]), of_children)
-    return max(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, of_children // 1024)  # macOS counts bytes
+    told = re.search(r"^VmHWM:\s*(\d+)", text_of(Path("/proc/self/status")) or "", re.MULTILINE)
+    if told:  # getrusage includes what the parent held before exec
+        return max(1024 * int(told[1]), of_children)
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return max(own, of_children // 1024) if sys.platform == "darwin" else max(1024 * own, of_children)  # in bytes there
 
 
 def send(answers: TextIO, message: dict[str, Any]) -> None:

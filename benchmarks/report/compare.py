@@ -72,7 +72,7 @@ def compare(before: Row, after: Row, slower: float = SLOWER) -> tuple[list[Findi
                 notes.append(f"{unit}s, {threads_named(threads)}: rows are held against each other, for {doubts}")
             elif doubts and timed(of_unit, threads):
                 notes.append(f"{unit}s, {threads_named(threads)}: speed is not compared, for {doubts}")
-    return findings, notes
+    return findings, list(dict.fromkeys(notes))  # what failed in both alike is told once
 
 
 def rows_of(result: Row) -> dict[tuple[str, str, str], Row]:

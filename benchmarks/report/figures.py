@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,14 +28,14 @@ class Named:
     result: dict[str, Any]
 
 
-def load_all(paths: Sequence[Path]) -> tuple[list[Named], list[str]]:
-    """The results of some files and folders, in order; and what is wrong with the others, in words.
+def load_all(paths: Sequence[Path]) -> tuple[list[Named], list[str], list[str]]:
+    """The results of some files and folders, in order; what is wrong with the others; and what else is to be known.
 
     A result is named by its file. Where two files have one name, the folder is added, and it is told. A file with the
-    same run as another is told, and left out.
+    same run as another is told, and left out, for nothing is lost by it.
     """
     found: list[tuple[Path, dict[str, Any]]] = []
-    problems = []
+    problems, notes = [], []
     for path in files_of(paths):
         try:
             result = load_result(path)
@@ -43,28 +44,37 @@ def load_all(paths: Sequence[Path]) -> tuple[list[Named], list[str]]:
             continue
         twin = next((other for other, known in found if known == result), None)
         if twin:
-            problems.append(f"{path}: is the same run as {twin}; left out")
+            notes.append(f"{path}: is the same run as {twin}; left out")
         else:
             found.append((path, result))
     stems = [path.stem for path, _ in found]
-    problems += [
+    notes += [
         f"{stem}: {stems.count(stem)} results have this name; their folders are added to it"
         for stem in dict.fromkeys(stems)
         if stems.count(stem) > 1
     ]
     names = [path.stem if stems.count(path.stem) == 1 else str(path.with_suffix("")) for path, _ in found]
-    return [Named(name, result) for name, (_, result) in zip(names, found, strict=True)], problems
+    return [Named(name, result) for name, (_, result) in zip(names, found, strict=True)], problems, notes
 
 
 def files_of(paths: Sequence[Path]) -> list[Path]:
     """The files among the paths, and the results in the folders among them."""
     inside = [sorted(path.glob("*.json")) if path.is_dir() else [path] for path in paths]
     return [
-        file
-        for path, files in zip(paths, inside, strict=True)
-        for file in files
-        if not path.is_dir() or '"schema": "htrjand-bench' in file.read_text(encoding="utf-8", errors="replace")[:200]
+        file for path, files in zip(paths, inside, strict=True) for file in files if not path.is_dir() or is_meant(file)
     ]
+
+
+def is_meant(file: Path) -> bool:
+    """Whether a file in a folder is a result, or too broken to tell; other JSON may lie beside results."""
+    text = file.read_text(encoding="utf-8", errors="replace")
+    if '"schema"' in text[:200]:
+        return '"schema": "htrjand-bench' in text[:200]
+    try:
+        json.loads(text)
+    except ValueError:
+        return True
+    return False
 
 
 def records(results: Sequence[Named]) -> list[dict[str, Any]]:

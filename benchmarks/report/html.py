@@ -11,7 +11,7 @@ from typing import Any
 
 from ... import __version__
 from .figures import Named, records, speedups
-from .tables import remarks
+from .tables import cer_text, remarks
 
 Record = dict[str, Any]
 # Heading, the value to sort by, and the text where that is another one.
@@ -22,7 +22,7 @@ def page(results: Sequence[Named], problems: Sequence[str] = ()) -> str:
     """The page, with style, script and figures inside.
 
     Args:
-        problems: what is wrong with results that could not be taken, to be told on the page.
+        problems: what is wrong with results that could not be taken, and the like, to be told on the page.
     """
     found = records(results)
     devices = list(dict.fromkeys(record["device"] for record in found))
@@ -71,9 +71,7 @@ def figure(key: str, digits: int) -> tuple[Callable[[Record], Any], Callable[[Re
 
 
 def cer_cell(record: Record) -> str:
-    if record["cer"] is None:
-        return ""
-    return f"{record['cer']:.2f} ({record['cer_low']:.1f}–{record['cer_high']:.1f})"
+    return "" if record["cer"] is None else cer_text(record, sum(count for _, count, _ in record["data"]))
 
 
 def data_cell(record: Record) -> str:

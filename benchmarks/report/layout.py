@@ -41,6 +41,11 @@ def terminal_width() -> int:
     return shutil.get_terminal_size((WIDTH, 0)).columns
 
 
+def filled(text: str, indent: str = "") -> str:
+    """A paragraph broken to the width of the terminal; its further lines are indented by `indent`."""
+    return textwrap.fill(printable(text), terminal_width(), subsequent_indent=indent)
+
+
 def terminal_rows(table: Table) -> list[str]:
     """The lines of a table for the terminal. One that is wider goes on below, with its words again."""
     width, widths = terminal_width(), column_widths(table)

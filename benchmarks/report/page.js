@@ -141,7 +141,8 @@ function names(made, points, across, up) {
   }
 }
 
-function scatter(place, shown, value, titleAcross) {
+// A front for each group of records: what is of one group may be held against each other.
+function scatter(place, shown, value, titleAcross, group) {
   const points = shown.filter((record) => value(record) && record.cer !== null)
     .map((record) => ({ x: value(record), y: Math.max(record.cer, 0.01), record }));  // an axis of ratios has no 0
   if (!points.length) return empty(place, "No result holds both errors and this.");
@@ -149,9 +150,13 @@ function scatter(place, shown, value, titleAcross) {
   const across = axis(points.map((point) => point.x), LEFT, W - RIGHT, true);
   const up = axis(points.map((point) => point.y), H - BOTTOM, TOP, true);
   axes(made, across, up, titleAcross, "CER, %");
-  const best = front(points);
-  const path = best.map((point, i) => (i ? `H${across.at(point.x)}V${up.at(point.y)}` : `M${across.at(point.x)} ${up.at(point.y)}`));
-  made.append(node("path", { class: "front", d: `${path.join("")}H${W - RIGHT}` }));
+  const groups = [...new Set(points.map((point) => group(point.record)))];
+  const fronts = groups.map((one) => front(points.filter((point) => group(point.record) === one)));
+  for (const best of fronts) {
+    const path = best.map((point, i) => (i ? `H${across.at(point.x)}V${up.at(point.y)}` : `M${across.at(point.x)} ${up.at(point.y)}`));
+    made.append(node("path", { class: "front", d: `${path.join("")}H${W - RIGHT}` }));
+  }
+  const best = fronts.flat();
   for (const point of points) made.append(told(mark(across.at(point.x), up.at(point.y), point.record), about(point.record)));
   names(made, [...best, ...points.filter((point) => !best.includes(point))], across, up);
 }
@@ -256,8 +261,8 @@ function draw() {
   const shown = of.filter((record) => record.threads === null || String(record.threads) === threads);
   const unit = shown.length ? shown[0].unit : "line";
   drawLegend(shown);
-  scatter("size", shown, (record) => record.size_mb, "MB");
-  scatter("time", shown, (record) => record.p50_ms, `ms a ${unit}`);
+  scatter("size", shown, (record) => record.size_mb, "MB", () => "");
+  scatter("time", shown, (record) => record.p50_ms, `ms a ${unit}`, (record) => record.device);
   curves("width", shown);
   drawSpeedups(shown);
   drawMemory(shown);

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ...runtime.text import printable
 from ..engines import PEERS, UNITS
-from .layout import Table, markdown_rows, terminal_rows, terminal_width
+from .layout import Table, filled, markdown_rows, terminal_rows
 
 Column = tuple[str, Callable[[dict[str, Any]], str]]  # header, and function from an engine's result to its cell
 
@@ -29,12 +27,11 @@ def markdown(results: Sequence[dict[str, Any]]) -> str:
 def terminal(results: Sequence[dict[str, Any]]) -> str:
     """All results in order, for a terminal."""
     parts = []
-    width = terminal_width()
     for result in results:
-        parts.append(textwrap.fill(printable(caption(result)), width))
+        parts.append(filled(caption(result)))
         parts += ["\n".join(terminal_rows(table)) for table in tables(result)]
         notes = [head + text for head, text in remarks(result)]
-        parts += [textwrap.fill(printable(note), width, subsequent_indent="  ") for note in dict.fromkeys(notes)]
+        parts += [filled(note, "  ") for note in dict.fromkeys(notes)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -109,7 +106,7 @@ def accuracy_columns(datasets: Sequence[str]) -> list[Column]:
 
     def cer_cell(row: dict[str, Any], dataset: str) -> str:
         figures = row["accuracy"]["datasets"][dataset]
-        return f"{figures['cer']:.2f} ({figures['cer_low']:.1f}–{figures['cer_high']:.1f})"
+        return cer_text(figures, figures["lines"])
 
     names = list(dict.fromkeys(datasets))
     columns: list[Column] = [(f"CER {name}, % (95 %)", partial(cer_cell, dataset=name)) for name in names]
@@ -139,9 +136,15 @@ def latency_columns(unit: str, threads: Sequence[int], rows: list[dict[str, Any]
     if any(row.get("batches") for row in rows):
         columns.append((f"lines a second, batches of {batch_sizes(rows)}, {threads_named(threads[0])}", batches_cell))
     if any(row["latency"][0].get("joules") for row in rows):
-        columns.append((f"J a {unit}, whole machine", lambda row: f"{row['latency'][0].get('joules') or 0:.3f}"))
+        columns.append((f"J a {unit}, whole machine", joules_cell))
     columns.append(("cold start, ms", lambda row: f"{row['cold_start_ms']:.0f}"))
     return [*columns, ("peak memory, MB", lambda row: f"{row['peak_rss_bytes'] / 1e6:.0f}")]
+
+
+def cer_text(figures: Mapping[str, Any], items: int) -> str:
+    """A CER with its interval; a single item has none."""
+    interval = f" ({figures['cer_low']:.1f}–{figures['cer_high']:.1f})" if items > 1 else ""
+    return f"{figures['cer']:.2f}{interval}"
 
 
 def threads_named(count: int) -> str:
@@ -158,6 +161,12 @@ def batches_cell(row: dict[str, Any]) -> str:
     """Lines a second in batches, with the first number of threads."""
     batches = row.get("batches", [])
     return " / ".join(f"{one['lines_per_second']:.0f}" for one in batches if one["threads"] == batches[0]["threads"])
+
+
+def joules_cell(row: dict[str, Any]) -> str:
+    """Joules of a reading; nothing where they were not counted."""
+    joules = row["latency"][0].get("joules")
+    return "" if joules is None else f"{joules:.3f}"
 
 
 def precision_columns(rows: list[dict[str, Any]]) -> list[Column]:

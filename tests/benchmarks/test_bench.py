@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 
 from htrjand.benchmarks.cli import bench
 from htrjand.benchmarks.document import load_result
+from htrjand.benchmarks.energy import Rapl
 from htrjand.benchmarks.engines import UNITS, row_names
 from htrjand.benchmarks.inputs import choose_lines, digest
 from htrjand.benchmarks.report.tables import markdown
@@ -197,6 +198,21 @@ def test_every_engine_reads_the_whole_sample(make_model: Callable[..., Path], li
     result = run([str(make_model())], rows, SHORT)
     assert result["engines"][0]["latency"][0]["queries"] >= 12
     assert json.loads(json.dumps(result)) == result
+
+
+def test_a_sensor_that_fails_in_the_middle_costs_the_energy_alone(
+    make_model: Callable[..., Path], line_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counter = tmp_path / "energy_uj"
+    counter.write_text("1\n")
+    meter = Rapl([tmp_path])
+    counter.unlink()
+    monkeypatch.setattr("htrjand.benchmarks.run.find_meter", lambda: (meter, ""))
+    result = run([str(make_model())], choose_lines([line_folder], "test"), SHORT)
+    assert result["conditions"]["energy"]["source"] is None
+    assert "RAPL, the whole processor: failed during the run" in result["conditions"]["energy"]["reason"]
+    (row,) = result["engines"]
+    assert "error" not in row and row["latency"][0]["joules"] is None and row["latency"][0]["queries"] >= 12
 
 
 def test_torch_weights_are_a_row_like_any_other(line_folder: Path, tmp_path: Path) -> None:

@@ -140,6 +140,21 @@ def test_energy_of_a_board(tmp_path: Path) -> None:
     assert 6 * 0.12 <= spent[0] <= 6 * (time.perf_counter() - start)
 
 
+@pytest.mark.parametrize("meter", ["rapl", "sensors"])
+def test_counters_that_fail_during_a_run_stop_nothing(meter: str, tmp_path: Path) -> None:
+    """A sensor that answers no more: what is measured goes on without energy, and the meter tells why."""
+    counter = put(tmp_path, "energy_uj" if meter == "rapl" else "power1_input", "4000000\n")
+    found = Rapl([tmp_path]) if meter == "rapl" else Sensors([[counter]])
+    with joules(found) as spent:
+        counter.write_text("no data\n")
+        time.sleep(0.1)  # two looks at a sensor
+    assert spent == [] and "failed during the run" in found.failure
+    counter.write_text("4000000\n")
+    with joules(found) as spent:
+        pass
+    assert spent == []
+
+
 def test_what_has_to_be_installed() -> None:
     small, large = installed_bytes("onnxruntime"), installed_bytes("torch")
     assert small and large and 20e6 < small < large

@@ -20,10 +20,11 @@ from results_made import result, row
 from htrjand.benchmarks.cli import bench
 from htrjand.benchmarks.document import as_json
 from htrjand.benchmarks.report.compare import compare
-from htrjand.benchmarks.report.figures import load_all, records, speedups
+from htrjand.benchmarks.report.figures import Named, load_all, records, speedups
 from htrjand.benchmarks.report.html import page
 from htrjand.benchmarks.report.layout import Table, terminal_rows
 from htrjand.benchmarks.report.pairs import cer_change, relative_ratios, time_ratios
+from htrjand.benchmarks.report.tables import markdown
 from htrjand.runtime.errors import HtrjandError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -100,10 +101,10 @@ class Page(HTMLParser):
 
 
 def test_the_page_holds_everything_itself(results: Path) -> None:
-    found, problems = load_all([results])
+    found, problems, notes = load_all([results])
     text = page(found, ["x.json: <b>no</b> result"])
     parsed = Page(text)
-    assert problems == [] and parsed.links == [] and len(parsed.scripts) == 2
+    assert problems == notes == [] and parsed.links == [] and len(parsed.scripts) == 2
     assert not re.search(r"@import|url\(|fetch\(|XMLHttpRequest|https?://(?!www\.w3\.org/2000/svg)", text)
     data = json.loads(parsed.scripts[0])
     assert data == json.loads(json.dumps({"records": records(found), "speedups": speedups(found)}))
@@ -134,7 +135,12 @@ def test_what_is_no_result_is_told_and_the_rest_stands(results: Path, tmp_path: 
         "truncated.json": (good[: len(good) // 2], "not a readable JSON file"),
         "later.json": (good.replace("htrjand-bench-2", "htrjand-bench-3"), "schema 'htrjand-bench-3'"),
         "list.json": ("[1]", "no result of `htrjand bench`"),
-        "half.json": ('{"schema": "htrjand-bench-2", "engines": []}', "lacks"),
+        "half.json": (
+            '{"schema": "htrjand-bench-2", "engines": []}',
+            "lacks measured_at, git_revision, ratios",
+        ),
+        "row.json": (good.replace('"unit": "line",', "", 2), "lacks data.unit, engines.unit"),
+        "first.json": ('{"schema": "htrjand-bench-1"}', "lacks measured_at"),
         "again.json": (good, "is the same run as"),
     }
     for name, (text, _) in bad.items():
@@ -145,6 +151,9 @@ def test_what_is_no_result_is_told_and_the_rest_stands(results: Path, tmp_path: 
     for name, (_, problem) in bad.items():
         assert re.search(f"{re.escape(name)}: .*{re.escape(problem)}", done.stderr), done.stderr
     assert "none.json: no such file" in done.stderr
+    (results / "nothing.json").write_text("")
+    done = invoke("report", results)
+    assert "nothing.json: not a readable JSON file" in done.stderr and "other.json" not in done.output
     done = invoke("report", tmp_path / "list.json")
     assert isinstance(done.exception, HtrjandError) and "no result of `htrjand bench` among these" in str(
         done.exception
@@ -153,13 +162,22 @@ def test_what_is_no_result_is_told_and_the_rest_stands(results: Path, tmp_path: 
 
 def test_two_results_of_one_name_are_told_apart(results: Path, tmp_path: Path) -> None:
     other = write(tmp_path / "pi5" / "quiet.json", result(INT8, FP32, device="Board C"))
-    found, problems = load_all([results / "quiet.json", other])
+    found, problems, notes = load_all([results / "quiet.json", other])
     assert [named.name for named in found] == [str(results / "quiet"), str(tmp_path / "pi5" / "quiet")]
-    assert problems == ["quiet: 2 results have this name; their folders are added to it"]
+    assert notes == ["quiet: 2 results have this name; their folders are added to it"] and problems == []
+    done = invoke("report", results / "quiet.json", other, results / "quiet.json")
+    assert done.exit_code == 0 and f"htrjand: {notes[0]}" in done.stderr and "is the same run as" in done.stderr
+    assert done.stdout.count("Board A") == done.stdout.count("Board C") == 1
+
+
+def test_a_single_item_has_no_interval() -> None:
+    one, two = (row("m", edits, [5.0] * len(edits)) for edits in ([1], [1, 1]))
+    assert "| 5.00 |" in markdown([result(one)]) and "| 5.00 (1.0–9.0) |" in markdown([result(two)])
+    assert ">5.00</td>" in page([Named("x", result(one))]) and ">5.00 (1.0–9.0)</td>" in page([Named("x", result(two))])
 
 
 def test_figures_of_readings(results: Path) -> None:
-    found, _ = load_all([results / "quiet.json"])
+    found, *_ = load_all([results / "quiet.json"])
     int8 = records(found)[0]
     assert len(int8["widths"]) == 8 and int8["widths"][0][0] < int8["widths"][-1][0] == 660
     assert int8["widths"][0][1] == pytest.approx(float(np.median(TIMES[:8])), rel=0.01)
@@ -233,6 +251,8 @@ def test_what_cannot_be_compared(tmp_path: Path) -> None:
     done = invoke("compare", a, FIRST)
     assert isinstance(done.exception, HtrjandError) and "no row in common" in str(done.exception)
     assert "only in the second result" in compare(first, result(INT8, FP32))[1][0]
+    absent = result(INT8, {"name": "peer", "unit": "line", "decoder": "greedy", "error": "not installed"})
+    assert compare(absent, absent)[1] == ["peer, greedy, line: failed: not installed"]
     few = result(row("m", [0] * 9, TIMES[:9])), result(row("m", [5] * 9, TIMES[:9]))
     assert not [one for one in compare(*few)[0] if one.worse]
 
