@@ -76,12 +76,12 @@ class Measurement:
         pages = choose_pages(self.pages, self.limit) if self.pages or (bundled and self.width is None) else []
         lm = None if self.no_lm else str(self.lm or BUNDLED_LM)
         result = run(engines, lines, self.settings(), lm, pages)
+        shown = as_json(result) if self.form == "json" else {"md": markdown, "txt": terminal}[self.form]([result])
+        click.echo(shown, nl=False)  # before the file: a full disk must not take a long run with it
         if output:
             output = output / file_name(result) if output.is_dir() else output
             write_text(output, as_json(result))
             log(f"wrote {output}")
-        shown = as_json(result) if self.form == "json" else {"md": markdown, "txt": terminal}[self.form]([result])
-        click.echo(shown, nl=False)
         return list(dict.fromkeys(row["name"] for row in result["engines"] if "error" in row))
 
     def settings(self) -> Settings:

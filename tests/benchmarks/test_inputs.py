@@ -172,3 +172,8 @@ def test_numbers_of_a_document_stand_on_one_line() -> None:
     document = {"ms": [1.5, -2, 3e-05], "names": ["a", "b"], "nested": [{"n": [1]}], "empty": []}
     text = as_json(document)
     assert '"ms": [1.5, -2, 3e-05]' in text and '"n": [1]' in text and json.loads(text) == document
+
+
+def test_a_folder_that_holds_neither_lines_nor_tables(tmp_path: Path) -> None:
+    with pytest.raises(HtrjandError, match=r"holds no \*.gt.txt file beside an image, and no \*.parquet file"):
+        choose_lines([tmp_path], "test")
