@@ -101,7 +101,9 @@ def lines_of(paths: Sequence[Path], split: str | None, datasets: Sequence[str], 
     tables = [path for path in paths if path not in texts]
     for path in tables:
         if path.is_dir() and not any(path.glob("*.parquet")):
-            raise HtrjandError(f"{path}: holds no *{ENDING} file beside an image, and no *.parquet file; check the path")
+            raise HtrjandError(
+                f"{path}: holds neither *{ENDING} files beside images nor *.parquet files; check the path"
+            )
     if tables:
         try:
             from ..train.data.lines import parquet_files, read_lines

@@ -137,7 +137,7 @@ def run_latency(
                 measure_latency(turns, threads, limits, settings.batch_rounds, progress.update)
     conditions, disturbances = watch.finish()
     if meter and meter.failure:  # the energy of some turns is missing: of what is left no mean is of any worth
-        meter, reason = None, meter.failure
+        reason, meter = meter.failure, None
         for entry in (entry for result in results.values() for entry in result.get("latency", [])):
             entry["joules"] = None
     conditions["energy"] = {"source": meter.source if meter else None, "reason": reason}

@@ -175,5 +175,5 @@ def test_numbers_of_a_document_stand_on_one_line() -> None:
 
 
 def test_a_folder_that_holds_neither_lines_nor_tables(tmp_path: Path) -> None:
-    with pytest.raises(HtrjandError, match=r"holds no \*.gt.txt file beside an image, and no \*.parquet file"):
+    with pytest.raises(HtrjandError, match=r"holds neither \*.gt.txt files beside images nor"):
         choose_lines([tmp_path], "test")
