@@ -127,6 +127,8 @@ def test_a_browser_draws_the_charts(results: Path, tmp_path: Path) -> None:
     for chart in ("size", "time", "width", "speedup", "memory"):
         drawn = done.stdout.split(f'<div id="{chart}">')[1].split("</div>")[0]
         assert drawn.startswith("<svg") and ("NaN" not in drawn) and drawn.count("tabindex") >= 1, chart
+        fronts = {"size": 1, "time": 2}  # two boards, each with a front of its own
+        assert drawn.count('class="front"') == fronts.get(chart, 0)
 
 
 def test_what_is_no_result_is_told_and_the_rest_stands(results: Path, tmp_path: Path) -> None:
