@@ -5,6 +5,7 @@
 #                Chromium, or its tests are skipped)
 # make test-arm  our model files on an emulated ARM processor and with tflite-runtime (Debian 12, Python 3.11; minutes)
 # make lint      ruff and mypy alone
+# make results   write the tables of README and docs anew out of benchmarks/results
 # make bench-train  lines a second of training on this machine, and where the time goes
 # make bench-runtime  what the runtime takes of a device: disk, import time, cold start, memory (needs PyPI; minutes)
 # make fuzz      broken images, model files and n-grams, 60 seconds of each kind; another time: make fuzz SECONDS=600
@@ -35,7 +36,7 @@ SECONDS ?= 60
 # A stamp a set of extras: installed again when what is to be installed changes, over what is there.
 install = echo "installing into $(VENV); the first time takes minutes" && $(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[$(1)]' && touch $@
 
-.PHONY: demo test examples test-arm lint sample fonts bench-train bench-runtime fuzz
+.PHONY: demo test examples test-arm lint sample fonts results bench-train bench-runtime fuzz
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/demo.stamp
@@ -78,6 +79,9 @@ lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+results: $(VENV)/demo.stamp
+	$(BIN)/python -m htrjand.benchmarks.studies.record
 
 bench-train: $(VENV)/demo.stamp
 	$(BIN)/python -m htrjand.benchmarks.studies.speed

@@ -15,8 +15,9 @@ from typing import Any
 
 import torch.distributed
 
+from .benchmarks.document import as_json
 from .benchmarks.machine import usable_cores
-from .benchmarks.report import markdown
+from .benchmarks.report.tables import markdown
 from .benchmarks.run import Settings
 from .benchmarks.run import run as run_bench
 from .compress.distill import DistillRecipe, distil
@@ -29,7 +30,6 @@ from .pipeline_lines import RunLines
 from .pipeline_recipe import PipelineRecipe
 from .runtime.errors import HtrjandError
 from .runtime.files import atomic_path
-from .runtime.text import json_text
 from .train.fit import Machine, Outcome, train
 
 # Parts of the package that work is done with: a change of others makes nothing again.
@@ -236,7 +236,10 @@ class Pipeline:
         stage = self.recipe.bench
         if stage is not None:
             settings = Settings(
-                stage.threads or (1, usable_cores()), stage.queries, stage.seconds, cold_starts=stage.cold_starts
+                stage.threads or (1, usable_cores()),
+                stage.queries,
+                seconds=stage.seconds,
+                cold_starts=stage.cold_starts,
             )
             rows = self.lines.bench
 
@@ -245,7 +248,7 @@ class Pipeline:
 
             inputs = {path.name: path for path in files}
             result = self.ledger.do("bench", settings, inputs, {"bench": digest_rows(rows)}, work, BENCH).result
-            self.write("bench.json", json_text(result, indent=1) + "\n")
+            self.write("bench.json", as_json(result))
             self.notes += ["", markdown([result])]
         self.write("report.md", "\n".join(self.notes).rstrip() + "\n")
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
-from .benchmarks.run import sampled
+from .benchmarks.inputs import sampled
 from .ledger import digest_rows
 from .pipeline_recipe import PipelineRecipe
 from .runtime.errors import HtrjandError

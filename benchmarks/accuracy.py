@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ..runtime.errors import HtrjandError
 from ..train.data.error_rates import LineErrors, compare, summary
 from .engines import Setup
+from .inputs import Item
 from .process import Worker
-
-if TYPE_CHECKING:
-    from ..train.data.lines import LineRow
 
 CHUNK = 16  # lines a request: the progress bar moves at each
 
@@ -21,26 +20,38 @@ def measure_accuracy(
     setup: Setup,
     threads: int,
     folder: Path,
-    rows: Sequence[LineRow],
+    items: Sequence[Item],
     result: dict[str, Any],
     progress: Callable[[int], None],
 ) -> None:
-    """Reads every line once, one by one, and compares.
+    """Reads every line, or page, once, one by one, and compares. One that cannot be read counts as read without text.
 
     Args:
-        folder: holds the pixels of `rows` as a worker wants them.
+        folder: holds the pixels of `items` as a worker wants them.
         result: gets what the engine is, and `accuracy`: `{"all": summary, "datasets": {dataset: summary}}`, see
-            `error_rates.summary`.
+            `error_rates.summary`; of each dataset also the `edits` and `word_edits` of every line; and `failed`, a list
+            of `{"item": index, "error": message}`.
         progress: called with the number of lines just read.
+
+    Raises:
+        HtrjandError: none of them can be read.
     """
     errors: dict[str, list[LineErrors]] = defaultdict(list)
-    with Worker(setup.engine, threads, folder, setup.lm) as worker:
-        for start in range(0, len(rows), CHUNK):
-            chunk = range(start, min(start + CHUNK, len(rows)))
-            texts = worker.read(chunk)["texts"]
-            for index, text in zip(chunk, texts, strict=True):
-                errors[rows[index].dataset].append(compare(rows[index].text, text))
+    failed: list[dict[str, object]] = []
+    with Worker.of(setup, threads, folder) as worker:
+        for start in range(0, len(items), CHUNK):
+            chunk = range(start, min(start + CHUNK, len(items)))
+            answer = worker.read(chunk)
+            failed += [{"item": int(index), "error": error} for index, error in answer["errors"].items()]
+            for index, text in zip(chunk, answer["texts"], strict=True):
+                errors[items[index].dataset].append(compare(items[index].text, text or ""))
             progress(len(chunk))
+    if len(failed) == len(items):
+        raise HtrjandError(str(failed[0]["error"]))
     everything = [error for lines in errors.values() for error in lines]
-    datasets = {name: summary(lines) for name, lines in errors.items()}
-    result |= worker.about | {"accuracy": {"all": summary(everything), "datasets": datasets}}
+    datasets = {
+        name: summary(lines)
+        | {"edits": [line.character_edits for line in lines], "word_edits": [line.word_edits for line in lines]}
+        for name, lines in errors.items()
+    }
+    result |= worker.about | {"accuracy": {"all": summary(everything), "datasets": datasets, "failed": failed}}

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
+from ..runtime.bundled import bundled_in
 from ..runtime.decode import kernel
 from ..runtime.errors import HtrjandError, UsageError
 from ..runtime.formats import FORMATS, format_of
+from ..runtime.image import Grey
 from ..runtime.info import sha256, size_of
 
 BUNDLED = "bundled"
 PEERS = ("tesseract", "rapidocr")
 WEIGHTS = ".safetensors"  # run by torch: what model files are compared with
+DETECTOR = "htrjand-detector-int8"  # the bundled one, which finds the lines of pages
+UNITS = ("line", "page")  # what is read at a time
+NONE = "-"  # what a worker takes for no language model
 
 
 class Setup(NamedTuple):
@@ -22,16 +27,40 @@ class Setup(NamedTuple):
     Args:
         engine: a model file, or a name.
         lm: the language model, as `Recognizer` takes it; None: greedy, or a peer as it ships.
+        unit: whether it reads a `line` at a time, or a `page`.
     """
 
     engine: str
     lm: str | None = None
+    unit: str = "line"
 
 
-class Reader(Protocol):
-    """All that the harness knows of an engine: a line in, something with a `text` out."""
+class Reader:
+    """An engine, opened: all that the harness knows of it.
 
-    def read_line(self, source: Any) -> Any: ...
+    Args:
+        engine: a `Recognizer`, or a peer.
+        setup: what was opened.
+    """
+
+    def __init__(self, engine: Any, setup: Setup) -> None:
+        self.engine, self.setup = engine, setup
+        self.has_batches = setup.unit == "line" and setup.engine not in PEERS
+
+    def read(self, pixels: Grey) -> str:
+        """The text of a line [64, W], or of a page [H, W] with its lines one below the other."""
+        if self.setup.unit == "line":
+            return str(self.engine.read_line(pixels).text)
+        page = self.engine.read_page(pixels)
+        return "\n".join(line.text for line in (page if self.setup.engine in PEERS else page.lines))
+
+    def read_batch(self, lines: Sequence[Grey], size: int) -> None:
+        """Reads lines of one width, so many at a time; only where it `has_batches`."""
+        self.engine.read_lines(lines, size)
+
+    def about(self) -> dict[str, object]:
+        """Engine, decoder, precision, version, SHA-256 and size of what was opened."""
+        return about(self.setup, self.engine)
 
 
 def check_engine(engine: str) -> str:
@@ -62,40 +91,51 @@ def row_names(engines: Sequence[str]) -> dict[str, str]:
 
 def open_reader(setup: Setup, threads: int) -> Reader:
     """Opens an engine; only its own libraries are imported."""
-    engine, lm = setup
+    return Reader(open_engine(setup, threads), setup)
+
+
+def open_engine(setup: Setup, threads: int) -> Any:
+    """A `Recognizer`, or a peer of that unit."""
+    engine, pages = setup.engine, setup.unit == "page"
     if engine == "tesseract":
+        from .page_peers import TesseractPages
         from .peers import Tesseract
 
-        return Tesseract()
+        return TesseractPages() if pages else Tesseract()
     if engine == "rapidocr":
+        from .page_peers import RapidOcrPages
         from .peers import RapidOcr
 
-        return RapidOcr(threads)
+        return RapidOcrPages(threads) if pages else RapidOcr(threads)
     if Path(engine).suffix == WEIGHTS:
         from ..train.reader import open_weights
 
         return open_weights(engine, threads)
     from ..runtime import Recognizer
 
-    return Recognizer(None if engine == BUNDLED else engine, threads, lm)
+    detector = None if engine == BUNDLED else bundled_in(DETECTOR, Path(engine).suffix)  # one engine reads it all
+    return Recognizer(None if engine == BUNDLED else engine, threads, setup.lm, detector=detector)
 
 
-def about(engine: str, reader: Any) -> dict[str, object]:
-    """Engine, decoder, precision, version, SHA-256 and size of what was opened: bytes, with the language model."""
-    if engine in PEERS:
+def about(setup: Setup, reader: Any) -> dict[str, object]:
+    """Engine, decoder, precision, version, SHA-256 and size of what was opened: bytes, all files together."""
+    if setup.engine in PEERS:
         described: dict[str, object] = reader.about()
         return described
     path = Path(reader.path)
-    lm = about_lm(reader) if reader.language else {}
+    parts = {"lm": about_lm(reader)} if reader.language else {}
+    if setup.unit == "page":
+        finder = Path(reader.detector.path)
+        parts["detector"] = {"name": finder.name, "bytes": size_of(finder), "sha256": sha256(finder)}
     return {
-        "decoder": "beam" if lm else "greedy",
+        "decoder": "beam" if reader.language else "greedy",
         "engine": "torch" if path.suffix == WEIGHTS else format_of(path).engine,
         "precision": reader.info.precision,
         "version": reader.info.version,
-        "bytes": size_of(path) + lm.get("bytes", 0),
+        "bytes": size_of(path) + sum(part["bytes"] for part in parts.values()),
         "sha256": sha256(path),
         "weights_sha256": reader.info.weights_sha256,
-    } | ({"lm": lm} if lm else {})
+    } | parts
 
 
 def about_lm(reader: Any) -> dict[str, Any]:

@@ -1,11 +1,11 @@
-"""The machine of a measurement, and whether it was quiet enough for one."""
+"""The machine of a measurement: device, processor, system, libraries; and how fast and hot it is at a moment."""
 
 from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
-import time
 from importlib import metadata
 from pathlib import Path
 
@@ -28,26 +28,63 @@ FLAGS_OF_INTEREST = {
 } | {"neon", "asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve", "sve2"}
 # Besides those that read model files, which the table of formats names.
 LIBRARIES = ("numpy", "pillow", "torch", "rapidocr", "opencv-python-headless", "rapidfuzz")
-FOREIGN_CORES = 0.2  # cores that other programs may use on average; with more, p90 changes
-STEAL = 0.02  # share of the time that the host may take from a virtual machine
-DRIFT = 0.25  # relative change allowed in the time of the probe: thermal throttling of a Pi is 30 % and more
+ROOT = Path("/")  # the folder that /proc and /sys are in
+# Bits of /sys/…/get_throttled on a Raspberry Pi: what is the case now.
+PI_LIMITS = {0: "under-voltage", 1: "frequency capped", 2: "throttled", 3: "soft temperature limit"}
 
 
-def describe() -> dict[str, object]:
+def describe(root: Path = ROOT) -> dict[str, object]:
     """Device, processor, governor, memory and system; None for what the system does not report."""
-    information = cpu_information()
+    information = cpu_information(root)
     flags = information.get("flags") or information.get("Features") or ""
+    architecture = platform.machine()
     return {
-        "device": text_of("/proc/device-tree/model"),
-        "cpu": information.get("model name") or platform.processor() or platform.machine(),
-        "architecture": platform.machine(),
+        "device": text_of(root / "proc/device-tree/model"),
+        "cpu": information.get("model name") or platform.processor() or architecture,
+        "architecture": architecture,
+        "emulated": is_emulated(architecture, information),
         "cores": os.cpu_count(),
         "usable_cores": usable_cores(),
         "flags": sorted(FLAGS_OF_INTEREST & set(flags.split())),
-        "governor": text_of("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
-        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "governor": text_of(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        "memory_bytes": memory_bytes(),
         "system": platform.platform(),
     }
+
+
+def is_emulated(architecture: str, information: dict[str, str]) -> bool:
+    """Whether an emulator runs ARM's code: under QEMU /proc shows the processor that is really there."""
+    return architecture.startswith(("aarch64", "arm")) and "flags" in information  # ARM calls them Features
+
+
+def memory_bytes() -> int | None:
+    """The machine's memory."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def sensors(root: Path = ROOT) -> dict[str, object]:
+    """The hottest place in °C, the mean frequency of the cores in MHz, and what holds the processor back; or None."""
+    zones = [*root.glob("sys/class/thermal/thermal_zone*/temp"), *root.glob("sys/class/hwmon/hwmon*/temp*_input")]
+    temperatures = [degrees / 1000 for zone in zones if (degrees := number_of(zone)) is not None]
+    clocks = root.glob("sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq")
+    frequencies = [kilohertz / 1000 for file in clocks if (kilohertz := number_of(file)) is not None]
+    if not frequencies:
+        told = re.findall(r"^cpu MHz\s*: ([\d.]+)", text_of(root / "proc/cpuinfo") or "", re.MULTILINE)
+        frequencies = [float(megahertz) for megahertz in told]
+    return {
+        "temperature_c": round(max(temperatures), 1) if temperatures else None,
+        "frequency_mhz": round(sum(frequencies) / len(frequencies)) if frequencies else None,
+        "limits": pi_limits(root),
+    }
+
+
+def pi_limits(root: Path) -> list[str] | None:
+    """What holds the processor of a Raspberry Pi back at this moment; None on other machines."""
+    told = text_of(root / "sys/devices/platform/soc/soc:firmware/get_throttled")
+    return None if told is None else [name for bit, name in PI_LIMITS.items() if int(told, 16) >> bit & 1]
 
 
 def versions() -> dict[str, str]:
@@ -79,79 +116,23 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class Watch:
-    """Watches the machine during a measurement: the load of other programs, and changes in its speed."""
-
-    def __init__(self) -> None:
-        self.load_average = [round(load, 2) for load in os.getloadavg()]
-        self.start = time.perf_counter()
-        self.own = own_seconds()
-        self.busy, self.stolen = machine_seconds()
-        self.paces: list[float] = []
-
-    def probe(self) -> None:
-        """Times a fixed piece of work (the fastest of ten); to be called at intervals."""
-        times = []
-        for _ in range(10):
-            start = time.perf_counter()
-            sum(range(200_000))
-            times.append(time.perf_counter() - start)
-        self.paces.append(min(times))
-
-    def finish(self) -> tuple[dict[str, object], list[str]]:
-        """The conditions, and the reasons why latencies measured meanwhile are not valid.
-
-        Call it after the measured processes have ended: the system counts a child's time only then.
-        """
-        elapsed = time.perf_counter() - self.start
-        busy, stolen = machine_seconds()
-        foreign = max(0.0, busy - self.busy - (own_seconds() - self.own)) / elapsed if busy else None
-        steal = (stolen - self.stolen) / elapsed / (os.cpu_count() or 1)
-        drift = max(self.paces) / min(self.paces) - 1 if self.paces else 0.0
-        reasons = []
-        if foreign is None and self.load_average[0] > FOREIGN_CORES:
-            reasons.append(f"busy machine: load average {self.load_average[0]} at the start")
-        if foreign is not None and foreign > FOREIGN_CORES:
-            reasons.append(f"busy machine: other programs used {foreign:.1f} cores")
-        if steal > STEAL:
-            reasons.append(f"busy host: it kept {100 * steal:.0f} % of the time from this virtual machine")
-        if drift > DRIFT:
-            reasons.append(f"the processor's pace wandered by {100 * drift:.0f} % (throttled, or shared)")
-        seen: dict[str, object] = {
-            "load_average": self.load_average,
-            "foreign_cores": None if foreign is None else round(foreign, 2),
-            "steal": round(steal, 3),
-            "pace_drift": round(drift, 3),
-        }
-        return seen, reasons
-
-
-def own_seconds() -> float:
-    """Processor seconds of this process and of its children that have ended."""
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
-
-
-def machine_seconds() -> tuple[float, float]:
-    """Processor seconds that the machine was busy, and that its host took from it; zeros without /proc."""
-    try:
-        fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
-    except OSError:
-        return 0.0, 0.0
-    user, nice, system, _idle, _wait, irq, softirq, steal = (int(field) for field in fields[:8])
-    tick = os.sysconf("SC_CLK_TCK")
-    return (user + nice + system + irq + softirq) / tick, steal / tick
-
-
-def cpu_information() -> dict[str, str]:
+def cpu_information(root: Path = ROOT) -> dict[str, str]:
     """The first processor's fields of /proc/cpuinfo."""
-    text = (text_of("/proc/cpuinfo") or "").split("\n\n")[0]
+    text = (text_of(root / "proc/cpuinfo") or "").split("\n\n")[0]
     return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in text.splitlines())}
 
 
-def text_of(path: str) -> str | None:
+def text_of(path: Path) -> str | None:
     """A small system file's text, or None."""
     try:
-        return Path(path).read_text(errors="replace").strip("\0\n ")
+        return path.read_text(errors="replace").strip("\0\n ")
     except OSError:
+        return None
+
+
+def number_of(path: Path) -> int | None:
+    """The number in a small system file, or None."""
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
         return None

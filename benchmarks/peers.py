@@ -34,6 +34,14 @@ class Tesseract:
     """
 
     remedy = "apt-get install tesseract-ocr tesseract-ocr-fra"
+    packages = (
+        "tesseract-ocr",
+        "tesseract-ocr-fra",
+        "tesseract-ocr-eng",
+        "tesseract-ocr-osd",
+        "libtesseract5",
+        "liblept5",
+    )
 
     def __init__(self) -> None:
         program = shutil.which("tesseract")

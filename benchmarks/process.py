@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from ..runtime.errors import HtrjandError
+from .engines import NONE, Setup
 
 
 class Worker:
@@ -38,7 +40,7 @@ class Worker:
         arguments = [engine, str(threads), str(folder), *filter(None, options)]
         start = time.perf_counter()
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", module, *arguments],
+            [*interpreter(), "-P", "-m", module, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             encoding="utf-8",
@@ -48,8 +50,13 @@ class Worker:
         self.cold_start = 1000 * (time.perf_counter() - start)
         self.about = self.receive()
 
+    @classmethod
+    def of(cls, setup: Setup, threads: int, folder: Path) -> Worker:
+        """The process that a row of a benchmark is measured in."""
+        return cls(setup.engine, threads, folder, setup.lm or NONE, setup.unit)
+
     def read(self, indices: Sequence[int], queries: int = 0, seconds: float = 0) -> dict[str, Any]:
-        """Has the lines of these indices read: `{"texts": [...], "ms": [...], "peak_rss": bytes}`."""
+        """Has the lines, or pages, of these indices read, see `worker.read`; and the `peak_rss` in bytes."""
         return self.ask(indices=list(indices), queries=queries, seconds=seconds)
 
     def ask(self, **request: Any) -> dict[str, Any]:
@@ -95,6 +102,11 @@ class Worker:
 
 # Engines take their number of threads as an argument; these set it for the libraries below them (OpenMP, BLAS).
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def interpreter() -> list[str]:
+    """The command that starts Python: HTRJAND_BENCH_PYTHON (an emulated one starts by its emulator), or this Python."""
+    return shlex.split(os.environ.get("HTRJAND_BENCH_PYTHON", "")) or [sys.executable]
 
 
 def import_path() -> str:

@@ -1,8 +1,7 @@
-"""One benchmark: every engine reads the same lines, first for speed, then for accuracy. The result is one document."""
+"""One benchmark: every engine reads the same lines, or pages, first for speed, then for accuracy. One document."""
 
 from __future__ import annotations
 
-import hashlib
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -11,24 +10,27 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import click
 import numpy as np
 
 from ..runtime.errors import HtrjandError
 from ..runtime.image import pad_line
+from ..runtime.text import normalize
 from . import machine
 from .accuracy import measure_accuracy
+from .document import SCHEMA
+from .energy import find_meter
 from .engines import Setup, row_names, takes_lm
-from .latency import attempt, measure_cold_starts, measure_latency, too_short, working
+from .inputs import SEED, Item, digest
+from .install import installed_bytes
+from .latency import BATCHES, ROUNDS, Turns, attempt, measure_cold_starts, measure_latency, too_short, working
 from .process import Worker
+from .watch import Watch
 
-if TYPE_CHECKING:
-    from ..train.data.lines import LineRow
-
-SCHEMA = "htrjand-bench-1"
-SEED = 0  # of every sample of lines, so that the same data gives the same lines
+Some = TypeVar("Some", bound=Item)
+PAGES_TO_WARM_UP = 1  # it holds lines enough
 
 
 @dataclass(frozen=True)
@@ -37,142 +39,194 @@ class Settings:
 
     threads: tuple[int, ...]
     queries: int = 100
+    page_queries: int = 20  # the same for pages
     seconds: float = 10.0
     warm_up: int = 10
     cold_starts: int = 5
+    batch_rounds: int = 5  # turns with each size of a batch; 0: none
     latency: bool = True
     accuracy: bool = True
     width: int | None = None  # columns that every line is cut or padded to, for latency only; None: its own width
 
 
-def choose_lines(
-    paths: Sequence[Path], split: str | None, datasets: Sequence[str] = (), limit: int | None = None
-) -> list[LineRow]:
-    """The lines to measure on, in the order of the files: at most `limit` of each named dataset, or of all datasets.
-
-    Raises:
-        HtrjandError: a file cannot be read, a dataset has no such line, or there is none at all.
-    """
-    from ..train.data.lines import parquet_files, read_lines
-
-    files = parquet_files(paths)
-    named = [file for file in files if file.stem in datasets]  # files are usually named after their dataset
-    if {file.stem for file in named} >= set(datasets):
-        files = named or files
-    groups: dict[str, list[LineRow]] = {name: [] for name in datasets}
-    for row in read_lines(files, split):
-        if not datasets or row.dataset in datasets:
-            groups.setdefault(row.dataset, []).append(row)
-    empty = [name for name, rows in groups.items() if not rows]
-    if empty or not groups:
-        raise HtrjandError(
-            f"{', '.join(map(str, paths))}: no {split or ''} lines of {', '.join(empty) or 'any dataset'}; "
-            "check -i, --dataset and --split"
-        )
-    return [row for rows in groups.values() for row in sampled(rows, limit)]
-
-
-def sampled(rows: Sequence[LineRow], limit: int | None) -> list[LineRow]:
-    """A random sample of the rows in their order, always the same; all rows without a limit."""
-    if limit is None or limit >= len(rows):
-        return list(rows)
-    chosen = np.random.default_rng(SEED).choice(len(rows), limit, replace=False)
-    return [rows[int(index)] for index in sorted(chosen)]
-
-
-def run(engines: Sequence[str], rows: Sequence[LineRow], settings: Settings, lm: str | None = None) -> dict[str, Any]:
-    """Measures every engine on the rows; the error of one that fails is stored in its result, and the others continue.
+def run(
+    engines: Sequence[str], lines: Sequence[Item], settings: Settings, lm: str | None = None, pages: Sequence[Item] = ()
+) -> dict[str, Any]:
+    """Measures every engine on lines and on pages; the error of one that fails is stored in its result, and the others
+    continue.
 
     Args:
         lm: a language model, as `Recognizer` takes it. A model file that reads with it is measured twice: greedy, then
             with it. None: everything once.
 
     Returns:
-        A document for JSON: machine, versions, git revision, data, settings, an entry for each row, and `invalid`, the
-        reasons why the latencies are not valid (empty where they are).
+        The document that `docs/bench-schema.json` describes.
     """
-    sample = [int(index) for index in np.random.default_rng(SEED).permutation(len(rows))[: max(1, settings.queries)]]
+    began = now()
+    units = {"line": grouped(lines), "page": grouped(pages)}
+    names = row_names(engines)
     conditions: dict[str, object] = {}
-    reasons: list[str] = []
+    invalid: list[dict[str, object]] = []
+    results: dict[Setup, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        widths = write_pixels(rows, folder, settings.width)
-        names = row_names(engines)
-        setups = [setup for engine in engines for setup in setups_of(engine, lm, folder)]
-        results: dict[Setup, dict[str, Any]] = {setup: {"name": names[setup.engine]} for setup in setups}
+        folders = {unit: Path(name) / unit for unit, items in units.items() if items}
+        widths = {
+            unit: write_pixels(units[unit], folder, settings.width if unit == "line" else None)
+            for unit, folder in folders.items()
+        }
+        samples = {unit: sample(units[unit], unit, settings) for unit in folders}
+        if "line" in folders and settings.latency and settings.batch_rounds:
+            conditions["batch_width"] = write_batch(units["line"], samples["line"], folders["line"] / "batch", settings)
+        for unit, folder in folders.items():
+            setups = [setup for engine in engines for setup in setups_of(engine, lm, folder, unit)]
+            for setup in setups:
+                decoder = "beam" if setup.lm else "greedy"
+                results[setup] = {"name": names[setup.engine], "unit": unit, "decoder": decoder}
         if settings.latency:
-            conditions, reasons = run_latency(setups, folder, sample, settings, results)
-            conditions["median_width"] = median(widths[index] for index in sample)
+            seen, invalid = run_latency(folders, samples, settings, results)
+            conditions |= seen
+            conditions["median_width"] = {unit: median(widths[unit][i] for i in samples[unit]) for unit in folders}
         if settings.accuracy:
-            with progress_bar("accuracy", len(rows) * len(working(setups, results))) as progress:
-                for setup in working(setups, results):
-                    with attempt(setup, results):
-                        threads = max(settings.threads)
-                        measure_accuracy(setup, threads, folder, rows, results[setup], progress.update)
+            run_accuracy(folders, units, settings, results)
+    for result in results.values():
+        if "error" not in result:
+            result["install_bytes"] = installed_bytes(result["engine"])
     return {
         "schema": SCHEMA,
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "measured_at": began,
+        "ended_at": now(),
         "git_revision": machine.git_revision(),
         "machine": machine.describe(),
         "versions": machine.versions(),
-        "data": describe_data(rows),
-        "settings": asdict(settings),
+        "data": [part for unit, items in units.items() if items for part in describe_data(items, unit, widths[unit])],
+        "settings": asdict(settings) | {"threads": list(settings.threads)},
         "conditions": conditions,
-        "invalid": reasons,
+        "invalid": invalid,
+        "ratios": ratios(results),
         "engines": list(results.values()),
     }
 
 
-def setups_of(engine: str, lm: str | None, folder: Path) -> list[Setup]:
+def setups_of(engine: str, lm: str | None, folder: Path, unit: str) -> list[Setup]:
     """An engine by itself, and with the language model where it reads with one; opened there, for its file knows."""
-    alone = Setup(engine)
+    alone, spoken = Setup(engine, unit=unit), Setup(engine, lm, unit)
     if lm is None or not takes_lm(engine):
         return [alone]
     try:
-        with Worker(engine, 1, folder, lm) as worker:
-            return [alone, Setup(engine, lm)] if "lm" in worker.about else [alone]
+        with Worker.of(spoken, 1, folder) as worker:
+            return [alone, spoken] if "lm" in worker.about else [alone]
     except HtrjandError:
-        return [alone, Setup(engine, lm)]  # the rows tell why
+        return [alone, spoken]  # the rows tell why
 
 
 def run_latency(
-    setups: Sequence[Setup], folder: Path, sample: Sequence[int], settings: Settings,
-    results: dict[Setup, dict[str, Any]],
-) -> tuple[dict[str, object], list[str]]:  # fmt: skip
+    folders: dict[str, Path], samples: dict[str, list[int]], settings: Settings, results: dict[Setup, dict[str, Any]]
+) -> tuple[dict[str, object], list[dict[str, object]]]:
     """Cold starts, then latencies for each number of threads; returns the conditions and why they are not valid."""
-    watch = machine.Watch()
-    measure_cold_starts(setups, settings.threads[0], folder, settings.cold_starts, results)
-    limits = settings.queries, settings.seconds, settings.warm_up
-    for threads in settings.threads:
-        with progress_bar(f"latency, threads {threads}", 10 * len(working(setups, results))) as progress:
-            measure_latency(setups, threads, folder, sample, limits, results, watch, progress.update)
-    conditions, reasons = watch.finish()
-    return conditions, too_short(results) + reasons
+    watch = Watch()
+    meter, reason = find_meter()
+    for unit, folder in folders.items():
+        setups = [setup for setup in results if setup.unit == unit]
+        turns = Turns(setups, folder, samples[unit], results, watch, meter)
+        measure_cold_starts(turns, settings.threads[0], settings.cold_starts)
+        queries = settings.queries if unit == "line" else settings.page_queries
+        for threads in settings.threads:
+            steps = min(ROUNDS, len(samples[unit])) * len(turns.working())
+            with progress_bar(f"latency, {unit}s, threads {threads}", steps) as progress:
+                limits = queries, settings.seconds, settings.warm_up if unit == "line" else PAGES_TO_WARM_UP
+                measure_latency(turns, threads, limits, settings.batch_rounds, progress.update)
+    conditions, disturbances = watch.finish()
+    if meter and meter.failure:  # the energy of some turns is missing: of what is left no mean is of any worth
+        reason, meter = meter.failure, None
+        for entry in (entry for result in results.values() for entry in result.get("latency", [])):
+            entry["joules"] = None
+    conditions["energy"] = {"source": meter.source if meter else None, "reason": reason}
+    return conditions, too_short(results) + disturbances
 
 
-def write_pixels(rows: Sequence[LineRow], folder: Path, width: int | None = None) -> list[int]:
-    """Writes the pixels of the lines into files for the workers; returns the widths, all `width` if it is given."""
+def run_accuracy(
+    folders: dict[str, Path], units: dict[str, list[Any]], settings: Settings, results: dict[Setup, dict[str, Any]]
+) -> None:
+    """Errors of every engine that has not failed."""
+    todo = working(list(results), results)
+    with progress_bar("accuracy", sum(len(units[setup.unit]) for setup in todo)) as progress:
+        for setup in todo:
+            with attempt(setup, results):
+                threads, items = max(settings.threads), units[setup.unit]
+                measure_accuracy(setup, threads, folders[setup.unit], items, results[setup], progress.update)
+
+
+def ratios(results: dict[Setup, dict[str, Any]]) -> str:
+    """`usable` where engines took turns: what disturbs a run disturbs all of them alike, so their ratios stay."""
+    timed = [setup.unit for setup, result in results.items() if "latency" in result]
+    return "usable" if any(timed.count(unit) > 1 for unit in timed) else "none"
+
+
+def sample(items: Sequence[Item], unit: str, settings: Settings) -> list[int]:
+    """The indices of the items that latencies are measured on: a random choice, always the same."""
+    queries = settings.queries if unit == "line" else settings.page_queries
+    return [int(index) for index in np.random.default_rng(SEED).permutation(len(items))[: max(1, queries)]]
+
+
+def write_pixels(items: Sequence[Item], folder: Path, width: int | None = None) -> list[int]:
+    """Writes the pixels of lines or pages into files for workers; returns the widths, all `width` if it is given."""
+    folder.mkdir()
     widths = []
-    for index, row in enumerate(rows):
-        pixels = row.pixels()  # 64, W
+    for index, item in enumerate(items):
+        pixels = item.pixels()  # H, W
         if width is not None:
-            pixels = pad_line(np.ascontiguousarray(pixels[:, :width]), width)
+            pixels = to_width(pixels, width)
         np.save(folder / f"{index:05}.npy", pixels)
         widths.append(pixels.shape[1])
     return widths
 
 
-def describe_data(rows: Sequence[LineRow]) -> list[dict[str, object]]:
-    """The number of lines of each dataset and split, and a SHA-256 of their ids and texts."""
-    digests: dict[tuple[str, str], Any] = {}
-    counts: dict[tuple[str, str], int] = {}
-    for row in rows:
-        key = row.dataset, row.split
-        digests.setdefault(key, hashlib.sha256()).update(f"{row.id}\t{row.text}\n".encode())
-        counts[key] = counts.get(key, 0) + 1
+def write_batch(items: Sequence[Item], sample: Sequence[int], folder: Path, settings: Settings) -> int:
+    """Writes as many lines as the largest batch takes, all of the sample's median width; returns that width."""
+    lines = [items[index].pixels() for index in sample[: max(BATCHES)]]
+    width = settings.width or int(median(line.shape[1] for line in lines))
+    folder.mkdir()
+    for number in range(max(BATCHES)):
+        np.save(folder / f"{number:05}.npy", to_width(lines[number % len(lines)], width))
+    return width
+
+
+def to_width(line: np.ndarray, width: int) -> np.ndarray:
+    """A line [64, W] cut, or padded with its paper's grey, to so many columns."""
+    return pad_line(np.ascontiguousarray(line[:, :width]), width)
+
+
+def grouped(items: Sequence[Some]) -> list[Some]:
+    """The items, those of one dataset and split together; otherwise in their order."""
+    groups: dict[tuple[str, str], list[Some]] = {}
+    for item in items:
+        groups.setdefault((item.dataset, item.split), []).append(item)
+    return [item for group in groups.values() for item in group]
+
+
+def describe_data(items: Sequence[Item], unit: str, widths: Sequence[int]) -> list[dict[str, Any]]:
+    """Of each dataset and split: how many items, a SHA-256 of them all, and of each its width and length of text."""
+    parts: dict[tuple[str, str], list[int]] = {}
+    for index, item in enumerate(items):
+        parts.setdefault((item.dataset, item.split), []).append(index)
     return [
-        {"dataset": key[0], "split": key[1], "lines": counts[key], "sha256": digests[key].hexdigest()} for key in counts
+        {
+            "dataset": dataset,
+            "unit": unit,
+            "split": split,
+            "items": len(indices),
+            "sha256": digest([items[index] for index in indices]),
+            "widths": [widths[index] for index in indices],
+            "characters": [len(normalize(items[index].text)) for index in indices],
+            "words": [len(normalize(items[index].text).split()) for index in indices],
+        }
+        for (dataset, split), indices in parts.items()
     ]
+
+
+def now() -> str:
+    """The date and time in UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 @contextmanager

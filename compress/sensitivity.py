@@ -24,7 +24,8 @@ from ..runtime.info import ModelInfo
 from ..train.data import error_rates
 from ..train.data.lines import LineRow
 from .quantize.in_float import HEAD
-from .quantize.onnx import QUANTISED, weighted_nodes, write_quantized
+from .quantize.onnx import weighted_nodes, write_quantized
+from .quantize.onnx_graph import QUANTISED
 from .quantize.recipe import Lines, check_calibration, check_float, fed
 
 WIDTH = 1024  # columns of the line that multiply-adds are counted for

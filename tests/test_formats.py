@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from toy_format import TOY
 
-from htrjand.benchmarks.engines import Setup, about, open_reader
+from htrjand.benchmarks.engines import Setup, open_reader
 from htrjand.cli import main
 from htrjand.compress.quantize import QuantizeRecipe, quantize_proven
 from htrjand.export.describe import describe
@@ -57,7 +57,7 @@ def test_the_command_line_takes_it(weights: Path, tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     shown = CliRunner().invoke(main, ["models", str(out), "-f", "json"])
     assert json.loads(shown.stdout)[0]["bytes"] == out.stat().st_size
-    assert about(str(out), open_reader(Setup(str(out)), 1))["engine"] == "toy"
+    assert open_reader(Setup(str(out)), 1).about()["engine"] == "toy"
 
 
 def test_what_it_has_not_is_refused_like_anybodys(weights: Path, tmp_path: Path) -> None:

@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 import htrjand
+from htrjand.benchmarks.devices import DEVICES, HERE
 from htrjand.benchmarks.engines import BUNDLED, PEERS
+from htrjand.benchmarks.report.compare import SLOWER
 from htrjand.cli import EXTRAS, main
 from htrjand.compress.cli import KEEP
 from htrjand.compress.quantize import QuantizeRecipe
@@ -147,6 +149,10 @@ def test_defaults_that_help_shows_are_those_of_the_parts() -> None:
     assert choices("read", "form") == list(OUTPUTS)
     assert params["read", "beam"].default == WIDTH
     assert params["bench", "width"].type.max == MAX_WIDTH  # type: ignore[attr-defined]
+    slower = next(param for param in main.commands["bench"].commands["compare"].params if param.name == "slower")  # type: ignore[attr-defined]
+    assert slower.default == SLOWER
+    device = next(param for param in main.commands["bench"].commands["estimate"].params if param.name == "device")  # type: ignore[attr-defined]
+    assert list(device.type.choices) == [*DEVICES, HERE]
 
 
 def test_every_library_is_a_dependency_or_has_an_extra_to_name_when_it_is_missing() -> None:

@@ -174,7 +174,7 @@ def test_a_data_set_that_is_left_out_is_in_no_result(
     assert made(again) == made(first) == ["cer-teacher", "cer-student", "tiny-fp32.onnx", "tiny-int8.onnx", "bench"]
     assert proof_of(tmp_path, "tiny-int8.onnx")["cer"].keys() == {"printed", "all"}
     measured = json.loads((tmp_path / "out" / "bench.json").read_text())
-    assert [(entry["dataset"], entry["lines"]) for entry in measured["data"]] == [("printed", 8)]
+    assert [(entry["dataset"], entry["items"]) for entry in measured["data"]] == [("printed", 8)]
 
 
 def test_calibration_takes_the_lines_that_training_takes(tiny: PipelineRecipe, tmp_path: Path) -> None:

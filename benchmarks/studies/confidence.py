@@ -18,7 +18,7 @@ from ...runtime.files import atomic_path
 from ...train.data.error_rates import LineErrors, cer, compare
 from ...train.data.lines import LineRow
 from ...train.data.reliability import BINS, Judged, judge_lines, judge_words
-from ..run import choose_lines
+from ..inputs import choose_lines
 from .plot import COLOURS, Axis, Curve, svg
 
 PATH = click.Path(path_type=Path)

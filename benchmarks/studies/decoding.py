@@ -23,9 +23,10 @@ import click
 from ...runtime import HtrjandError, Recognizer
 from ...runtime.decode import kernel
 from ...runtime.image import Grey
-from ..machine import Watch, describe
+from ..inputs import choose_lines
+from ..machine import describe
 from ..process import THREAD_SETTINGS
-from ..run import choose_lines
+from ..watch import Watch
 
 BATCH = 16  # lines: the network runs those of equal padded width together, the beam any
 GREEDY, COMPILED, NUMPY = "greedy", "beam, compiled", "beam, numpy"
@@ -105,7 +106,7 @@ def main(
     lines = [row.pixels() for row in choose_lines(files, split, datasets, limit)]
     watch = Watch()
     found = measure(*paths, lines, rounds, watch)
-    reasons = watch.finish()[1]
+    reasons = [found["text"] for found in watch.finish()[1]]
     name, widths = opened.language.ngram.about["name"], [line.shape[1] for line in lines]
     conditions = [f"{len(lines)} lines, median width {median(widths):.0f}, {rounds} rounds, one thread"]
     conditions += [str(describe()["cpu"]), *(f"**{reason}**" for reason in reasons)]

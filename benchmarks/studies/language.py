@@ -30,7 +30,7 @@ from ...runtime.recognizer import BUNDLED_LM, language_for
 from ...runtime.text import json_text
 from ...train.data.error_rates import RESAMPLES, LineErrors, cer, compare, percent, summary
 from ...train.data.lines import LineRow
-from ..run import choose_lines
+from ..inputs import choose_lines
 from .changes import changes, harmed_lines
 from .plot import COLOURS, Axis, Curve, svg
 

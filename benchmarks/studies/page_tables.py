@@ -56,6 +56,19 @@ def text_table(engines: Sequence[dict[str, Any]]) -> str:
     return f"{markdown(heads, rows)}\n\nCER of the page (with true lines), in percent."
 
 
+def whole_table(greedy: dict[str, Any], spoken: dict[str, Any]) -> str:
+    """Lines found and CER of the page with each decoder of ours, by dataset."""
+    rows = []
+    for name, values in greedy["datasets"].items():
+        found = [f"{values['detected'][key]:.1f}" for key in ("recall", "precision", "baseline_f1")]
+        texts = [f"{one['datasets'][name][key]:.1f}" for one in (greedy, spoken) for key in ("cer", "cer_given")]
+        rows.append([name + "\\*" * (name in HIGH), str(values["pages"]), str(values["lines"]), *found, *texts])
+    heads = ["", "pages", "lines", "recall, %", "precision, %", "baseline F1, %"]
+    for decoder in ("greedy", "with language"):
+        heads += [f"CER of the page, {decoder}", "with true lines"]
+    return markdown(heads, rows)
+
+
 def is_told(engine: dict[str, Any]) -> bool:
     """Whether the true lines were read, too."""
     return "lost" in engine["datasets"]["all"]

@@ -26,6 +26,7 @@ from .. import machine
 from ..engines import BUNDLED, PEERS, Setup, row_names
 from ..process import Worker
 from ..run import progress_bar
+from ..watch import Watch
 from .page_figures import Found, StudyPage, figures, load_pages
 from .page_sheet import sheet
 from .page_tables import tables
@@ -127,7 +128,7 @@ def main(
     for engine in engines:
         with_language = engine not in PEERS and lm != "-" and not no_read
         setups += [Setup(engine), *([Setup(engine, lm)] if with_language else [])]
-    watch = machine.Watch()
+    watch = Watch()
     results, everything = [], []
     with tempfile.TemporaryDirectory() as name:
         write_pages(pages, Path(name))
@@ -138,7 +139,7 @@ def main(
             results.append({"name": row} | about | {"datasets": figures(pages, found)})
             everything.append(found)
     watch.probe()
-    conditions, reasons = watch.finish()
+    conditions, disturbances = watch.finish()
     document = {
         "schema": SCHEMA,
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -148,7 +149,7 @@ def main(
         "data": describe_data(pages),
         "settings": {"split": split, "limit": limit, "threads": threads},
         "conditions": conditions,
-        "invalid": reasons,
+        "invalid": [found["text"] for found in disturbances],
         "engines": results,
     }
     click.echo(tables(document))

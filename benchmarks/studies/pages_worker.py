@@ -24,9 +24,9 @@ from ...runtime.errors import HtrjandError
 from ...runtime.info import size_of
 from ...runtime.page.cut import CutError, cut_line
 from ...runtime.page.detector import LineDetector
-from ..engines import BUNDLED, WEIGHTS, about
-from ..machine import own_seconds
+from ..engines import BUNDLED, WEIGHTS, Setup, about
 from ..page_peers import FoundLine, RapidOcrPages, TesseractPages
+from ..watch import own_seconds
 from ..worker import load, peak_rss, send
 
 
@@ -66,7 +66,7 @@ class OwnPages:
 
     def about(self) -> dict[str, object]:
         """What its files say, and their sizes."""
-        found, size = about(self.engine, self.reader), size_of(self.detector.path)
+        found, size = about(Setup(self.engine), self.reader), size_of(self.detector.path)
         return found | {"bytes": int(str(found["bytes"])) + size, "detector_bytes": size}
 
 

@@ -19,7 +19,7 @@ import click
 from ...runtime.errors import HtrjandError
 from ...runtime.files import atomic_path
 from ...runtime.info import sha256
-from ..report import load_result
+from ..document import load_result
 from .plot import Axis, Curve, svg
 
 COLOURS = {"1": "#1f77b4", "3": "#d62728"}
@@ -62,7 +62,7 @@ def measured(weights: Sequence[Path], latency: dict[str, Any]) -> list[Row]:
         ms = {
             row["precision"]: row["latency"][0]["p50_ms"]
             for row in latency["engines"]
-            if row.get("weights_sha256") == digest and "latency" in row and "lm" not in row
+            if row.get("weights_sha256") == digest and row["unit"] == "line" and "latency" in row and "lm" not in row
         }
         if not ms or card.val_cer is None:
             raise HtrjandError(f"{path}: not in the latency run, or without a validation CER; measure its files too")

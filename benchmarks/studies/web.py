@@ -27,7 +27,7 @@ import onnx
 import onnxruntime  # type: ignore[import-untyped]
 from PIL import Image
 
-from ...compress.quantize.onnx import pool_means
+from ...compress.quantize.onnx_graph import pool_means
 from ...runtime import HtrjandError, Recognizer, UsageError
 from ...runtime.bundled import bundled_in
 from ...runtime.engines.onnx import OnnxSession

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import (  # type: ignore[import-untyped]
     CalibrationDataReader,
     CalibrationMethod,
@@ -27,9 +26,9 @@ from ...runtime.kinds import info_of
 from ...runtime.page.detector_info import DetectorInfo
 from ...runtime.seal import seal
 from .in_float import stays_in_float
+from .onnx_graph import QUANTISED, move_shapes, pool_means, unsign_shared
 from .recipe import Images, QuantizeRecipe, check_kept
 
-QUANTISED = ("Conv", "MatMul")
 WEIGHTED = (*QUANTISED, "Gemm")  # squeeze-and-excitation
 
 
@@ -54,13 +53,17 @@ def quantize(model: Path, images: Images, out: Path, recipe: QuantizeRecipe) -> 
     with tempfile.TemporaryDirectory() as folder:
         ready = Path(folder) / "ready.onnx"
         quant_pre_process(str(model), str(ready), skip_symbolic_shape=True)
-        weighted = weighted_nodes(onnx.load(ready))
+        graph = onnx.load(ready)
+        move_shapes(graph)
+        onnx.save(graph, ready)
+        weighted = weighted_nodes(graph)
         check_kept(recipe, list(weighted.values()), model)
         kept = {name: module for name, module in weighted.items() if stays_in_float(module, recipe)}
-        excluded = [*kept, *unweighted_products(onnx.load(ready))]
+        excluded = [*kept, *unweighted_products(graph)]
         write_quantized(ready, images, out, excluded, unsigned=isinstance(info, DetectorInfo))
     quantized = onnx.load(out)
     pool_means(quantized)
+    unsign_shared(quantized)
     put_metadata(quantized, dataclasses.replace(info, precision="int8"))
     out.write_bytes(quantized.SerializeToString())
     seal(out)
@@ -85,26 +88,6 @@ def write_quantized(
         nodes_to_exclude=excluded, calibrate_method=CalibrationMethod.MinMax, calibration_cache_path=ranges,
         extra_options={"CalibMovingAverage": True},  # the mean over the images, in fact
     )  # fmt: skip
-
-
-def pool_means(model: onnx.ModelProto) -> None:
-    """Writes each mean over rows and columns as a GlobalAveragePool: the same number.
-
-    onnxruntime-web's ReduceMean is wrong in the fifth digit. That moves values over the edge between two steps of the
-    eight bits behind it, and texts change: docs/compress.md has how many.
-    """
-    integers = (tensor for tensor in model.graph.initializer if tensor.data_type == TensorProto.INT64)
-    axes = {tensor.name: numpy_helper.to_array(tensor).tolist() for tensor in integers}
-    nodes = []
-    for node in model.graph.node:
-        squeezed = any(item.name == "keepdims" and item.i == 0 for item in node.attribute)
-        if node.op_type == "ReduceMean" and squeezed and axes.get(node.input[1]) == [2, 3]:
-            pooled, name = f"{node.output[0]}_pooled", node.name.removesuffix("ReduceMean")
-            nodes.append(helper.make_node("GlobalAveragePool", node.input[:1], [pooled], f"{name}GlobalAveragePool"))
-            node = helper.make_node("Squeeze", [pooled, node.input[1]], node.output, f"{name}Squeeze")
-        nodes.append(node)
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
 
 
 def unweighted_products(model: onnx.ModelProto) -> list[str]:

@@ -8,10 +8,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from htrjand.benchmarks.cli import bench
-from htrjand.benchmarks.engines import row_names
-from htrjand.benchmarks.machine import Watch, describe
-from htrjand.benchmarks.report import load_result, markdown
-from htrjand.benchmarks.run import Settings, choose_lines, describe_data, run
+from htrjand.benchmarks.document import load_result
+from htrjand.benchmarks.energy import Rapl
+from htrjand.benchmarks.engines import UNITS, row_names
+from htrjand.benchmarks.inputs import choose_lines, digest
+from htrjand.benchmarks.report.tables import markdown
+from htrjand.benchmarks.run import Settings, run
 from htrjand.runtime.decode import kernel
 from htrjand.runtime.errors import HtrjandError, UsageError
 from htrjand.runtime.recognizer import bundled_ngram
@@ -24,7 +26,7 @@ SAMPLE = ROOT / "benchmarks" / "sample" / "sample.parquet"
 RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
 RESULTS = [path for path in RESULTS if '"schema": "htrjand-bench' in path.read_text(encoding="utf-8")]  # not of studies
 
-SHORT = Settings(threads=(1,), queries=12, seconds=0.01, warm_up=1, cold_starts=1)
+SHORT = Settings(threads=(1,), queries=12, page_queries=1, seconds=0.01, warm_up=1, cold_starts=1, batch_rounds=1)
 FAST = ["--queries", "4", "--seconds", "0", "--threads", "1"]
 
 
@@ -34,7 +36,7 @@ def invoke(*arguments: object) -> Result:
 
 def test_two_models_measured_in_one_run(make_model: Callable[..., Path], line_folder: Path, tmp_path: Path) -> None:
     fp32, int8, output = make_model("fp32.onnx"), make_model("int8.onnx", precision="int8"), tmp_path / "result.json"
-    done = invoke("-i", line_folder, "-m", fp32, "-m", int8, "--quick", "-o", output)
+    done = invoke("-i", line_folder, "-m", fp32, "-m", int8, "--quick", "-o", output, "-f", "md")
     assert done.exit_code == 0, done.output
     result = load_result(output)
     assert [row["precision"] for row in result["engines"]] == ["fp32", "int8"]
@@ -45,15 +47,26 @@ def test_two_models_measured_in_one_run(make_model: Callable[..., Path], line_fo
         (latency,) = row["latency"]
         assert latency["queries"] >= 20 and 0 < latency["p50_ms"] <= latency["p90_ms"] <= latency["p99_ms"]
         assert len(row["cold_starts_ms"]) == 3 and row["bytes"] > 0 and row["peak_rss_bytes"] > 0
-    assert any(reason.startswith("short") for reason in result["invalid"])
-    assert result["data"][0]["lines"] == 12 and len(result["data"][0]["sha256"]) == 64
+        assert len(latency["ms"]) == len(latency["items"]) == latency["queries"]
+        assert set(latency["items"]) == set(range(17))
+        assert [entry["size"] for entry in row["batches"]] == [1, 8, 32]
+        assert all(entry["lines_per_second"] > 0 and len(entry["ms"]) == 2 for entry in row["batches"])
+        assert accuracy["datasets"]["wrong"]["edits"] == [1] * 5 and row["install_bytes"] > 10_000_000
+    short = result["invalid"][0]
+    assert (short["what"], short["allowed"]) == ("short", 1) and short["measured"] < 1
+    assert result["ratios"] == "usable"
+    assert result["data"][0]["items"] == 12 and len(result["data"][0]["sha256"]) == 64
+    assert result["data"][1] | {"sha256": ""} == {
+        "dataset": "wrong", "unit": "line", "split": "test", "items": 5, "sha256": "", "widths": [112] * 5,
+        "characters": [4] * 5, "words": [1] * 5,
+    }  # fmt: skip
     assert result["machine"]["usable_cores"] >= 1 and result["versions"]["onnxruntime"]
     assert str(line_folder) not in output.read_text() and str(fp32.parent) not in output.read_text()
     table = [line for line in done.output.splitlines() if line.startswith("|")]
     assert len(table) == 4 and "CER wrong, % (95 %)" in table[0] and "| 25.00 (25.0–25.0) |" in table[2]
-    assert "Not a valid latency run" in done.output
-    again = invoke("report", output, output)
-    assert again.exit_code == 0 and again.output.count(table[3]) == 2
+    assert "Not a valid latency run" in done.output and "ratios between them stay" in done.output
+    again = invoke("report", output, "-f", "md")
+    assert again.exit_code == 0 and again.output == done.stdout
 
 
 def test_json_on_standard_output_and_one_run_alone(make_model: Callable[..., Path], line_folder: Path) -> None:
@@ -71,8 +84,9 @@ def test_a_model_with_a_language_is_measured_greedy_and_with_it(
     """The bundled model on real lines; the tiny one names no language, so none is taken for it."""
     output = tmp_path / "result.json"
     done = invoke(
-        "-i", SAMPLE, "-m", make_model(), "--engine", "bundled", "--limit", 12, "--quick", *FAST, "-o", output
-    )
+        "-i", SAMPLE, "-m", make_model(), "--engine", "bundled", "--limit", 12, "--quick", *FAST, "-o", output,
+        "-f", "md",
+    )  # fmt: skip
     assert done.exit_code == 0, done.output
     result = load_result(output)
     assert [(row["name"], row["decoder"]) for row in result["engines"]] == [
@@ -102,7 +116,8 @@ def test_another_language_model_and_none(make_model: Callable[..., Path], line_f
     def rows(*options: object) -> tuple[Result, list[tuple[str, str]]]:
         done = invoke("-i", line_folder, "-m", french, "-m", model, "--only", "accuracy", *options, "-f", "json")
         found = json.loads(done.stdout)["engines"]
-        return done, [(row["name"], row.get("lm", {}).get("name", row.get("decoder", "failed"))) for row in found]
+        decoders = ["failed" if "error" in row else row.get("lm", {}).get("name", row["decoder"]) for row in found]
+        return done, [(row["name"], decoder) for row, decoder in zip(found, decoders, strict=True)]
 
     assert rows("--no-lm")[1] == [("tiny.onnx", "greedy"), ("unnamed.onnx", "greedy")]
     done, found = rows("--lm", bundled_ngram().path)
@@ -123,16 +138,17 @@ def test_another_language_model_and_none(make_model: Callable[..., Path], line_f
 @pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
 def test_results_of_earlier_editions_are_still_read(path: Path) -> None:
     result = load_result(path)
-    table = [line for line in markdown([result]).splitlines() if line.startswith("|")]
-    assert len(table) == 2 + len(result["engines"])
-    spoken = any("lm" in row for row in result["engines"])
-    assert spoken == ("| decoder |" in table[0]) == (not table[0].endswith("| size, MB |"))
+    tables = [part.splitlines() for part in markdown([result]).split("\n\n") if part.startswith("|")]
+    units = [[row for row in result["engines"] if row["unit"] == unit] for unit in UNITS]
+    for table, rows in zip(tables, filter(None, units), strict=True):
+        assert len(table) == 2 + len(rows)
+        assert ("| decoder |" in table[0]) == any("lm" in row for row in rows) == ("n-gram" in table[0])
 
 
 def test_an_engine_that_fails_leaves_the_others(make_model: Callable[..., Path], line_folder: Path) -> None:
     cut = make_model("cut.onnx")
     cut.write_bytes(cut.read_bytes()[:99])
-    done = invoke("-i", line_folder, "-m", cut, "-m", make_model(precision="int8"), *FAST)
+    done = invoke("-i", line_folder, "-m", cut, "-m", make_model(precision="int8"), *FAST, "-f", "md")
     assert isinstance(done.exception, HtrjandError) and "cut.onnx: could not be measured" in str(done.exception)
     assert "**cut.onnx** failed" in done.output and "| tiny.onnx | int8 |" in done.output
 
@@ -147,7 +163,7 @@ def test_a_missing_peer_names_the_remedy(line_folder: Path, monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("arguments", "kind", "message"),
     [
-        (["--engine", "tesseract"], UsageError, "-i"),
+        (["--width", "64", "--only", "accuracy"], UsageError, "--width"),
         (["-i", "{lines}", "-m", "model.xyz"], UsageError, "model.xyz: no such engine"),
         (["-i", "{lines}", "-m", "model.onnx"], HtrjandError, "model.onnx: no such file"),
         (["-i", "{lines}", "--engine", "bundled", "--lm", "{lines}/fr.lm"], HtrjandError, "fr.lm: no such language"),
@@ -156,10 +172,10 @@ def test_a_missing_peer_names_the_remedy(line_folder: Path, monkeypatch: pytest.
         (["-i", "{lines}", "--engine", "tesseract", "--lm", "fr.lm"], UsageError, "--lm is for model files"),
         (["-i", "{lines}", "--dataset", "nowhere", "--engine", "tesseract"], HtrjandError, "nowhere"),
         (["-i", "{lines}/none.parquet", "--engine", "tesseract"], HtrjandError, "none.parquet"),
-        (["-i", "{lines}", "--engine", "tesseract", "-o", "{lines}"], HtrjandError, "cannot be written"),
+        (["report", "{lines}/none.json", "-o", "{lines}"], HtrjandError, "is a folder; name a file in it"),
         (["-i", "{lines}", "--engine", "tesseract", "-o", "{lines}/plain.parquet/r.json"], HtrjandError, "r.json"),
         (["report", "{lines}/plain.parquet"], HtrjandError, "plain.parquet"),
-        (["report", "{lines}/none.json"], HtrjandError, "none.json: no such file"),
+        (["report", "{lines}/none.json"], HtrjandError, "none.json: no result of `htrjand bench`"),
     ],
 )
 def test_what_cannot_be_done_is_one_clear_error(
@@ -174,14 +190,29 @@ def test_lines_are_chosen_by_split_dataset_and_seed(line_folder: Path) -> None:
     assert [row.id for row in choose_lines([line_folder], "val", ["wrong"])] == ["wrong-9"]
     some = choose_lines([line_folder], "test", limit=3)
     assert len(some) == 6 and some == choose_lines([line_folder], "test", limit=3)
-    assert describe_data(some) != describe_data(choose_lines([line_folder], "test", limit=4))
+    assert digest(some) != digest(choose_lines([line_folder], "test", limit=4))
 
 
 def test_every_engine_reads_the_whole_sample(make_model: Callable[..., Path], line_folder: Path) -> None:
     rows = choose_lines([line_folder], "test")
     result = run([str(make_model())], rows, SHORT)
     assert result["engines"][0]["latency"][0]["queries"] >= 12
-    assert json.loads(json.dumps(result)) == result | {"settings": result["settings"] | {"threads": [1]}}
+    assert json.loads(json.dumps(result)) == result
+
+
+def test_a_sensor_that_fails_in_the_middle_costs_the_energy_alone(
+    make_model: Callable[..., Path], line_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counter = tmp_path / "energy_uj"
+    counter.write_text("1\n")
+    meter = Rapl([tmp_path])
+    counter.unlink()
+    monkeypatch.setattr("htrjand.benchmarks.run.find_meter", lambda: (meter, ""))
+    result = run([str(make_model())], choose_lines([line_folder], "test"), SHORT)
+    assert result["conditions"]["energy"]["source"] is None
+    assert "RAPL, the whole processor: failed during the run" in result["conditions"]["energy"]["reason"]
+    (row,) = result["engines"]
+    assert "error" not in row and row["latency"][0]["joules"] is None and row["latency"][0]["queries"] >= 12
 
 
 def test_torch_weights_are_a_row_like_any_other(line_folder: Path, tmp_path: Path) -> None:
@@ -200,15 +231,3 @@ def test_row_names_tell_files_of_one_name_apart() -> None:
         "b/m.onnx": "b/m.onnx",
         "c/n.onnx": "n.onnx",
     }
-
-
-def test_the_watch_tells_what_it_saw() -> None:
-    watch = Watch()
-    watch.probe()
-    watch.probe()
-    seen, reasons = watch.finish()
-    assert set(seen) == {"load_average", "foreign_cores", "steal", "pace_drift"}
-    watch.paces = [1.0, 2.0]
-    assert any("pace" in reason for reason in watch.finish()[1])
-    assert all(isinstance(reason, str) for reason in reasons)
-    assert describe()["architecture"]

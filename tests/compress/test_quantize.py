@@ -6,14 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from click.testing import CliRunner
 from generated import TEXTS
+from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from htrjand.benchmarks.work import nodes_of
 from htrjand.cli import main
 from htrjand.compress.quantize import QuantizeRecipe, quantize_file, quantize_proven
-from htrjand.compress.quantize.onnx import pool_means
+from htrjand.compress.quantize.onnx_graph import QUANTISED, move_shapes, pool_means, unsign_shared
 from htrjand.export.files import export_files
 from htrjand.export.proof import BudgetError, Reference
 from htrjand.runtime import Recognizer
@@ -74,6 +77,60 @@ def test_means_over_rows_and_columns_are_pooled(files: tuple[Path, Path]) -> Non
         ReferenceEvaluator(model).run(None, {"image": line})[0] for model in (before, onnx.load(files[0]))
     )
     assert found == pytest.approx(expected, abs=1e-4)
+
+
+def test_what_was_quantised_is_computed_in_int8(files: tuple[Path, Path]) -> None:
+    """As onnxruntime runs it, on whatever processor: a product that is not fused is computed in float, more slowly."""
+    graph = onnx.load(files[1]).graph
+    made_by = {output: node.op_type for node in graph.node for output in node.output}
+    quantised = {
+        node.name
+        for node in graph.node
+        if node.op_type in QUANTISED and made_by.get(node.input[0]) == made_by.get(node.input[1]) == "DequantizeLinear"
+    }
+    run = {node.name.partition("_token")[0] for node in nodes_of(files[1], width=160) if node.kind == "int8 products"}
+    assert len(quantised) == 9 and run == quantised
+
+
+def test_sizes_of_maps_are_taken_from_gates(files: tuple[Path, Path]) -> None:
+    """And are the same."""
+
+    def asked(model: onnx.ModelProto) -> list[str]:
+        made_by = {output: node.op_type for node in model.graph.node for output in node.output}
+        sizes = [node.input[0] for node in model.graph.node if node.op_type == "Shape"]
+        return [made_by[name] for name in sizes if name in made_by]
+
+    model = onnx.load(files[0])
+    line = np.random.default_rng(0).integers(0, 256, (2, 1, 64, 160)).astype(np.uint8)
+    (expected,) = ReferenceEvaluator(model).run(None, {"image": line})
+    assert asked(model) == ["Conv"]
+    move_shapes(model)
+    onnx.checker.check_model(model)
+    assert asked(model) == ["Split"]
+    assert np.array_equal(ReferenceEvaluator(model).run(None, {"image": line})[0], expected)
+
+
+def step_by_step(model: onnx.ModelProto, line: np.ndarray) -> np.ndarray:
+    """The logits, each node as it is written: nothing is fused."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options)
+    logits: np.ndarray = session.run(None, {"image": line})[0]
+    return logits
+
+
+def test_activations_with_several_readers_are_unsigned_and_the_same(files: tuple[Path, Path]) -> None:
+    whole, signed = onnx.load(files[1]), onnx.load(files[1])
+    raised = [tensor for tensor in signed.graph.initializer if tensor.data_type == onnx.TensorProto.UINT8]
+    assert len(raised) == 3, "what one block's two attentions take, and what each of them makes of it"
+    for tensor in raised:
+        lower = numpy_helper.to_array(tensor).astype(np.int16) - 128
+        tensor.CopyFrom(numpy_helper.from_array(lower.astype(np.int8), tensor.name))
+    line = np.random.default_rng(0).integers(0, 256, (1, 1, 64, 160)).astype(np.uint8)
+    one, other = (step_by_step(model, line) for model in (whole, signed))
+    assert np.array_equal(one, other)
+    unsign_shared(signed)
+    assert signed == whole
 
 
 def test_what_is_to_stay_in_float_does(files: tuple[Path, Path], tiny_run: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -59,7 +60,9 @@ def here(paths: Path) -> Side:
 @pytest.fixture(scope="session")
 def arm(paths: Path) -> Side:
     prepared(prepare.prepare_arm)
-    return side(prepare.ARM_PYTHON, paths, prepare.ARM / "wheels", PYTHONPYCACHEPREFIX=str(prepare.ARM / "compiled"))
+    variables = {"PYTHONPYCACHEPREFIX": str(prepare.ARM / "compiled")}
+    variables["HTRJAND_BENCH_PYTHON"] = shlex.join(prepare.ARM_PYTHON)  # what starts its processes
+    return side(prepare.ARM_PYTHON, paths, prepare.ARM / "wheels", **variables)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -17,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ...runtime.errors import HtrjandError, UsageError
-from ...runtime.image import load_line
+from .row import LineRow as LineRow
 
 SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("id", "dataset", "doc", "page", "split", "lang", "text")]
@@ -26,29 +25,6 @@ SCHEMA = pa.schema(
 SPLITS = ("train", "val", "test")
 Row = TypeVar("Row")
 ROW_GROUP = 256  # lines in a row group, which is what a run with `data.stream` reads at a time
-
-
-@dataclass(frozen=True)
-class LineRow:
-    """One text line: its origin, its text (NFC), and its encoded image."""
-
-    id: str
-    dataset: str
-    doc: str
-    page: str
-    split: str
-    lang: str
-    text: str
-    image: bytes
-    width: int
-    height: int
-
-    def pixels(self) -> np.ndarray:
-        """The image as uint8 [64, W]; an HtrjandError names the line where it cannot be decoded."""
-        try:
-            return load_line(self.image)
-        except HtrjandError as error:
-            raise HtrjandError(f"line {self.id} of {self.dataset}: {error}") from error
 
 
 class Place(NamedTuple):

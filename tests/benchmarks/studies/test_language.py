@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 from generated import printed_row
 
-from htrjand.benchmarks.run import choose_lines
+from htrjand.benchmarks.inputs import choose_lines
 from htrjand.benchmarks.studies.changes import aligned, changes, harmed_lines
 from htrjand.benchmarks.studies.language import gain, main
 from htrjand.runtime import Recognizer, UsageError

@@ -49,7 +49,7 @@ def test_table_and_plot(weights: list[Path], line_folder: Path, tmp_path: Path) 
     )  # fmt: skip
     assert measured.exit_code == 0, measured.output
     result = json.loads(run.read_text())
-    assert result["conditions"]["median_width"] == 320 and "accuracy" not in result["engines"][0]
+    assert result["conditions"]["median_width"] == {"line": 320} and "accuracy" not in result["engines"][0]
 
     output = tmp_path / "docs" / "pruning"
     done = CliRunner().invoke(
@@ -81,7 +81,7 @@ def test_weights_that_were_not_measured(weights: list[Path], line_folder: Path, 
 
 
 def test_rows_with_a_language_model_are_left_out(weights: list[Path]) -> None:
-    greedy = {"precision": "int8", "weights_sha256": sha256(weights[0]), "latency": [{"p50_ms": 4.0}]}
+    greedy = {"unit": "line", "precision": "int8", "weights_sha256": sha256(weights[0]), "latency": [{"p50_ms": 4.0}]}
     spoken = {**greedy, "lm": {"name": "fr"}, "latency": [{"p50_ms": 5.0}]}
     (row,) = measured(weights[:1], {"engines": [greedy, spoken]})
     assert row.ms == {"int8": 4.0}
@@ -94,10 +94,11 @@ def test_a_width_and_errors_do_not_go_together(weights: list[Path], line_folder:
 
 
 def test_speed_over_fp32_stands_in_the_table() -> None:
-    from htrjand.benchmarks.report import precision_columns
+    from htrjand.benchmarks.report.tables import precision_columns
 
     def row(name: str, precision: str, ms: float, weights: str = "a") -> dict[str, object]:
-        return {"name": name, "precision": precision, "weights_sha256": weights, "latency": [{"p50_ms": ms}]}
+        named = {"name": name, "unit": "line", "precision": precision, "weights_sha256": weights}
+        return named | {"latency": [{"p50_ms": ms}]}
 
     rows: list[dict[str, object]] = [
         row("x.onnx", "fp32", 4.0),

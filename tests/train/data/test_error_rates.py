@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from rapidfuzz.distance import Levenshtein
 
 from htrjand.runtime.errors import HtrjandError
 from htrjand.train.data.error_rates import (
+    bit_distance,
     cer,
     cer_interval,
     character_errors,
@@ -66,3 +69,12 @@ def test_the_interval_of_a_difference_is_of_the_same_lines() -> None:
     assert low <= cer(after) - cer(before) <= high
     assert high - low < 3 < cer_interval(before)[1] - cer_interval(before)[0], "lines differ more than readings of one"
     assert difference_interval(before, before) == (0.0, 0.0)
+
+
+def test_the_distance_of_a_device_without_rapidfuzz_is_rapidfuzzs() -> None:
+    random = np.random.default_rng(0)
+    for _ in range(400):
+        one, other = ("".join(random.choice(list("abcé "), size)) for size in random.integers(0, 90, 2))
+        assert bit_distance(one, other) == Levenshtein.distance(one, other), (one, other)
+        words = one.split(), other.split()
+        assert bit_distance(*words) == Levenshtein.distance(*words)

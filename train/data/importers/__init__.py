@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ....runtime.errors import UsageError
 from ....runtime.text import normalize
-from ..lines import LineRow
+from ..row import LineRow
 
 
 @dataclass(frozen=True)

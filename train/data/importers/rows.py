@@ -13,7 +13,7 @@ from PIL import Image
 from ....runtime.errors import HtrjandError
 from ....runtime.image import SUFFIXES, Grey, LineSource, load_line, open_image, to_grey
 from ....runtime.text import normalize
-from ..lines import LineRow
+from ..row import LineRow
 from . import EMPTY, Found, Skipped, Source
 
 IMAGE_MISSING = "image is missing"

@@ -1,8 +1,8 @@
 """Draws the bundled sample of handwriting from font files: `python -m htrjand.train.data.synth.sample FONTS FOLDER`.
 
 FOLDER holds `texts.tsv` (split, language, text); FONTS is a folder in which the WOFF files of `HANDS` are found at any
-depth. It writes `sample.parquet`, `lines/` with some test lines and their texts, and `page.png`. Without folders it
-prints the npm packages that hold the fonts.
+depth. It writes `sample.parquet`, `lines/` with some test lines and their texts, and `page.png` with its text. Without
+folders it prints the npm packages that hold the fonts.
 """
 
 from __future__ import annotations
@@ -60,6 +60,8 @@ def make_sample(fonts: Path, folder: Path) -> None:
             part.write_text(f"{row.text}\n", encoding="utf-8")
     with atomic_path(folder / "page.png") as part:
         page([row.pixels() for row in shown]).quantize(24).save(part, optimize=True)
+    with atomic_path(folder / "page.gt.txt") as part:
+        part.write_text("".join(f"{row.text}\n" for row in shown), encoding="utf-8")
 
 
 def sample_rows(fonts: Path, texts: Path) -> list[LineRow]:

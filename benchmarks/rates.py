@@ -1,0 +1,104 @@
+"""How fast this machine computes through onnxruntime, on one thread: products, memory, and what an operator costs.
+
+Measured on tiny graphs in `probes/` (`studies/probes.py` makes them), in turns with whatever it is compared with. Times
+are of this process's processor time: what other programs do on the machine counts little then.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .machine import ROOT, text_of
+from .work import KINDS, Node, open_plain
+
+PROBES = Path(__file__).parent / "probes"
+ROWS, INNER, COLUMNS = 1024, 512, 512  # of the matrices of a product: larger ones are no faster
+LARGE, LITTLE = (1, 24, 128, 512), (1, 24, 16, 128)  # maps: too large for a small cache, and not
+CHAIN = 32  # operators of a graph that measures those other than products
+ROUNDS = 30  # of which the fastest is taken: whatever disturbs makes it slower
+
+Work = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What a core does in a second, and its cache.
+
+    Args:
+        int8, fp32: multiply-adds of products.
+        memory, cache: bytes that other operators read and write, more than its cache holds, or fewer.
+        operator: seconds that every operator takes besides.
+        cache_bytes: of the largest cache that a core has.
+    """
+
+    int8: float
+    fp32: float
+    memory: float
+    cache: float
+    operator: float
+    cache_bytes: int
+
+    def seconds(self, nodes: Sequence[Node]) -> dict[str, float]:
+        """How long operators take by their kinds, at these rates: products for their work, others for their bytes."""
+        found = dict.fromkeys(KINDS, 0.0)
+        for one in nodes:
+            amount = one.bytes / (self.cache if one.bytes <= self.cache_bytes else self.memory)
+            if one.multiply_adds:
+                amount = one.multiply_adds / (self.int8 if one.kind == KINDS[0] else self.fp32)
+            found[one.kind] += amount + self.operator
+        return found
+
+    def floor(self, nodes: Sequence[Node]) -> float:
+        """Seconds of the multiply-adds alone, at the rate of a large product."""
+        return sum(one.multiply_adds / (self.int8 if one.kind == KINDS[0] else self.fp32) for one in nodes)
+
+
+def measure(others: Mapping[str, Work] | None = None, rounds: int = ROUNDS) -> tuple[Rates, dict[str, float]]:
+    """The rates of this machine, and seconds of other work that takes turns with them: the fastest of all rounds."""
+    works = {name: probe(name) for name in ("product-fp32", "product-int8", "large", "little", "small")}
+    found = fastest(works | dict(others or {}), rounds)
+    product = ROWS * INNER * COLUMNS
+    # By turns two maps of floats are read and one is written, and one read and one written: ten bytes a number.
+    rates = Rates(
+        int8=product / found["product-int8"],
+        fp32=product / found["product-fp32"],
+        memory=CHAIN * 10 * math.prod(LARGE) / found["large"],
+        cache=CHAIN * 10 * math.prod(LITTLE) / found["little"],
+        operator=found["small"] / CHAIN,
+        cache_bytes=cache_bytes(),
+    )
+    return rates, {name: found[name] for name in others or ()}
+
+
+def fastest(works: Mapping[str, Work], rounds: int) -> dict[str, float]:
+    """Seconds of processor time of each, by turns."""
+    times: dict[str, list[float]] = {name: [] for name in works}
+    for turn in range(rounds + 1):
+        for name, work in works.items():
+            start = time.process_time()
+            work()
+            if turn:  # the first prepares memory
+                times[name].append(time.process_time() - start)
+    return {name: min(some) for name, some in times.items()}
+
+
+def probe(name: str) -> Work:
+    """One run of a graph in `probes/`."""
+    session = open_plain(PROBES / f"{name}.onnx")
+    random = np.random.default_rng(0)
+    types = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8, "tensor(int8)": np.int8}
+    given = {port.name: random.integers(1, 100, port.shape).astype(types[port.type]) for port in session.get_inputs()}
+    return lambda: session.run(None, given)
+
+
+def cache_bytes(root: Path = ROOT) -> int:
+    """The largest cache that a core has a share of; a usual size where the system does not tell."""
+    told = [text_of(file) or "" for file in root.glob("sys/devices/system/cpu/cpu0/cache/index*/size")]
+    units = {"K": 1024, "M": 1024**2}
+    return max([int(size[:-1]) * units[size[-1]] for size in told if size[-1:] in units], default=1024**2)
