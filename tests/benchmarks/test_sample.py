@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 from results_made import VALID
 
@@ -16,7 +17,8 @@ RESULT = ROOT / "benchmarks" / "results" / "sample.json"
 MEASURE = ["--engine", "bundled", "--only", "accuracy", "-i", str(SAMPLE / "sample.parquet"), "--split", "all"]
 
 
-def test_nothing_reads_worse_than_the_committed_result(tmp_path: Path) -> None:
+def test_nothing_reads_worse_than_the_committed_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")  # one table, whatever the terminal
     VALID(json.loads(RESULT.read_text(encoding="utf-8")))
     now = tmp_path / "now.json"
     done = CliRunner().invoke(bench, [*MEASURE, "--pages", str(SAMPLE), "-o", str(now)])
