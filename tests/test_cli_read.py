@@ -241,7 +241,6 @@ def test_version_and_help(htrjand):
 @pytest.mark.parametrize(
     ("missing", "words", "extra"),
     [
-        ("pyarrow", ["bench", "-i", "lines"], "bench"),
         ("pyarrow", ["data", "audit", "lines"], "train"),
         ("torch", ["train", "recipe.yaml", "-o", "run"], "train"),
         ("onnx", ["sensitivity", "m.onnx", "-i", str(SAMPLE / "sample.parquet")], "export"),
