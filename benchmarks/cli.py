@@ -201,7 +201,7 @@ def report(results: tuple[Path, ...], output: Path | None, form: str | None) -> 
     output = check_output(output)
     if output and output.is_dir():
         raise HtrjandError(f"{output}: is a folder; name a file in it")
-    form = form or next((name for name in FORMS if output and output.suffix == f".{name}"), "txt")
+    form = form or form_of(output)
     found, problems, notes = load_all(results)
     for told in (*problems, *notes):
         warn(told)
@@ -220,6 +220,18 @@ def report(results: tuple[Path, ...], output: Path | None, form: str | None) -> 
         click.echo(text, nl=False)
     if problems:
         raise HtrjandError("not everything is in the report; what is left out is told above")
+
+
+def form_of(output: Path | None) -> str:
+    """The form that a report's name says; text where it has no suffix."""
+    from ..runtime.errors import UsageError
+
+    if output is None or not output.suffix:
+        return "txt"
+    if output.suffix[1:] not in FORMS:
+        known = ", ".join(f".{name}" for name in FORMS)
+        raise UsageError(f"{output}: {output.suffix} names no format ({known}); say which by -f")
+    return output.suffix[1:]
 
 
 @bench.command("compare")

@@ -25,7 +25,7 @@ from htrjand.benchmarks.report.html import page
 from htrjand.benchmarks.report.layout import Table, terminal_rows
 from htrjand.benchmarks.report.pairs import cer_change, relative_ratios, time_ratios
 from htrjand.benchmarks.report.tables import markdown
-from htrjand.runtime.errors import HtrjandError
+from htrjand.runtime.errors import HtrjandError, UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRST = ROOT / "benchmarks" / "results" / "formats.json"  # of the first schema
@@ -72,6 +72,16 @@ def test_a_folder_of_results_in_every_form(results: Path, tmp_path: Path) -> Non
     assert float(rows[2]["p50_ms"]) == INT8["latency"][0]["p50_ms"] and rows[2]["valid"] == "True"
     assert rows[1]["error"] and rows[0]["device"] == "Board B" and rows[2]["data"] == "hand (60)"
     assert len({one["result"] for one in rows}) == 3
+
+
+def test_a_name_that_says_no_form_is_refused(results: Path, tmp_path: Path) -> None:
+    done = invoke("report", results, "-o", tmp_path / "all.pdf")
+    assert isinstance(done.exception, UsageError) and ".pdf names no format (.txt, .md" in str(done.exception)
+    assert not (tmp_path / "all.pdf").exists()
+    done = invoke("report", results, "-o", tmp_path / "all.pdf", "-f", "csv")
+    assert done.exit_code == 0 and (tmp_path / "all.pdf").read_text().startswith("result,")
+    assert invoke("report", results, "-o", tmp_path / "all").exit_code == 0
+    assert (tmp_path / "all").read_text().startswith("Board B")
 
 
 class Page(HTMLParser):
