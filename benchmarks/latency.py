@@ -170,7 +170,7 @@ def too_short(results: dict[Setup, dict[str, Any]]) -> list[dict[str, object]]:
         short = [entry for entry in of_unit if entry["queries"] < least or entry["seconds"] < MIN_SECONDS]
         if short:
             queries, seconds = (min(entry[key] for entry in short) for key in ("queries", "seconds"))
-            text = f"short: {queries} readings, {seconds:.1f} s; at least {least} and {MIN_SECONDS:.0f} s an engine"
+            text = f"short: {queries} {unit}s in {seconds:.1f} s an engine; at least {least} and {MIN_SECONDS:.0f} s"
             share = min(queries / least, seconds / MIN_SECONDS)
             found.append(asdict(Disturbance("short", round(share, 3), 1, text)))
     return found

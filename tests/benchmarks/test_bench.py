@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,6 +55,7 @@ def test_two_models_measured_in_one_run(make_model: Callable[..., Path], line_fo
         assert accuracy["datasets"]["wrong"]["edits"] == [1] * 5 and row["install_bytes"] > 10_000_000
     short = result["invalid"][0]
     assert (short["what"], short["allowed"]) == ("short", 1) and short["measured"] < 1
+    assert re.search(r"^short: \d+ lines in ", short["text"])
     assert result["ratios"] == "usable"
     assert result["data"][0]["items"] == 12 and len(result["data"][0]["sha256"]) == 64
     assert result["data"][1] | {"sha256": ""} == {
