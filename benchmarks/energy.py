@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .machine import ROOT, text_of
+
 POWERCAP = "sys/class/powercap"
 HWMON = "sys/class/hwmon"
 FAILURES = (OSError, ValueError)  # of a counter that cannot be read, or holds no number
@@ -90,11 +92,11 @@ class Sensors:
         return end
 
 
-def find_meter(root: Path = Path("/")) -> tuple[Rapl | Sensors | None, str]:
+def find_meter(root: Path = ROOT) -> tuple[Rapl | Sensors | None, str]:
     """What counts energy here, or None and the reason why.
 
     Args:
-        root: the folder that `/sys` is in.
+        root: the folder that /sys is in.
     """
     sockets = sorted(path for path in (root / POWERCAP).glob("*-rapl:*") if path.name.count(":") == 1)
     channels = channels_of(root)
@@ -114,7 +116,7 @@ def channels_of(root: Path) -> list[list[Path]]:
     """The files of each channel of the INA sensors; where some measure what comes in, the others see it again."""
     channels = []
     for chip in sorted((root / HWMON).glob("hwmon*")):
-        if not text_of(chip / "name").startswith("ina"):
+        if not (text_of(chip / "name") or "").startswith("ina"):
             continue
         powers = sorted(chip.glob("power*_input"))
         volts = [] if powers else sorted(chip.glob("in*_input"))
@@ -125,15 +127,7 @@ def channels_of(root: Path) -> list[list[Path]]:
 
 def label_of(file: Path) -> str:
     """What a channel is called (VDD_IN, say), or its chip."""
-    return text_of(file.with_name(file.name.replace("_input", "_label"))) or text_of(file.with_name("name"))
-
-
-def text_of(file: Path) -> str:
-    """A small file's text; nothing where there is none."""
-    try:
-        return file.read_text().strip()
-    except OSError:
-        return ""
+    return text_of(file.with_name(file.name.replace("_input", "_label"))) or text_of(file.with_name("name")) or ""
 
 
 @contextmanager
