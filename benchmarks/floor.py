@@ -12,8 +12,7 @@ from .report.layout import Table
 from .work import KINDS, Node, by_operator, input_of, nodes_of, open_plain
 
 SHOWN = 12  # operators of a table
-HEAD = ["model", "int8 multiply-adds, M", "fp32 multiply-adds, M", "read and written, MB", "floor, ms", "ms"]
-HEAD += ["÷ floor"]
+HEAD = ["model", "int8 multiply-adds, M", "fp32 multiply-adds, M", "read and written, MB", "floor, ms", "ms", "÷ floor"]
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def floor_tables(rates: Rates, models: Sequence[Model]) -> list[tuple[str, Table
     caption = (
         f"{describe()['cpu']}, one thread, processor time, onnxruntime {versions().get('onnxruntime', '')}. A large "
         f"product has {rates.int8 / 1e9:.1f} G multiply-adds a second in int8, {rates.fp32 / 1e9:.1f} in fp32; the "
-        "floor is the time of a model's own at these rates."
+        "floor is the time that a model's multiply-adds would take at these rates."
     )
     tables = [(caption, Table(HEAD, rows, 1))]
     return tables + [(f"{model.name}: where the time goes", operators_table(model.nodes)) for model in models]
