@@ -35,6 +35,10 @@ from ..process import THREAD_SETTINGS, import_path
 from ..watch import Watch
 
 RECIPE = Path("train/recipes/speedrun.yaml")
+# PyLaia's network as its documentation of version 1.1 has it (docs/usage/initialization); the rest are defaults.
+DOCUMENTED = {
+    "cnn_num_features": "[12,24,48,48]", "cnn_poolsize": "[2,2,0,2]", "cnn_batchnorm": "[true,true,true,true]",
+}  # fmt: skip
 THREADS = 2  # of each training: the cores of the machine
 PYLAIA_HEIGHT = 128  # of the lines that it is given: its documentation asks for it; ours are 64 high
 # The steps that a checkpoint of Lightning was made after.
@@ -90,7 +94,7 @@ def name_of(split: str, number: int) -> str:
 def write_set(folder: Path, rows: Iterable[LineRow]) -> None:
     """Writes lines as PNG files with their text beside them (`.gt.txt`), as kraken wants them.
 
-    `folder/128` has them scaled for PyLaia, `folder.txt` is its table of tokens, `folder_paths.txt` the list for kraken.
+    `folder/128` has them scaled for PyLaia, `folder.txt` is its table of tokens; `folder_paths.txt` is kraken's list.
     """
     tall = folder / str(PYLAIA_HEIGHT)
     tall.mkdir(parents=True, exist_ok=True)
@@ -178,10 +182,6 @@ class PyLaia:
     """PyLaia with the network and the height of its documentation, else its defaults; `train-ctc`, `decode-ctc`."""
 
     name, network = "PyLaia", "LaiaCRNN of its documentation (four convolutions, three LSTMs of 256); 128 rows"
-    # docs/usage/initialization of version 1.1; as the published weights for handwriting have it, too.
-    DOCUMENTED = {
-        "cnn_num_features": "[12,24,48,48]", "cnn_poolsize": "[2,2,0,2]", "cnn_batchnorm": "[true,true,true,true]",
-    }  # fmt: skip
     BATCH = 8  # its default
 
     def __init__(self, out: Path, environment: Path, minutes: float) -> None:
@@ -190,7 +190,7 @@ class PyLaia:
         self.version = version_of(self.bin, "pylaia")
         self.symbols, self.place = out / "syms.txt", ["--common.train_path", self.out]
         create = [self.symbols, "--fixed_input_height", str(PYLAIA_HEIGHT)]
-        create += [part for name, value in self.DOCUMENTED.items() for part in (f"--crnn.{name}", value)]
+        create += [part for name, value in DOCUMENTED.items() for part in (f"--crnn.{name}", value)]
         self.out.mkdir(parents=True, exist_ok=True)
         run([self.bin / "pylaia-htr-create-model", *create, *self.place], THREADS, self.out / "create.log")
         images = [f"[{out / 'train' / str(PYLAIA_HEIGHT)},{out / 'val' / str(PYLAIA_HEIGHT)}]"]
