@@ -44,6 +44,7 @@ PYLAIA_HEIGHT = 128  # of the lines that it is given: its documentation asks for
 # The steps that a checkpoint of Lightning was made after.
 STEPS = "import sys, torch; print(torch.load(sys.argv[1], map_location='cpu', weights_only=False)['global_step'])"
 PATH = click.Path(path_type=Path)
+Words = list[str | Path]  # of a command
 
 
 @dataclass(frozen=True)
@@ -132,8 +133,8 @@ class Ours:
 
     def __init__(self, out: Path, minutes: float) -> None:
         self.out, self.model, self.lines_seen = out / "ours", out / "ours.onnx", 0
-        self.command = [sys.executable, "-P", "-m", "htrjand"]
-        self.training = [*self.command, "train", RECIPE, "-o", self.out, "--max-time", f"{60 * minutes:.0f}s"]
+        self.command: Words = [sys.executable, "-P", "-m", "htrjand"]
+        self.training: Words = [*self.command, "train", RECIPE, "-o", self.out, "--max-time", f"{60 * minutes:.0f}s"]
         self.training += ["--device", "cpu"]
         self.version = versions()["htrjand"]
 
@@ -142,8 +143,8 @@ class Ours:
         self.lines_seen = json.loads(weights.with_suffix(".json").read_text(encoding="utf-8"))["lines_seen"]
         run([*self.command, "export", weights, "-o", self.model], THREADS, self.out / "export.log")
 
-    def reading(self, folder: Path, names: Sequence[str]) -> list[str | Path]:
-        options = ["read", "--line", "--no-lm", "--threads", "1", "-m", self.model, "-f", "json"]
+    def reading(self, folder: Path, names: Sequence[str]) -> Words:
+        options: Words = ["read", "--line", "--no-lm", "--threads", "1", "-m", self.model, "-f", "json"]
         return [*self.command, *options, *(folder / f"{name}.png" for name in names)]
 
     def texts(self, folder: Path, output: str) -> dict[str, str]:
@@ -159,18 +160,28 @@ class Kraken:
         self.out, self.bin = out / "kraken", environment / "bin"
         self.model, self.lines_seen = out / "kraken.safetensors", 0
         self.version = version_of(self.bin, "kraken")
-        lists = ["-f", "path", "-t", out / "train_paths.txt", "-e", out / "val_paths.txt"]
-        self.training = [self.bin / "ketos", "-d", "cpu", "--threads", str(THREADS), "train", "-o", self.out, *lists]
+        lists: Words = ["-f", "path", "-t", out / "train_paths.txt", "-e", out / "val_paths.txt"]
+        self.training: Words = [
+            self.bin / "ketos",
+            "-d",
+            "cpu",
+            "--threads",
+            str(THREADS),
+            "train",
+            "-o",
+            self.out,
+            *lists,
+        ]
 
     def finish(self) -> None:
         """The checkpoint that it writes when it is interrupted becomes a file of weights."""
         checkpoint = self.out / "checkpoint_abort.ckpt"
         self.lines_seen = steps(self.bin, checkpoint)
-        command = [self.bin / "ketos", "convert", "-o", self.model, checkpoint]
+        command: Words = [self.bin / "ketos", "convert", "-o", self.model, checkpoint]
         run(command, THREADS, self.out / "convert.log")
 
-    def reading(self, folder: Path, names: Sequence[str]) -> list[str | Path]:
-        pairs = [part for name in names for part in ("-i", folder / f"{name}.png", folder / f"{name}.kraken")]
+    def reading(self, folder: Path, names: Sequence[str]) -> Words:
+        pairs: Words = [part for name in names for part in ("-i", folder / f"{name}.png", folder / f"{name}.kraken")]
         options = ["ocr", "-m", self.model, "-B", "1", "--num-line-workers", "0", "--no-segmentation"]
         return [self.bin / "kraken", "-d", "cpu", "--threads", "1", *pairs, *options]
 
@@ -188,26 +199,27 @@ class PyLaia:
         self.out, self.bin = out / "pylaia", environment / "bin"
         self.model, self.lines_seen = self.out / "model", 0
         self.version = version_of(self.bin, "pylaia")
-        self.symbols, self.place = out / "syms.txt", ["--common.train_path", self.out]
-        create = [self.symbols, "--fixed_input_height", str(PYLAIA_HEIGHT)]
+        self.symbols = out / "syms.txt"
+        self.place: Words = ["--common.train_path", self.out]
+        create: Words = [self.symbols, "--fixed_input_height", str(PYLAIA_HEIGHT)]
         create += [part for name, value in DOCUMENTED.items() for part in (f"--crnn.{name}", value)]
         self.out.mkdir(parents=True, exist_ok=True)
         run([self.bin / "pylaia-htr-create-model", *create, *self.place], THREADS, self.out / "create.log")
         images = [f"[{out / 'train' / str(PYLAIA_HEIGHT)},{out / 'val' / str(PYLAIA_HEIGHT)}]"]
         tables = [out / "train.txt", out / "val.txt"]
         limit = ["--trainer.max_time", f"00:00:{int(minutes):02}:{round(60 * minutes) % 60:02}"]
-        self.training = [self.bin / "pylaia-htr-train-ctc", self.symbols, *images, *tables, *self.place, *limit]
+        self.training: Words = [self.bin / "pylaia-htr-train-ctc", self.symbols, *images, *tables, *self.place, *limit]
 
     def finish(self) -> None:
         self.checkpoint = max(self.out.rglob("*.ckpt"), key=lambda path: path.stat().st_mtime)
         self.lines_seen = self.BATCH * steps(self.bin, self.checkpoint)
         self.model = self.checkpoint
 
-    def reading(self, folder: Path, names: Sequence[str]) -> list[str | Path]:
+    def reading(self, folder: Path, names: Sequence[str]) -> Words:
         chosen = self.out / "read_ids.txt"
         chosen.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
         images = ["--img_dirs", f"[{folder / str(PYLAIA_HEIGHT)}]"]
-        options = ["--common.checkpoint", self.checkpoint, "--data.batch_size", "1"]
+        options: Words = ["--common.checkpoint", self.checkpoint, "--data.batch_size", "1"]
         plain = ["--decode.join_string", "", "--decode.convert_spaces", "true"]
         return [self.bin / "pylaia-htr-decode-ctc", self.symbols, chosen, *images, *self.place, *options, *plain]
 
@@ -311,7 +323,8 @@ def main(out: Path, minutes: float, kraken: Path | None, pylaia: Path | None) ->
     tools: list[Tool] = [Ours(out, minutes)]
     tools += [Kraken(out, kraken)] if kraken else []
     tools += [PyLaia(out, pylaia, minutes)] if pylaia else []
-    watch, trained = Watch(), []
+    watch = Watch()
+    trained: list[Done] = []
     for tool in tools:
         tool.out.mkdir(parents=True, exist_ok=True)
         watch.probe()
