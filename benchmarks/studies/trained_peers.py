@@ -3,8 +3,9 @@
     python -m htrjand.benchmarks.studies.trained_peers -o OUT --minutes 10 --kraken KRAKEN --pylaia PYLAIA
 
 KRAKEN and PYLAIA are virtual environments of their own: these tools and htrjand need different versions of torch.
-Lines are those of `train/recipes/speedrun.yaml`. Each is trained and read with by its own commands; those of the peers
-are stopped after as many seconds as ours took, from start to end, and what they have learnt until then is read with.
+Lines are those of `train/recipes/speedrun.yaml`. Each is trained and read with by its own commands. Ours and PyLaia end
+by themselves; kraken, which knows no limit, is stopped after as many seconds as ours took, from start to end, and what
+it has learnt until then is read with. What is trained in OUT is not trained again: a run that was cut off goes on.
 OUT holds lines, weights and readings, and is not for publication; the result has neither text nor image.
 """
 
@@ -18,7 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -251,6 +252,17 @@ def in_environment(folder: Path, code: str, *arguments: str) -> str:
         raise HtrjandError(f"{folder}: no environment with what is to be measured ({error})") from error
 
 
+def train(tool: Tool, limit: float | None) -> Done:
+    """Trains, unless a run before has; what it took is kept beside the weights."""
+    kept = tool.out / "trained.json"
+    if kept.is_file():
+        return Done(**json.loads(kept.read_text(encoding="utf-8")))
+    done = run(tool.training, THREADS, tool.out / "train.log", limit)
+    with atomic_path(kept) as part:
+        part.write_text(json_text(asdict(done)), encoding="utf-8")
+    return done
+
+
 def measure(tool: Tool, trained: Done, folder: Path, names: Sequence[str], rows: Sequence[LineRow]) -> dict[str, Any]:
     """A row of the result: reads the lines, on one thread.
 
@@ -262,7 +274,7 @@ def measure(tool: Tool, trained: Done, folder: Path, names: Sequence[str], rows:
     texts = tool.texts(folder, whole.output)
     return {
         "name": tool.name, "version": tool.version, "network": tool.network, "lines_seen": tool.lines_seen,
-        "training": {"seconds": round(trained.seconds, 1), "peak_bytes": trained.peak},
+        "training_seconds": round(trained.seconds, 1),
         "ms_a_line": round(1000 * (whole.seconds - first.seconds) / (len(names) - 1), 2),
         "peak_bytes": whole.peak, "bytes": tool.model.stat().st_size, "not_read": len(set(names) - set(texts)),
         "errors": errors_of(rows, [texts.get(name, "") for name in names]),
@@ -279,18 +291,20 @@ def errors_of(rows: Sequence[LineRow], texts: Sequence[str]) -> dict[str, dict[s
 
 
 def table(result: Mapping[str, Any]) -> str:
-    """The tools as a Markdown table."""
+    """The tools as a Markdown table; without errors is one that kept no weights."""
     rows = result["tools"]
     sets = [name for name in rows[0]["errors"] if name != "all"]
-    header = ["", "lines seen", "CER, %", *sets, "WER, %", "ms a line", "model, MB", "memory, MB", "training, MB"]
+    header = ["", "lines seen", "CER, %", *sets, "WER, %", "ms a line", "model, MB", "memory, MB"]
     lines = [f"| {' | '.join(header)} |", "|---|" + "---:|" * (len(header) - 1)]
     for row in rows:
-        whole = row["errors"]["all"]
-        cells = [f"{row['name']} {row['version'].split(',')[0]}", f"{row['lines_seen']:,}"]
-        cells += [f"{whole['cer']:.1f} ({whole['cer_low']:.1f}–{whole['cer_high']:.1f})"]
-        cells += [f"{row['errors'][name]['cer']:.1f}" for name in sets]
-        cells += [f"{whole['wer']:.1f}", f"{row['ms_a_line']:.1f}", f"{row['bytes'] / 1e6:.1f}"]
-        cells += [f"{row['peak_bytes'] / 1e6:.0f}", f"{row['training']['peak_bytes'] / 1e6:.0f}"]
+        cells, errors = [f"{row['name']} {row['version'].split(',')[0]}", f"{row['lines_seen']:,}"], row["errors"]
+        if errors:
+            whole = errors["all"]
+            cells += [f"{whole['cer']:.1f} ({whole['cer_low']:.1f}–{whole['cer_high']:.1f})"]
+            cells += [f"{errors[name]['cer']:.1f}" for name in sets] + [f"{whole['wer']:.1f}"]
+        else:
+            cells += ["–"] * (len(sets) + 2)
+        cells += [f"{row['ms_a_line']:.1f}", f"{row['bytes'] / 1e6:.1f}", f"{row['peak_bytes'] / 1e6:.0f}"]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -308,8 +322,6 @@ def main(out: Path, minutes: float, kraken: Path | None, pylaia: Path | None) ->
     from ...train.recipe import TrainRecipe
     from ...train.recipe_loader import load_recipe
 
-    if any((out / name).exists() for name in ("ours", "kraken", "pylaia")):
-        raise HtrjandError(f"{out}: holds weights; a run that was cut off begins anew, in a new folder")
     data = load_data(load_recipe(TrainRecipe, RECIPE).data, RECIPE)
     click.echo(data.notes, err=True)
     rows = [line.row for line in data.val]
@@ -328,8 +340,8 @@ def main(out: Path, minutes: float, kraken: Path | None, pylaia: Path | None) ->
     for tool in tools:
         tool.out.mkdir(parents=True, exist_ok=True)
         watch.probe()
-        limit = trained[0].seconds if trained else None
-        trained.append(run(tool.training, THREADS, tool.out / "train.log", limit))
+        limit = trained[0].seconds if isinstance(tool, Kraken) else None
+        trained.append(train(tool, limit))
         tool.finish()
     watch.probe()
     measured = [measure(*pair, out / "val", names, rows) for pair in zip(tools, trained, strict=True)]

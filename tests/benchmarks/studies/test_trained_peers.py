@@ -49,11 +49,13 @@ def test_the_table_has_a_row_a_tool_and_a_column_a_set() -> None:
     perfect, nothing = errors_of(rows, [row.text for row in rows]), errors_of(rows, [""] * 4)
     assert perfect["all"]["cer"] == perfect["all"]["wer"] == 0 and nothing["all"]["cer"] == 100
     measured = {
-        "version": "1.2, torch 2", "lines_seen": 1234, "training": {"seconds": 60, "peak_bytes": 2e9},
+        "version": "1.2, torch 2", "lines_seen": 1234, "training_seconds": 60,
         "ms_a_line": 10.04, "peak_bytes": 3e8, "bytes": 2.9e6,
     }  # fmt: skip
-    tools = [{"name": name, "errors": errors} | measured for name, errors in (("a", perfect), ("b", nothing))]
-    head, _, first, second = table({"tools": tools}).splitlines()
+    each = {"a": perfect, "b": nothing, "c": None}
+    tools = [{"name": name, "errors": errors} | measured for name, errors in each.items()]
+    head, _, first, second, third = table({"tools": tools}).splitlines()
     assert all(name in head for name in perfect if name != "all") and len(head.split("|")) == len(first.split("|"))
-    assert first.startswith("| a 1.2 | 1,234 | 0.0 (0.0–0.0) |") and first.endswith("| 10.0 | 2.9 | 300 | 2000 |")
+    assert first.startswith("| a 1.2 | 1,234 | 0.0 (0.0–0.0) |") and first.endswith("| 10.0 | 2.9 | 300 |")
     assert "| 100.0 (100.0–100.0) |" in second
+    assert third.startswith("| c 1.2 | 1,234 | – |") and len(third.split("|")) == len(head.split("|"))
