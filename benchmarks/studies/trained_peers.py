@@ -182,8 +182,10 @@ class Kraken:
         run(command, THREADS, self.out / "convert.log")
 
     def reading(self, folder: Path, names: Sequence[str]) -> Words:
-        pairs: Words = [part for name in names for part in ("-i", folder / f"{name}.png", folder / f"{name}.kraken")]
-        options = ["ocr", "-m", self.model, "-B", "1", "--num-line-workers", "0", "--no-segmentation"]
+        pairs: Words = []
+        for name in names:
+            pairs += ["-i", folder / f"{name}.png", folder / f"{name}.kraken"]
+        options: Words = ["ocr", "-m", self.model, "-B", "1", "--num-line-workers", "0", "--no-segmentation"]
         return [self.bin / "kraken", "-d", "cpu", "--threads", "1", *pairs, *options]
 
     def texts(self, folder: Path, output: str) -> dict[str, str]:
