@@ -24,6 +24,7 @@ from ..report.layout import markdown_rows
 from ..report.tables import table
 from .language import figures_table
 from .page_tables import cost_table, found_table, lost_table, text_table, whole_table
+from .trained_peers import table as trained_table
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -92,6 +93,7 @@ def of_study(made: Callable[[dict[str, Any]], str]) -> Callable[[Path], str]:
 TABLES: dict[str, Callable[[Path], str]] = {
     "peers": peers_table,
     "formats": formats_table,
+    "trained-peers": of_study(trained_table),
     "language": of_study(lambda document: figures_table(document["datasets"])),
     "pages": of_study(lambda document: whole_table(*document["engines"][:2])),
     "pages-lost": of_study(lambda document: lost_table(document["engines"][1])),
