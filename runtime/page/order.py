@@ -43,13 +43,18 @@ def reading_order(baselines: Sequence[Floats], heights: Sequence[float]) -> list
     """The indices of lines in the order in which they are read, by region.
 
     Args:
-        baselines: of each line, points [K, 2] from left to right, in pixels, y down.
+        baselines: of each line, points [K, 2] in reading direction, in pixels, y down.
         heights: of each line, in pixels.
     """
-    if not len(baselines):
-        return []
-    lines = level(baselines, np.asarray(heights, np.float64))
-    return regions(lines, np.arange(len(baselines)), float(np.median(lines.height)))
+    runs = np.array([np.abs(line[-1] - line[0]) for line in baselines]).reshape(-1, 2)
+    upright = runs[:, 1] > runs[:, 0]
+    found: list[list[int]] = []
+    if not upright.all():
+        across = np.flatnonzero(~upright)
+        lines = level([baselines[i] for i in across], np.asarray(heights, np.float64)[across])
+        cut = regions(lines, np.arange(len(across)), float(np.median(lines.height)))
+        found = [across[region].tolist() for region in cut]
+    return found + [[i] for i in sorted(np.flatnonzero(upright).tolist(), key=lambda i: baselines[i][:, 0].mean())]
 
 
 def level(baselines: Sequence[Floats], heights: Floats) -> Spans:

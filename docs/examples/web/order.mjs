@@ -6,7 +6,16 @@ const GUTTER = 1, BESIDE = 3, CROSSED = 0.25, ENDING = 6, CROSSING = 20; // see 
 const ROW = 0.5, OVERLAP = 0.3;
 
 /** Regions in order, each a list of lines in order; lines are { baseline, polygon } on one page. */
-export function readingOrder(lines) {
+export function readingOrder(found) {
+  const upright = found.filter(({ baseline }) => isUpright(baseline)), lines = found.filter(({ baseline }) => !isUpright(baseline));
+  const x = ({ baseline }) => sum(baseline.map((point) => point[0])) / baseline.length;
+  return [...inRegions(lines), ...upright.sort((a, b) => x(a) - x(b)).map((line) => [line])];
+}
+
+const isUpright = ([[x, y], ...others]) => Math.abs(others.at(-1)[1] - y) > Math.abs(others.at(-1)[0] - x);
+
+/** The same for lines that run across the page. */
+function inRegions(lines) {
   if (!lines.length) return [];
   const slopes = lines.map(({ baseline: [[x, y]], baseline }) => Math.atan2(baseline.at(-1)[1] - y, Math.max(1e-6, baseline.at(-1)[0] - x)));
   const angle = quantile(Float64Array.from(slopes), 0.5);

@@ -93,3 +93,11 @@ def test_no_line_is_lost() -> None:
             for x in random.uniform(0, 1000, count)
         ]
         assert sorted(index for region in order(lines) for index in region) == list(range(count))
+
+
+@pytest.mark.parametrize("upwards", [True, False])
+def test_lines_up_and_down_the_margins_come_after_the_others(upwards: bool) -> None:
+    lines = column(100, 480) + column(520, 900)
+    margins = [(np.array([[x, 350.0], [x, 120.0]])[:: 1 if upwards else -1], HEIGHT) for x in (40.0, 75.0, 950.0)]
+    assert order(lines + margins) == [list(range(6)), list(range(6, 12)), [12], [13], [14]]
+    assert order(margins) == [[0], [1], [2]]
