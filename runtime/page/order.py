@@ -49,12 +49,13 @@ def reading_order(baselines: Sequence[Floats], heights: Sequence[float]) -> list
     runs = np.array([np.abs(line[-1] - line[0]) for line in baselines]).reshape(-1, 2)
     upright = runs[:, 1] > runs[:, 0]
     found: list[list[int]] = []
-    if not upright.all():
-        across = np.flatnonzero(~upright)
+    across: list[int] = np.flatnonzero(~upright).tolist()
+    if across:
         lines = level([baselines[i] for i in across], np.asarray(heights, np.float64)[across])
         cut = regions(lines, np.arange(len(across)), float(np.median(lines.height)))
-        found = [across[region].tolist() for region in cut]
-    return found + [[i] for i in sorted(np.flatnonzero(upright).tolist(), key=lambda i: baselines[i][:, 0].mean())]
+        found = [[across[i] for i in region] for region in cut]
+    margins: list[int] = np.flatnonzero(upright).tolist()
+    return found + [[i] for i in sorted(margins, key=lambda i: float(baselines[i][:, 0].mean()))]
 
 
 def level(baselines: Sequence[Floats], heights: Floats) -> Spans:
