@@ -97,8 +97,13 @@ def wrong_by(reader: LineReader, page: Grey, found: Sequence[DetectedLine], cuts
 
 def greedy_sureness(reader: LineReader, images: Sequence[Grey]) -> float:
     """As `sureness`, of lines [64, W] read without language."""
+    return sureness(greedy(reader, images))
+
+
+def greedy(reader: LineReader, images: Sequence[Grey]) -> list[Line]:
+    """Lines [64, W] read without language."""
     pairs = zip(images, reader.logits(images), strict=True)
-    return sureness([decode_greedy(logits, reader.info, image.shape[1], image.shape[1]) for image, logits in pairs])
+    return [decode_greedy(logits, reader.info, image.shape[1], image.shape[1]) for image, logits in pairs]
 
 
 def upright_share(found: Sequence[DetectedLine]) -> float:
@@ -154,25 +159,39 @@ def read_all(
 ) -> tuple[list[Cut], list[Line]]:
     """Every line, cut and read; one that cannot be cut is there all the same, without text."""
     cuts = [cut for line in found for cut in cut_out(page, line.polygon, line.baseline, widest(reader))]
-    cuts = [surer_way(reader, cut) for cut in cuts]
+    cuts = surer_ways(reader, cuts)
     read = iter(reader.read_lines([cut.image for cut in cuts if cut.image is not None], batch_size))
     return cuts, [Line("", 0.0, ()) if cut.image is None else next(read) for cut in cuts]
 
 
-def surer_way(reader: LineReader, cut: Cut) -> Cut:
-    """A line that runs up or down the page, the way round in which it is read with more certainty."""
-    if cut.image is None or cut.baseline is None:
-        return cut
+def surer_ways(reader: LineReader, cuts: Sequence[Cut]) -> list[Cut]:
+    """The lines; those that run up or down the page the way round in which they are read with more certainty."""
+    found = list(cuts)
+    turned = {index: upside_down(cut) for index, cut in enumerate(cuts) if cut.image is not None and runs_upright(cut)}
+    both = [cut.image for index, other in turned.items() for cut in (cuts[index], other) if cut.image is not None]
+    sure = [sureness([line]) for line in greedy(reader, both)]
+    for place, (index, other) in enumerate(turned.items()):
+        if sure[2 * place + 1] > sure[2 * place]:
+            found[index] = other
+    return found
+
+
+def runs_upright(cut: Cut) -> bool:
+    """Whether a line with a baseline runs up or down the page."""
+    if cut.baseline is None:
+        return False
     along = text_direction(cut.polygon, cut.baseline)
-    if abs(along[1]) <= abs(along[0]):
-        return cut
-    other = np.ascontiguousarray(cut.image[::-1, ::-1])
-    if greedy_sureness(reader, [cut.image]) >= greedy_sureness(reader, [other]):
-        return cut
+    return bool(abs(along[1]) > abs(along[0]))
+
+
+def upside_down(cut: Cut) -> Cut:
+    """A line, cut and with a baseline, as if its text ran the other way."""
+    assert cut.image is not None and cut.baseline is not None
+    along = -text_direction(cut.polygon, cut.baseline)
+    back = cut.baseline[::-1]
     # The letters' feet are on the other side now: the baseline moves to where `assumed_baseline` puts one.
-    across, back = perpendicular(-along), cut.baseline[::-1]
-    by = (assumed_baseline(cut.polygon, -along)[0] - back.mean(0)) @ across
-    return Cut(other, cut.polygon, back + by * across)
+    by = (assumed_baseline(cut.polygon, along)[0] - back.mean(0)) @ perpendicular(along)
+    return Cut(np.ascontiguousarray(cut.image[::-1, ::-1]), cut.polygon, back + by * perpendicular(along))
 
 
 def widest(reader: LineReader) -> int:
