@@ -28,7 +28,7 @@ from .dataset import Data, load_data, stage_batches
 from .examples import Example
 from .module import TrainingModule
 from .network import Network
-from .precision import bf16_is_quick
+from .precision import mixed
 from .recipe import TrainRecipe
 
 Log = Callable[[str], None]  # takes what a run has to report, a line at a time
@@ -156,11 +156,11 @@ def make_trainer(module: TrainingModule, machine: Machine) -> lightning.Trainer:
     """Lightning's trainer for one stage."""
     recipe = module.recipe
     several = machine.devices * machine.nodes > 1
-    mixed = recipe.bf16 and (machine.accelerator == "gpu" or bf16_is_quick())
     return lightning.Trainer(
         accelerator=machine.accelerator, devices=machine.devices, num_nodes=machine.nodes,
         strategy=ddp(recipe) if several else "auto",
-        max_epochs=-1, precision="bf16-mixed" if mixed else "32-true", gradient_clip_val=recipe.clip,
+        max_epochs=-1, precision="bf16-mixed" if mixed(recipe.bf16, machine.accelerator) else "32-true",
+        gradient_clip_val=recipe.clip,
         callbacks=[TQDMProgressBar(refresh_rate=10)] if machine.progress else [],
         enable_checkpointing=False, enable_model_summary=False, enable_progress_bar=machine.progress,
         check_val_every_n_epoch=None, val_check_interval=recipe.val_every, num_sanity_val_steps=0,

@@ -27,7 +27,7 @@ from .data.error_rates import percent
 from .losses import count_errors, ctc_loss
 from .network import Network, pooled
 from .optimizers import make_optimizer, set_rate
-from .precision import bf16_is_quick
+from .precision import mixed
 from .recipe import StageRecipe, TrainRecipe, differences, signature
 
 STATE = "state.safetensors"
@@ -282,7 +282,7 @@ class TrainingModule(lightning.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         recipe = self.recipe
-        half = recipe.bf16 and (self.device.type != "cpu" or bf16_is_quick())
+        half = mixed(recipe.bf16, self.device.type)
         return make_optimizer(self.network, recipe.optimizer, recipe.peak_rate, recipe.weight_decay, half)
 
 

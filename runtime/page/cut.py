@@ -235,6 +235,12 @@ def direction(polyline: Points) -> Points:
     return along if (polyline[-1] - polyline[0]) @ along >= 0 else -along
 
 
+def runs_upwards(polyline: Points) -> bool:
+    """Whether a baseline [N, 2] runs up or down the page rather than across it, by its two ends."""
+    run = np.abs(polyline[-1] - polyline[0])
+    return bool(run[1] > run[0])
+
+
 def perpendicular(along: Points) -> Points:
     """The unit vector from the top of letters to their bottom, for text that runs along the given one."""
     return np.array([-along[1], along[0]])

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from .cut import runs_upwards
+
 Floats = npt.NDArray[np.float64]
 
 GUTTER = 1.0  # width of a gutter at least, in heights of a line
@@ -46,15 +48,13 @@ def reading_order(baselines: Sequence[Floats], heights: Sequence[float]) -> list
         baselines: of each line, points [K, 2] in reading direction, in pixels, y down.
         heights: of each line, in pixels.
     """
-    runs = np.array([np.abs(line[-1] - line[0]) for line in baselines]).reshape(-1, 2)
-    upright = runs[:, 1] > runs[:, 0]
+    margins = [i for i, line in enumerate(baselines) if runs_upwards(line)]
+    across = [i for i in range(len(baselines)) if i not in margins]
     found: list[list[int]] = []
-    across: list[int] = np.flatnonzero(~upright).tolist()
     if across:
         lines = level([baselines[i] for i in across], np.asarray(heights, np.float64)[across])
         cut = regions(lines, np.arange(len(across)), float(np.median(lines.height)))
         found = [[across[i] for i in region] for region in cut]
-    margins: list[int] = np.flatnonzero(upright).tolist()
     return found + [[i] for i in sorted(margins, key=lambda i: float(baselines[i][:, 0].mean()))]
 
 

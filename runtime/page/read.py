@@ -15,7 +15,7 @@ from ..decode import Line, decode_greedy
 from ..decode.language import Language
 from ..image import MAX_WIDTH, Grey, LineSource
 from ..info import ModelInfo
-from .cut import CutError, Points, TooWideError, area, cut_line, direction, perpendicular, text_direction
+from .cut import CutError, Points, TooWideError, area, cut_line, direction, perpendicular, runs_upwards, text_direction
 from .detect import DetectedLine
 from .detector import LineDetector
 from .inputs import PageImage, PageSource, load_page
@@ -91,8 +91,8 @@ def wrong_by(reader: LineReader, page: Grey, found: Sequence[DetectedLine], cuts
     if turned:
         cuts = [cut for line in again for cut in cut_out(lying, line.polygon, line.baseline, widest(reader))]
     images = sorted((cut.image for cut in cuts if cut.image is not None), key=lambda image: -image.shape[1])[:SAMPLE]
-    upside_down = greedy_sureness(reader, [np.ascontiguousarray(image[::-1, ::-1]) for image in images])
-    return turned + (180 if upside_down > greedy_sureness(reader, images) + SURER else 0)
+    on_its_head = greedy_sureness(reader, [upside_down(image) for image in images])
+    return turned + (180 if on_its_head > greedy_sureness(reader, images) + SURER else 0)
 
 
 def greedy_sureness(reader: LineReader, images: Sequence[Grey]) -> float:
@@ -167,31 +167,30 @@ def read_all(
 def surer_ways(reader: LineReader, cuts: Sequence[Cut]) -> list[Cut]:
     """The lines; those that run up or down the page the way round in which they are read with more certainty."""
     found = list(cuts)
-    turned = {index: upside_down(cut) for index, cut in enumerate(cuts) if cut.image is not None and runs_upright(cut)}
-    both = [cut.image for index, other in turned.items() for cut in (cuts[index], other) if cut.image is not None]
-    sure = [sureness([line]) for line in greedy(reader, both)]
-    for place, (index, other) in enumerate(turned.items()):
-        if sure[2 * place + 1] > sure[2 * place]:
+    upright = {
+        index: (image, other_way(image, polygon, baseline))
+        for index, (image, polygon, baseline) in enumerate(cuts)
+        if image is not None and baseline is not None and runs_upwards(baseline)
+    }
+    as_found = greedy(reader, [image for image, _ in upright.values()])
+    turned = greedy(reader, [upside_down(image) for image, _ in upright.values()])
+    for (index, (_, other)), was, now in zip(upright.items(), as_found, turned, strict=True):
+        if sureness([now]) > sureness([was]):
             found[index] = other
     return found
 
 
-def runs_upright(cut: Cut) -> bool:
-    """Whether a line with a baseline runs up or down the page."""
-    if cut.baseline is None:
-        return False
-    along = text_direction(cut.polygon, cut.baseline)
-    return bool(abs(along[1]) > abs(along[0]))
-
-
-def upside_down(cut: Cut) -> Cut:
-    """A line, cut and with a baseline, as if its text ran the other way."""
-    assert cut.image is not None and cut.baseline is not None
-    along = -text_direction(cut.polygon, cut.baseline)
-    back = cut.baseline[::-1]
+def other_way(image: Grey, polygon: Points, baseline: Points) -> Cut:
+    """A line that was cut out, as if its text ran the other way."""
+    along = -text_direction(polygon, baseline)
+    back = baseline[::-1]
     # The letters' feet are on the other side now: the baseline moves to where `assumed_baseline` puts one.
-    by = (assumed_baseline(cut.polygon, along)[0] - back.mean(0)) @ perpendicular(along)
-    return Cut(np.ascontiguousarray(cut.image[::-1, ::-1]), cut.polygon, back + by * perpendicular(along))
+    by = (assumed_baseline(polygon, along)[0] - back.mean(0)) @ perpendicular(along)
+    return Cut(upside_down(image), polygon, back + by * perpendicular(along))
+
+
+def upside_down(image: Grey) -> Grey:
+    return np.ascontiguousarray(image[::-1, ::-1])
 
 
 def widest(reader: LineReader) -> int:

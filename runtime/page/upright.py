@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from .cut import Points, area
+from .cut import Points, area, runs_upwards
 from .detect import DetectedLine
 
 LONG = 3  # heights that a line is long at least which runs upwards for certain, or across
@@ -30,15 +30,15 @@ def with_upright(
         size: width and height of the page in pixels.
         turned: finds the lines of the page turned clockwise by 90 degrees, in pixels of that.
     """
-    if not any(runs_upwards(line) and is_long(line) for line in found):
+    if not any(runs_upwards(line.baseline) and is_long(line) for line in found):
         return list(found)
-    across = [line for line in found if is_long(line) and not runs_upwards(line)]
-    others = [line for line in found if not is_long(line) or runs_upwards(line)]
+    across = [line for line in found if is_long(line) and not runs_upwards(line.baseline)]
+    others = [line for line in found if not is_long(line) or runs_upwards(line.baseline)]
     lines, upright = drawn(across, size), drawn(others, size)
     taken: list[DetectedLine] = []
     for line in turned():
         back = DetectedLine(on_page(line.baseline, size[1]), on_page(line.polygon, size[1]), line.score)
-        if runs_upwards(back) and is_long(back) and share(back, upright) > SHARE > share(back, lines):
+        if runs_upwards(back.baseline) and is_long(back) and share(back, upright) > SHARE > share(back, lines):
             taken.append(back)
     instead = drawn(taken, size)
     kept = [line for line in others if share(line, instead) < GONE]
@@ -48,11 +48,6 @@ def with_upright(
 def on_page(points: Points, height: int) -> Points:
     """Points of a page that was turned clockwise, on the page of that height as it was."""
     return np.stack([points[:, 1], height - points[:, 0]], axis=1)
-
-
-def runs_upwards(line: DetectedLine) -> bool:
-    run = np.abs(line.baseline[-1] - line.baseline[0])
-    return bool(run[1] > run[0])
 
 
 def is_long(line: DetectedLine) -> bool:

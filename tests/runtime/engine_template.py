@@ -22,6 +22,15 @@ from htrjand.runtime.info import sha256
 from htrjand.runtime.seal import OPEN, PATTERN, seal
 
 
+def forged(path: Path, old: bytes, new: bytes) -> Path:
+    """A sealed file with some bytes changed, under a seal that is right again."""
+    content = PATTERN.sub(OPEN.encode(), path.read_bytes())
+    assert old in content
+    path.write_bytes(content.replace(old, new))
+    seal(path)
+    return path
+
+
 class EngineTests:
     """The template. `write` and the three names are the format's own."""
 
@@ -153,20 +162,12 @@ class EngineTests:
         assert capfd.readouterr() == ("", "")
 
     def test_a_description_that_is_no_text_under_a_right_seal(self, make):
-        path = make()
-        content = PATTERN.sub(OPEN.encode(), path.read_bytes())
-        assert b"bilinear" in content
-        path.write_bytes(content.replace(b"bilinear", b"biline\xff\xfe"))
-        seal(path)
+        path = forged(make(), b"bilinear", b"biline\xff\xfe")
         with pytest.raises(HtrjandError, match=f"^{path}: .*again"):
             Recognizer(path)
 
     def test_names_that_are_no_text_under_a_right_seal(self, make, capfd):
-        path = make()
-        content = PATTERN.sub(OPEN.encode(), path.read_bytes())
-        assert b"logits" in content
-        path.write_bytes(content.replace(b"logits", b"logit\xff"))
-        seal(path)
+        path = forged(make(), b"logits", b"logit\xff")
         with pytest.raises(HtrjandError, match=f"^{path}: .*again"):
             Recognizer(path)
         assert capfd.readouterr() == ("", "")

@@ -3,12 +3,11 @@ from __future__ import annotations
 import numpy as np
 import openvino
 import pytest
-from engine_template import EngineTests
+from engine_template import EngineTests, forged
 from tiny_model import write_model
 
 from htrjand.export.openvino import save
 from htrjand.runtime import HtrjandError, Recognizer
-from htrjand.runtime.seal import OPEN, PATTERN, seal
 
 
 class TestOpenVino(EngineTests):
@@ -54,11 +53,7 @@ class TestOpenVino(EngineTests):
 
     def test_an_edge_that_is_no_text_under_a_right_seal(self, make, capfd):
         """Found by `make fuzz`: OpenVINO's message quotes it, and is no text either."""
-        path = make()
-        content = PATTERN.sub(OPEN.encode(), path.read_bytes())
-        assert b'to-port="0" />' in content
-        path.write_bytes(content.replace(b'to-port="0" />', b'to-port="0\xff"/>'))
-        seal(path)
+        path = forged(make(), b'to-port="0" />', b'to-port="0\xff"/>')
         with pytest.raises(HtrjandError, match=f"^{path}: not a whole OpenVINO model .*again"):
             Recognizer(path)
         assert capfd.readouterr() == ("", "")

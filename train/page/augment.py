@@ -247,8 +247,8 @@ def ruled(grey: FloatImage, lines: Sequence[LineShape], rng: np.random.Generator
     rules = np.asarray(sheet)
     if dash:  # every other piece of a rule is left out
         pieces = np.arange(size) // dash % 2 == 0
-        across, along = pieces[None], pieces[:, None]
-        rules = np.where(across ^ along if level and upright else across if level else along, rules, 255)
+        across, down = pieces[None] & level, pieces[:, None] & upright
+        rules = np.where(across ^ down, rules, 255)
     paper = np.median(grey)
     pale = rng.uniform(0.3, 1) if rng.random() < 0.4 else 1.0
     return np.asarray((paper - (paper - grey) * pale) * rules.astype(np.float32) / 255, dtype=np.float32)

@@ -1,18 +1,17 @@
 // The order in which lines are read (docs/embedding.md, "Reading order").
 
 import { along, area, frame, greatest, least, quantile, range, sum } from './geometry.mjs';
+import { runsUpwards } from './upright.mjs';
 
 const GUTTER = 1, BESIDE = 3, CROSSED = 0.25, ENDING = 6, CROSSING = 20; // see the table there
 const ROW = 0.5, OVERLAP = 0.3;
 
 /** Regions in order, each a list of lines in order; lines are { baseline, polygon } on one page. */
 export function readingOrder(found) {
-  const upright = found.filter(({ baseline }) => isUpright(baseline)), lines = found.filter(({ baseline }) => !isUpright(baseline));
+  const upright = found.filter(runsUpwards), lines = found.filter((line) => !runsUpwards(line));
   const x = ({ baseline }) => sum(baseline.map((point) => point[0])) / baseline.length;
   return [...inRegions(lines), ...upright.sort((a, b) => x(a) - x(b)).map((line) => [line])];
 }
-
-const isUpright = ([[x, y], ...others]) => Math.abs(others.at(-1)[1] - y) > Math.abs(others.at(-1)[0] - x);
 
 /** The same for lines that run across the page. */
 function inRegions(lines) {
