@@ -16,6 +16,7 @@ from ..runtime.info import sha256, size_of
 BUNDLED = "bundled"
 PEERS = ("tesseract", "rapidocr")
 WEIGHTS = ".safetensors"  # run by torch: what model files are compared with
+GPU = "@gpu"  # behind a file of weights: torch runs it on the GPU
 DETECTOR = "htrjand-detector-int8"  # the bundled one, which finds the lines of pages
 UNITS = ("line", "page")  # what is read at a time
 NONE = "-"  # what a worker takes for no language model
@@ -67,17 +68,20 @@ def check_engine(engine: str) -> str:
     """Returns the engine as given; a name that none has, or a missing file, is an error that lists the good ones."""
     if engine in (BUNDLED, *PEERS):
         return engine
-    if Path(engine).suffix not in (*FORMATS, WEIGHTS):
+    path = engine.removesuffix(GPU)
+    if engine != path and Path(path).suffix != WEIGHTS:
+        raise UsageError(f"{engine}: on a GPU torch alone is measured; give weights ({WEIGHTS}{GPU})")
+    if Path(path).suffix not in (*FORMATS, WEIGHTS):
         good, suffixes = ", ".join((BUNDLED, *PEERS)), ", ".join((*FORMATS, WEIGHTS))
         raise UsageError(f"{engine}: no such engine; give a model file ({suffixes}) or one of {good}")
-    if not Path(engine).is_file():
-        raise HtrjandError(f"{engine}: no such file; check the path")
+    if not Path(path).is_file():
+        raise HtrjandError(f"{path}: no such file; check the path")
     return engine
 
 
 def takes_lm(engine: str) -> bool:
     """Whether an engine may read with a language model of ours: model files may, torch weights and peers may not."""
-    return engine not in PEERS and Path(engine).suffix != WEIGHTS
+    return engine not in PEERS and Path(engine.removesuffix(GPU)).suffix != WEIGHTS
 
 
 def row_names(engines: Sequence[str]) -> dict[str, str]:
@@ -107,10 +111,11 @@ def open_engine(setup: Setup, threads: int) -> Any:
         from .peers import RapidOcr
 
         return RapidOcrPages(threads) if pages else RapidOcr(threads)
-    if Path(engine).suffix == WEIGHTS:
+    weights = engine.removesuffix(GPU)
+    if Path(weights).suffix == WEIGHTS:
         from ..train.reader import open_weights
 
-        return open_weights(engine, threads)
+        return open_weights(weights, threads, gpu=weights != engine)
     from ..runtime import Recognizer
 
     detector = None if engine == BUNDLED else bundled_in(DETECTOR, Path(engine).suffix)  # one engine reads it all
@@ -127,6 +132,7 @@ def about(setup: Setup, reader: Any) -> dict[str, object]:
     if setup.unit == "page":
         finder = Path(reader.detector.path)
         parts["detector"] = {"name": finder.name, "bytes": size_of(finder), "sha256": sha256(finder)}
+    gpu = {"gpu": reader.session.gpu} if setup.engine.endswith(GPU) else {}
     return {
         "decoder": "beam" if reader.language else "greedy",
         "engine": "torch" if path.suffix == WEIGHTS else format_of(path).engine,
@@ -135,7 +141,7 @@ def about(setup: Setup, reader: Any) -> dict[str, object]:
         "bytes": size_of(path) + sum(part["bytes"] for part in parts.values()),
         "sha256": sha256(path),
         "weights_sha256": reader.info.weights_sha256,
-    } | parts
+    } | gpu | parts
 
 
 def about_lm(reader: Any) -> dict[str, Any]:

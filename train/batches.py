@@ -95,19 +95,21 @@ class LineBatches:
         origins: names of the datasets, in the order of their numbers.
         padding: share of lines that get more columns beside them than up to the next multiple of 16.
         workers: threads that make batches ahead; with 0 each is made when it is asked for.
+        max_lines: in a batch.
     """
 
     def __init__(
         self, lines: list[Example], columns: int, scale: float, seed: int | tuple[int, ...] = 0, *,
         first_step: int = 0, start: int = 0, single_pass: bool = False, repeats: Mapping[str, float] | None = None,
         shard: Shard | None = None, origins: Sequence[str] = (), padding: float = 0.0, workers: int = 0,
+        max_lines: int = MAX_LINES,
     ) -> None:  # fmt: skip
         if not lines:
             raise HtrjandError("no line left to train on or to validate with; check data.files, its splits and filters")
         self.lines, self.columns, self.scale, self.padding = lines, columns, scale, padding
         self.seed = seed if isinstance(seed, tuple) else (seed,)
         self.first_step, self.start, self.single_pass, self.workers = first_step, start, single_pass, workers
-        self.repeats, self.shard = repeats or {}, shard or Shard()
+        self.repeats, self.shard, self.max_lines = repeats or {}, shard or Shard(), max_lines
         self.origins = {name: number for number, name in enumerate(origins)}
         self.by_row_group: dict[Place | None, list[int]] = {}  # lines by where their image is; None: in memory
         for index, line in enumerate(lines):
@@ -179,7 +181,7 @@ class LineBatches:
         carried: Chosen = []
         for width in sorted(buckets):
             chosen = carried + buckets[width]
-            size = min(MAX_LINES, max(1, self.columns // width))
+            size = min(self.max_lines, max(1, self.columns // width))
             rest = len(chosen) % size
             carried = []
             if rest and not self.single_pass:  # whole batches only: the rest goes into the next wider bucket,

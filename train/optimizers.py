@@ -57,23 +57,28 @@ class Muon(Optimizer):
 
     def update(self, parameters: list[Tensor], rate: float, weight_decay: float) -> None:
         """Updates matrices and kernels; those of one shape, or of its transpose, are made orthogonal together."""
-        shapes: dict[tuple[int, int], list[tuple[Tensor, Tensor]]] = {}
+        if not parameters:
+            return
+        gradients: list[Tensor] = [parameter.grad for parameter in parameters]  # type: ignore[misc]
         for parameter in parameters:
-            assert parameter.grad is not None
-            state = self.state[parameter]
-            if "momentum" not in state:
-                state["momentum"] = torch.zeros_like(parameter)
-            momentum = state["momentum"].lerp_(parameter.grad, 1 - MOMENTUM)
-            nesterov = parameter.grad.lerp(momentum, MOMENTUM).flatten(1)  # outputs, rest
-            wide = nesterov if nesterov.shape[0] <= nesterov.shape[1] else nesterov.mT
-            shapes.setdefault((wide.shape[0], wide.shape[1]), []).append((parameter, wide))
+            if "momentum" not in self.state[parameter]:
+                self.state[parameter]["momentum"] = torch.zeros_like(parameter)
+        momenta = [self.state[parameter]["momentum"] for parameter in parameters]
+        torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
+        nesterov = list(torch._foreach_lerp(gradients, momenta, MOMENTUM))
+        shapes: dict[tuple[int, int], list[tuple[int, Tensor]]] = {}
+        for index, matrix in enumerate(nesterov):
+            flat = matrix.flatten(1)  # outputs, rest
+            wide = flat if flat.shape[0] <= flat.shape[1] else flat.mT
+            shapes.setdefault((wide.shape[0], wide.shape[1]), []).append((index, wide))
         for (rows, columns), members in shapes.items():
             stack = torch.stack([wide for _, wide in members])  # K, rows, columns
-            steps = orthogonal(stack.bfloat16() if self.half else stack).to(stack.dtype)
-            for (parameter, _), step in zip(members, steps, strict=True):
-                step = step if parameter.shape[0] == rows else step.mT  # outputs, rest
-                parameter.mul_(1 - rate * weight_decay)
-                parameter.add_(step.reshape(parameter.shape), alpha=-rate * 0.2 * math.sqrt(columns))
+            steps = orthogonal(stack.bfloat16() if self.half else stack).to(stack.dtype) * (0.2 * math.sqrt(columns))
+            for (index, _), step in zip(members, steps, strict=True):
+                parameter = parameters[index]
+                nesterov[index] = (step if parameter.shape[0] == rows else step.mT).reshape(parameter.shape)
+        torch._foreach_mul_(parameters, 1 - rate * weight_decay)
+        torch._foreach_add_(parameters, nesterov, alpha=-rate)
 
 
 def orthogonal(matrices: Tensor) -> Tensor:

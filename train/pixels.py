@@ -23,7 +23,10 @@ def resampled(image: Tensor, share: float, uniform: Uniform) -> Tensor:
         share: of the lines, which are chosen at random.
     """
     n, _, rows, width = image.shape
-    chosen = (uniform(n) * 0.5 + 0.5 < share).nonzero()[:, 0]
+    if image.is_cuda:  # as many in each batch: to ask how many there are would wait for all that the GPU has to do
+        chosen = uniform(n).argsort()[: round(share * n)]
+    else:
+        chosen = (uniform(n) * 0.5 + 0.5 < share).nonzero()[:, 0]
     gain, phase = uniform(n, 1, 1, 1) * 0.5 + 0.5, uniform(n, 4, 1, 1)
     if not len(chosen):
         return image

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..runtime import Recognizer
 from ..runtime.engines import Port
-from ..runtime.errors import HtrjandError
+from ..runtime.errors import HtrjandError, UsageError
 from ..runtime.image import HEIGHT, MAX_WIDTH, WIDTH_MULTIPLE, pad_line
 from ..runtime.info import ModelInfo, sha256
 from ..runtime.text import normalize
@@ -32,33 +32,43 @@ class TorchSession:
     Args:
         path: the weights, for messages.
         forward: from `image` uint8 [N, 1, 64, W] to logits float [N, T, V].
+        device: where both are.
     """
 
     inputs = (Port("image", "uint8", (None, 1, HEIGHT, None)),)
     outputs = (Port("logits", "float32", (None, None, None)),)
     engine = f"torch {torch.__version__}"
 
-    def __init__(self, path: Path, forward: Callable[[Tensor], Tensor]) -> None:
-        self.path, self.forward = path, forward
+    def __init__(self, path: Path, forward: Callable[[Tensor], Tensor], device: str = "cpu") -> None:
+        self.path, self.forward, self.device = path, forward, device
         self.metadata: dict[str, str] = {}  # the card beside the weights describes them
 
     def run(self, *inputs: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
         """The logits of images."""
         with torch.inference_mode():
-            return [self.forward(*map(torch.from_numpy, inputs)).numpy()]
+            return [self.forward(*(torch.from_numpy(value).to(self.device) for value in inputs)).cpu().numpy()]
+
+    @property
+    def gpu(self) -> str | None:
+        """The name of the GPU that it runs on, if it does."""
+        return torch.cuda.get_device_name() if self.device == "cuda" else None
 
 
-def open_weights(path: str | Path, threads: int | None = None) -> Recognizer:
+def open_weights(path: str | Path, threads: int | None = None, gpu: bool = False) -> Recognizer:
     """A reader over a `.safetensors` file.
 
     Args:
         path: the weights; their card (.json) stands beside them.
         threads: of torch, for the whole process; None leaves them as they are.
+        gpu: run it on the GPU; UsageError where torch finds none.
     """
+    if gpu and not torch.cuda.is_available():
+        raise UsageError(f"{path}: torch finds no GPU on this machine; measure the file on the processor (no @gpu)")
     if threads is not None:
         torch.set_num_threads(threads)
     network, card = load_network(path)
-    return Recognizer.over(TorchSession(Path(path), network), model_info(card, Path(path)))
+    device = "cuda" if gpu else "cpu"
+    return Recognizer.over(TorchSession(Path(path), network.to(device), device), model_info(card, Path(path)))
 
 
 def model_info(card: Card, weights: Path) -> ModelInfo:
