@@ -50,7 +50,11 @@ def compare(before: Row, after: Row, slower: float = SLOWER) -> tuple[list[Findi
     first, second = rows_of(before), rows_of(after)
     pairs = {key: (first[key], second[key]) for key in first if key in second}
     if not pairs:
-        raise HtrjandError("the two results have no row in common; measure the same model files or peers")
+        names = [", ".join(dict.fromkeys(key[0] for key in rows)) or "none" for rows in (first, second)]
+        raise HtrjandError(
+            f"the two results have no row in common: {names[0]} in the first, {names[1]} in the second; measure the "
+            "same model files or peers"
+        )
     for unit in {key[2] for key in pairs}:
         if digests(before, unit) != digests(after, unit):
             raise HtrjandError(f"the two results were measured on other {unit}s; measure again on the same ones")

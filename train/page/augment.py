@@ -236,7 +236,7 @@ def ruled(grey: FloatImage, lines: Sequence[LineShape], rng: np.random.Generator
     """
     size = grey.shape[0]
     shade, width = int(rng.choice([rng.integers(20, 120), rng.integers(90, 235)])), int(rng.integers(1, 4))
-    dash = int(rng.choice([0, 0, 1, 2, 3, 4]))
+    dash, gap = rng.choice([(0, 0), dash_and_gap(rng)], p=(0.33, 0.67)).tolist()
     sheet = Image.new("L", (size, size), 255)
     level, upright = True, False
     if lines and rng.random() < 0.35:
@@ -245,13 +245,22 @@ def ruled(grey: FloatImage, lines: Sequence[LineShape], rng: np.random.Generator
         level, upright = ((True, False), (True, False), (False, True), (True, True))[int(rng.integers(4))]
         draw_rules(sheet, level, upright, shade, width, rng)
     rules = np.asarray(sheet)
-    if dash:  # every other piece of a rule is left out
-        pieces = np.arange(size) // dash % 2 == 0
+    if dash:
+        pieces = np.arange(size) % (dash + gap) < dash
         across, down = pieces[None] & level, pieces[:, None] & upright
         rules = np.where(across ^ down, rules, 255)
     paper = np.median(grey)
     pale = rng.uniform(0.3, 1) if rng.random() < 0.4 else 1.0
     return np.asarray((paper - (paper - grey) * pale) * rules.astype(np.float32) / 255, dtype=np.float32)
+
+
+def dash_and_gap(rng: np.random.Generator) -> tuple[int, int]:
+    """Lengths of the pieces and of the gaps of a dashed or dotted rule, 1 to 16 pixels: fine rasters, dots, dashes."""
+    if rng.random() < 0.4:
+        fine = int(rng.integers(1, 5))
+        return fine, fine
+    dash, gap = np.rint(16 ** rng.random(2)).astype(int).tolist()
+    return dash, gap
 
 
 def draw_guides(
