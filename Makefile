@@ -5,6 +5,8 @@
 #                Chromium, or its tests are skipped)
 # make test-arm  our model files on an emulated ARM processor and with tflite-runtime (Debian 12, Python 3.11; minutes)
 # make lint      ruff and mypy alone
+# make release   put the weights of train/recipes/release.yaml into the package: cards, files, proofs, sums, test vectors
+#                (needs the folder of real lines; another recipe: make release RECIPE=…)
 # make results   write the tables of README and docs anew out of benchmarks/results
 # make bench-train  lines a second of training on this machine, and where the time goes
 # make bench-runtime  what the runtime takes of a device: disk, import time, cold start, memory (needs PyPI; minutes)
@@ -28,6 +30,7 @@ FONTS := build/fonts
 EXAMPLES := build/examples
 STUDENT := runtime/models/htrjand-student-int8
 SECONDS ?= 60
+FIT_ON := --dataset copiste --dataset cremma-mss-19 --dataset dhsd --dataset peraire --dataset poilus
 
 # Installed in editable mode. The root being the package, setuptools writes an import hook with one entry, `htrjand` ->
 # this folder: new files and folders are seen at once, `htrjand` is a command, and processes that tests start find the
@@ -36,7 +39,9 @@ SECONDS ?= 60
 # A stamp a set of extras: installed again when what is to be installed changes, over what is there.
 install = echo "installing into $(VENV); the first time takes minutes" && $(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[$(1)]' && touch $@
 
-.PHONY: demo test examples test-arm lint sample fonts results bench-train bench-runtime fuzz
+RECIPE ?= train/recipes/release.yaml
+
+.PHONY: demo test examples test-arm lint sample fonts release results bench-train bench-runtime fuzz
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/demo.stamp
@@ -79,6 +84,13 @@ lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+release: $(VENV)/test.stamp
+	$(BIN)/python -m htrjand.benchmarks.studies.release cards $(RECIPE)
+	$(BIN)/htrjand lm fit train/weights/teacher.safetensors train/weights/student.safetensors $(FIT_ON)
+	$(BIN)/htrjand run $(RECIPE) -o runs/release
+	$(BIN)/python -m htrjand.benchmarks.studies.release files runs/release
+	$(BIN)/python -m htrjand.benchmarks.studies.vectors tests/vectors
 
 results: $(VENV)/demo.stamp
 	$(BIN)/python -m htrjand.benchmarks.studies.record
