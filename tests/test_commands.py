@@ -155,7 +155,7 @@ def test_weights_that_a_command_begins_from_come_with_the_package(tmp_path: Path
             for option, name in pairwise(command):
                 assert option != "--from" or name in shipped or name.endswith(".safetensors"), (page.name, name)
     option = next(param for param in main.commands["train"].params if param.name == "begin")
-    told = set(re.findall(r"\b(student|teacher|long-run)\b", str(option.help)))  # type: ignore[attr-defined]
+    told = set(re.findall(r"\b(student|teacher)\b", str(option.help)))  # type: ignore[attr-defined]
     assert told == shipped
 
 

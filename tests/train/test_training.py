@@ -24,6 +24,7 @@ from generated import CPU, TEXTS, TINY, printed_row
 from htrjand.benchmarks.studies.ablate import AblateRecipe
 from htrjand.cli import main
 from htrjand.compress.distill import DistillRecipe
+from htrjand.compress.joint import JointRecipe
 from htrjand.runtime.errors import HtrjandError, UsageError
 from htrjand.train import fit
 from htrjand.train.augment import AugmentRecipe, augment
@@ -171,13 +172,18 @@ def test_released_recipes_are_whole() -> None:
         load_recipe(TrainRecipe, folder / "teacher.yaml"),
         load_recipe(DistillRecipe, folder / "student.yaml"),
     )
-    for recipe, name in ((teacher, "teacher"), (student.train, "student")):  # those that are released: second edition
+    for recipe, name in ((teacher, "teacher"), (student.train, "student")):  # those that are released
         assert recipe.network == load_card(ROOT / "train" / "weights" / f"{name}.safetensors").network
-    assert student.train.data.val_files == teacher.data.files, "both are chosen by the same lines"
-    third, quick = load_recipe(TrainRecipe, folder / "long.yaml"), load_recipe(TrainRecipe, folder / "speedrun.yaml")
-    assert replace(third.network, layer_drop=0.0) == TEACHER and quick.network == STUDENT
+    both = load_recipe(JointRecipe, folder / "joint.yaml")
+    quick = load_recipe(TrainRecipe, folder / "speedrun.yaml")
+    end = load_recipe(TrainRecipe, folder / "teacher-end.yaml")
+    assert replace(teacher.network, layer_drop=0.0) == TEACHER and quick.network == student.train.network == STUDENT
+    assert both.train.network == teacher.network and both.student == STUDENT
+    for recipe in (student.train, both.train, end):
+        assert recipe.data.val_files == teacher.data.val_files, "all are chosen by the same lines"
     for held_back in ("csafe-woz", "read2016-bozen", "read2017-escher"):  # no released weights may have seen them
-        assert all(held_back in recipe.data.exclude for recipe in (teacher, student.train, third, quick))
+        for recipe in (teacher, student.train, both.train, quick, end):
+            assert held_back in recipe.data.exclude
     assert load_recipe(AblateRecipe, folder / "ablate.yaml").distill.train.stages
 
 
