@@ -125,15 +125,14 @@ def open_engine(setup: Setup, threads: int) -> Any:
 def about(setup: Setup, reader: Any) -> dict[str, object]:
     """Engine, decoder, precision, version, SHA-256 and size of what was opened: bytes, all files together."""
     if setup.engine in PEERS:
-        described: dict[str, object] = reader.about()
-        return described
+        peer: dict[str, object] = reader.about()
+        return peer
     path = Path(reader.path)
     parts = {"lm": about_lm(reader)} if reader.language else {}
     if setup.unit == "page":
         finder = Path(reader.detector.path)
         parts["detector"] = {"name": finder.name, "bytes": size_of(finder), "sha256": sha256(finder)}
-    gpu = {"gpu": reader.session.gpu} if setup.engine.endswith(GPU) else {}
-    return {
+    described = {
         "decoder": "beam" if reader.language else "greedy",
         "engine": "torch" if path.suffix == WEIGHTS else format_of(path).engine,
         "precision": reader.info.precision,
@@ -141,7 +140,10 @@ def about(setup: Setup, reader: Any) -> dict[str, object]:
         "bytes": size_of(path) + sum(part["bytes"] for part in parts.values()),
         "sha256": sha256(path),
         "weights_sha256": reader.info.weights_sha256,
-    } | gpu | parts
+    } | parts
+    if setup.engine.endswith(GPU):
+        described["gpu"] = reader.session.gpu
+    return described
 
 
 def about_lm(reader: Any) -> dict[str, Any]:
