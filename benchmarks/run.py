@@ -233,6 +233,6 @@ def now() -> str:
 def progress_bar(label: str, length: int) -> Iterator[Any]:
     """A progress bar on standard error; where that is no terminal, what begins, in a line."""
     if not sys.stderr.isatty():
-        click.echo(f"measuring {label} …", err=True)
+        click.echo(f"measuring {label}", err=True)
     with click.progressbar(length=length, label=label, file=sys.stderr, hidden=not sys.stderr.isatty()) as progress:
         yield progress

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from htrjand.benchmarks.studies.confidence import kept, main, reliability
-from htrjand.runtime import Line
+from htrjand.runtime import Line, Recognizer
 from htrjand.train.data.error_rates import LineErrors
 from htrjand.train.data.reliability import Judged
 
@@ -22,12 +22,15 @@ def test_the_table_and_both_pictures(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["-i", str(SAMPLE), "-o", str(pictures[0]), "--kept", str(pictures[1])])
     assert done.exit_code == 0, done.output
     rows = {row[0]: row[1:] for row in (re.findall(r"[^|]+", line) for line in done.output.splitlines()[4:])}
+    info = Recognizer().info
+    assert info.language_model is not None
+    fitted = f"greedy, {info.temperature:g}", f"with language, {info.language_model.temperature:g}"
     assert list(rows) == [f" {name} " for name in (
-        "greedy, temperature 1", "greedy, 1.22", "with language, temperature 1", "with language, 2")]  # fmt: skip
+        "greedy, temperature 1", fitted[0], "with language, temperature 1", fitted[1])]  # fmt: skip
     figures = {name.strip(): [float(cell) for cell in cells] for name, cells in rows.items()}
-    assert figures["with language, 2"][0] > figures["greedy, 1.22"][0], "more words are right with language"
-    assert figures["greedy, 1.22"][0] == figures["greedy, temperature 1"][0], "a temperature changes no text"
-    assert figures["with language, 2"][1] < figures["with language, temperature 1"][1], "it is what calibrates"
+    assert figures[fitted[1]][0] > figures[fitted[0]][0], "more words are right with language"
+    assert figures[fitted[0]][0] == figures["greedy, temperature 1"][0], "a temperature changes no text"
+    assert figures[fitted[1]][1] < figures["with language, temperature 1"][1], "it is what calibrates"
     for picture, curves in zip(pictures, (5, 2), strict=True):
         assert picture.read_text("utf-8").count("<polyline") == curves
 
