@@ -232,7 +232,8 @@ def now() -> str:
 @contextmanager
 def progress_bar(label: str, length: int) -> Iterator[Any]:
     """A progress bar on standard error; where that is no terminal, what begins, in a line."""
-    if not sys.stderr.isatty():
+    hidden = not sys.stderr.isatty()
+    if hidden:
         click.echo(f"measuring {label}", err=True)
-    with click.progressbar(length=length, label=label, file=sys.stderr, hidden=not sys.stderr.isatty()) as progress:
+    with click.progressbar(length=length, label=label, file=sys.stderr, hidden=hidden) as progress:
         yield progress

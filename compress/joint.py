@@ -8,7 +8,6 @@ student alone learns. Usage: `python -m htrjand.compress.joint RECIPE OUT SECOND
 from __future__ import annotations
 
 import copy
-import dataclasses
 import math
 import multiprocessing
 import sys
@@ -25,7 +24,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..train.adapt import begin_from
-from ..train.augment import AugmentRecipe, augment
+from ..train.augment import augment
 from ..train.batches import Batch, Chosen, LineBatches
 from ..train.checkpoint import Card, load_network, save_network, sha256, weights_of
 from ..train.data.error_rates import character_errors, percent
@@ -47,17 +46,18 @@ VAL_COLUMNS = 57_344  # in a batch of validation lines
 class JointRecipe:
     """What a joint run adds to the recipe of its teacher; shares are of the run's time."""
 
-    train: TrainRecipe = field(default_factory=TrainRecipe)  # of both; its stages but for the first's mix are not used
-    student: NetworkRecipe = field(default_factory=lambda: STUDENT)
+    # Of both; of its stages the first one's mix alone is used, and no key that ends a run, saves or validates it.
+    train: TrainRecipe = field(default_factory=TrainRecipe)
+    student: NetworkRecipe = field(default_factory=lambda: STUDENT)  # the student's shape
     student_begin: str | None = None  # weights that the student begins from; none: the teacher's, where they fit
     max_lines: int = 320  # in a batch
     teacher_decay: float = 0.45  # when the teacher's rate begins to fall
     teacher_end: float = 0.72  # when it is nothing
     student_decay: float = 0.72  # when the student's rate begins to fall; it is nothing at the end
     settle: float = 0.6  # strength of the distortions at the end, to which it falls from `teacher_decay` on
-    gamma: float = 1.0  # this and the next two: see `DistillRecipe`
-    temperature: float = 2.0
-    blank: float = 0.1
+    gamma: float = 1.0  # weight of the KL divergence from the teacher
+    temperature: float = 2.0  # τ
+    blank: float = 0.1  # weight of a frame of which the teacher is sure that it is blank; others weigh up to 1
     validate_every: float = 30.0  # seconds
     log_every: float = 10.0  # seconds
 
@@ -204,7 +204,7 @@ def joint(path: Path, out: Path, seconds: float, device_name: str = "cuda") -> N
         settled = min(1.0, max(0.0, (progress - recipe.teacher_decay) / (1 - recipe.teacher_decay)))
         image = augment(
             batch.image, batch.source_widths, batch.scaled_widths, batch.width,
-            scaled(run.augment, 1 - (1 - recipe.settle) * settled), hashed_seed(run.seed, number), batch.padded_widths,
+            run.augment.times(1 - (1 - recipe.settle) * settled), hashed_seed(run.seed, number), batch.padded_widths,
         )  # fmt: skip
         with amp:
             scores = both(teacher.network, image, batch) if teaching else []
@@ -307,11 +307,6 @@ def ctc_losses(scores: list[Tensor], batch: ResidentBatch) -> Tensor:
                         zero_infinity=True)  # fmt: skip
     weights = (1 / batch.lengths.clamp(min=1)).to(losses.device, non_blocking=True)
     return (losses.reshape(count, n) * weights).mean(1)
-
-
-def scaled(recipe: AugmentRecipe, strength: float) -> AugmentRecipe:
-    """Every distortion times `strength`."""
-    return AugmentRecipe(**{name: value * strength for name, value in dataclasses.asdict(recipe).items()})
 
 
 def on(batch: Batch, device: torch.device) -> Batch:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
@@ -33,6 +33,10 @@ class AugmentRecipe:
     resample: float = 0.3  # share of lines resized without antialiasing
     grey: float = 20.0  # grey levels by which another conversion to grey may move ink and paper
     padding: float = 0.3  # share of lines with padding in another grey than the paper's; planned like `scale`
+
+    def times(self, strength: float) -> AugmentRecipe:
+        """Every distortion multiplied by a strength."""
+        return AugmentRecipe(**{name: value * strength for name, value in asdict(self).items()})
 
 
 def augment(

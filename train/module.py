@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import hashlib
 import json
 import math
@@ -92,10 +91,7 @@ class TrainingModule(lightning.LightningModule):
 
     def distortions(self) -> AugmentRecipe:
         """Those of the recipe, multiplied by the strength of the current stage."""
-        recipe, strength = self.recipe.augment, self.stages[self.stage].strength
-        if strength == 1:
-            return recipe
-        return AugmentRecipe(**{name: value * strength for name, value in dataclasses.asdict(recipe).items()})
+        return self.recipe.augment.times(self.stages[self.stage].strength)
 
     def losses(self, image: Tensor, batch: Batch) -> dict[str, Tensor]:
         """The terms whose sum is minimised, by their names in the log; `image` float [N, 1, 64, W] is augmented."""

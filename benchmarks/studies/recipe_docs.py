@@ -23,6 +23,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import click
 
 from ...compress.distill import DistillRecipe
+from ...compress.joint import JointRecipe
 from ...compress.prune import PruneRecipe
 from ...compress.qat import QatRecipe
 from ...compress.quantize.recipe import QuantizeRecipe
@@ -32,18 +33,19 @@ from ...train.page.recipe import DetectorTrainRecipe
 from ...train.recipe import TrainRecipe
 from .ablate import AblateRecipe
 
-ROOTS: tuple[tuple[str, type], ...] = (  # of each verb
-    ("train", TrainRecipe),
-    ("distill", DistillRecipe),
-    ("prune", PruneRecipe),
-    ("qat", QatRecipe),
-    ("ablate", AblateRecipe),
-    ("run", PipelineRecipe),
-    ("quantize", QuantizeRecipe),
-    ("detector train", DetectorTrainRecipe),
+ROOTS: tuple[tuple[str, type], ...] = (  # of each command
+    ("htrjand train", TrainRecipe),
+    ("htrjand distill", DistillRecipe),
+    ("python -m htrjand.compress.joint", JointRecipe),
+    ("htrjand prune", PruneRecipe),
+    ("htrjand qat", QatRecipe),
+    ("htrjand ablate", AblateRecipe),
+    ("htrjand run", PipelineRecipe),
+    ("htrjand quantize", QuantizeRecipe),
+    ("htrjand detector train", DetectorTrainRecipe),
 )
 BAR = "\\|"  # as a cell of a Markdown table holds it
-BY_OPTIONS = ("quantize",)  # verbs that take no YAML file: their recipe's keys are options
+BY_OPTIONS = ("htrjand quantize",)  # commands that take no YAML file: their recipe's keys are options
 HEAD = """# Every key of every recipe
 
 Written by `python -m htrjand.benchmarks.studies.recipe_docs docs/recipes.md` from the dataclasses; edit those, not
@@ -60,8 +62,8 @@ def recipes_page() -> str:
     roots = [cls for _, cls in ROOTS]
     places = holders(roots)
     lines = [HEAD, "| command | its recipe |", "|---|---|"]
-    for verb, cls in ROOTS:
-        lines.append(f"| `htrjand {verb} {'…' if verb in BY_OPTIONS else 'RECIPE'}` | {link(cls)} |")
+    for command, cls in ROOTS:
+        lines.append(f"| `{command} {'…' if command in BY_OPTIONS else 'RECIPE'}` | {link(cls)} |")
     for cls in with_nested(roots):
         lines += ["", f"## {cls.__name__}", "", first_line(cls), ""]
         lines += [f"Taken by {', '.join(taken_by(cls, places))}.", ""]
@@ -115,10 +117,10 @@ def holders(roots: list[type]) -> dict[type, list[str]]:
 
 
 def taken_by(cls: type, places: dict[type, list[str]]) -> Iterator[str]:
-    """The verbs and the keys that take a recipe."""
-    for verb, root in ROOTS:
+    """The commands and the keys that take a recipe."""
+    for command, root in ROOTS:
         if root is cls:
-            yield f"`htrjand {verb}`{' as options' if verb in BY_OPTIONS else ''}"
+            yield f"`{command}`{' as options' if command in BY_OPTIONS else ''}"
     yield from places.get(cls, [])
 
 

@@ -167,6 +167,8 @@ def test_a_missing_peer_names_the_remedy(line_folder: Path, monkeypatch: pytest.
     [
         (["--width", "64", "--only", "accuracy"], UsageError, "--width"),
         (["-i", "{lines}", "-m", "model.xyz"], UsageError, "model.xyz: no such engine"),
+        (["-i", "{lines}", "-m", "model.onnx@gpu"], UsageError, "model.onnx@gpu: on a GPU torch alone is measured"),
+        (["-i", "{lines}", "-m", "model.safetensors@gpu"], HtrjandError, "model.safetensors: no such file"),
         (["-i", "{lines}", "-m", "model.onnx"], HtrjandError, "model.onnx: no such file"),
         (["-i", "{lines}", "--engine", "bundled", "--lm", "{lines}/fr.lm"], HtrjandError, "fr.lm: no such language"),
         (["-i", "{lines}", "--engine", "bundled", "--lm", "{lines}/plain.parquet"], HtrjandError, "plain.parquet"),

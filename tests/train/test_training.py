@@ -194,6 +194,12 @@ def weights(tiny_run: Path, tmp_path: Path) -> Path:
     return tmp_path / "weights.safetensors"
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_weights_are_not_run_on_a_gpu_that_is_not_there(weights: Path) -> None:
+    with pytest.raises(UsageError, match=r"weights\.safetensors: torch finds no GPU on this machine"):
+        open_weights(weights, gpu=True)
+
+
 def test_weights_that_cannot_be_used_are_named(weights: Path) -> None:
     card = weights.with_suffix(".json")
     good = json.loads(card.read_text())
