@@ -45,7 +45,7 @@ class Measurement:
     queries: int | None
     seconds: float | None
     quick: bool
-    output: Path | None
+    output: str
     form: str
 
     def of(self, engines: list[str]) -> list[str]:
@@ -68,8 +68,6 @@ class Measurement:
         if self.lm:
             Ngram(self.lm)  # what is no language model is an error before the long run
         output = check_output(self.output)
-        if output and not output.suffix:
-            output.mkdir(exist_ok=True)  # "-o results/" of somebody who has none yet
         bundled = not self.files and not self.pages
         split = None if self.split == "all" else self.split
         lines = choose_lines(self.files, split, self.datasets, self.limit, log) if self.files or bundled else []
@@ -126,8 +124,8 @@ OPTIONS: list[Callable[[Command], Command]] = [
     click.option("--seconds", type=click.FloatRange(0), help="Seconds an engine, at least (10)."),
     click.option("--quick", is_flag=True, help="20 readings, 1 s, one thread: a look, marked as not valid."),
     click.option(
-        "-o", "--output", type=PATH,
-        help="Write the result here, as JSON; in a folder (a name without suffix) by its own name.",
+        "-o", "--output", default="-", metavar="PATH",
+        help="Write the result here, as JSON: a file; or a folder (it is there, or ends in /), by its own name.",
     ),
     format_option("txt", "md", "json"),
 ]  # fmt: skip
@@ -186,9 +184,10 @@ def matrix(measure: Measurement) -> None:
 
 @bench.command("report")
 @click.argument("results", nargs=-1, required=True, type=PATH)
-@click.option("-o", "--output", type=PATH, help="Write it here: .html is one page with charts, .csv a spreadsheet.")
+@click.option("-o", "--output", "out", default="-", metavar="PATH",
+              help="Write it here: .html is one page with charts, .csv a spreadsheet.")  # fmt: skip
 @click.option("-f", "--format", "form", type=click.Choice(FORMS), help="Default: as -o is called, else txt.")
-def report(results: tuple[Path, ...], output: Path | None, form: str | None) -> None:
+def report(results: tuple[Path, ...], out: str, form: str | None) -> None:
     """Put RESULTS of `htrjand bench -o` side by side: files, or folders of them.
 
     A file that is no result is told, and makes the exit status 1; the others are reported all the same.
@@ -198,7 +197,7 @@ def report(results: tuple[Path, ...], output: Path | None, form: str | None) -> 
     from .report.html import page
     from .report.tables import markdown, terminal
 
-    output = check_output(output)
+    output = check_output(out)
     if output and output.is_dir():
         raise HtrjandError(f"{output}: is a folder; name a file in it")
     form = form or form_of(output)
@@ -311,16 +310,18 @@ def estimate(models: tuple[Path, ...], device: str, width: int, form: str) -> No
         click.echo("\n".join(markdown_rows(table) if form == "md" else terminal_rows(table)))
 
 
-def check_output(output: Path | None) -> Path | None:
-    """The file to write, None for `-`; one that cannot be written is an error before the long run, not after it."""
+def check_output(output: str) -> Path | None:
+    """The file to write, or its folder; None for `-`. One that cannot be written is an error before the long run."""
     from ..runtime.errors import HtrjandError
+    from ..runtime.page.jobs import is_folder
 
-    if output is None or str(output) == "-":
+    if output == "-":
         return None
+    path, folder = Path(output), is_folder(output)
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
+        (path if folder else path.parent).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise HtrjandError(f"{output}: cannot be written ({error.strerror}); choose another place") from error
-    if not os.access(output if output.is_dir() else output.parent, os.W_OK):
+    if not os.access(path if folder else path.parent, os.W_OK):
         raise HtrjandError(f"{output}: cannot be written; name a file in a folder that you may write to")
-    return output
+    return path

@@ -23,7 +23,6 @@ class Device:
         int8, fp32: 10⁹ multiply-adds a second, low and high.
         copied: 10⁹ bytes a second of memcpy, low and high.
         mips: of 7-zip on one core.
-        cache_bytes: of the largest cache that a core has a share of.
     """
 
     title: str
@@ -31,13 +30,12 @@ class Device:
     fp32: tuple[float, float]
     copied: tuple[float, float]
     mips: float
-    cache_bytes: int
     sources: str
 
     def rates(self) -> tuple[Rates, Rates]:
         """The slower, and the faster."""
         slow, fast = (
-            Rates(1e9 * int8, 1e9 * fp32, 1e9 * bytes_, 1e9 * bytes_, 8e-3 / self.mips, self.cache_bytes)
+            Rates(1e9 * int8, 1e9 * fp32, ((1.0, 1e9 * bytes_),), 8e-3 / self.mips)
             for int8, fp32, bytes_ in zip(self.int8, self.fp32, (self.copied[0], 2 * self.copied[1]), strict=True)
         )
         return slow, fast
@@ -50,7 +48,6 @@ DEVICES = {
         fp32=(1.44, 2.14),
         copied=(1.3, 1.3),
         mips=838,
-        cache_bytes=512 * 1024,
         sources=f"{NCNN}; {SBC}",
     ),
     "pi3": Device(
@@ -59,7 +56,6 @@ DEVICES = {
         fp32=(2.78, 3.95),
         copied=(1.05, 1.23),
         mips=1076,
-        cache_bytes=512 * 1024,
         sources=f"{NCNN}; {SBC}",
     ),
     "pi4": Device(
@@ -68,7 +64,6 @@ DEVICES = {
         fp32=(4.60, 7.24),
         copied=(2.24, 2.58),
         mips=1752,
-        cache_bytes=1024 * 1024,
         sources=f"{NCNN}; {SBC}",
     ),
     # Nobody has published these networks on a Pi 5. Low: a Pi 4's rates by twice the vectors a cycle and 2.4/1.8 GHz.
@@ -80,7 +75,6 @@ DEVICES = {
         fp32=(12.3, 23.5),
         copied=(3.0, 5.4),
         mips=3146,
-        cache_bytes=2 * 1024 * 1024,
         sources=f"{NCNN}, of a Pi 4 and a Jetson AGX Orin, scaled; {SBC}, of a Pi 4 and a Rock 5B, scaled",
     ),
 }

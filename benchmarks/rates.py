@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from .machine import ROOT, text_of
 from .work import KINDS, Node, open_plain
 
 PROBES = Path(__file__).parent / "probes"
 ROWS, INNER, COLUMNS = 1024, 512, 512  # of the matrices of a product: larger ones are no faster
-LARGE, LITTLE = (1, 24, 128, 512), (1, 24, 16, 128)  # maps: too large for a small cache, and not
+# Of operators other than products; the first fits into a small cache.
+MAPS = {"little": (1, 24, 16, 128), "middle": (1, 24, 64, 256), "large": (1, 24, 128, 512)}
 CHAIN = 32  # operators of a graph that measures those other than products
 ROUNDS = 30  # of which the fastest is taken: whatever disturbs makes it slower
 
@@ -28,31 +28,34 @@ Work = Callable[[], object]
 
 @dataclass(frozen=True)
 class Rates:
-    """What a core does in a second, and its cache.
+    """What a core does in a second.
 
     Args:
         int8, fp32: multiply-adds of products.
-        memory, cache: bytes that other operators read and write, more than its cache holds, or fewer.
+        traffic: bytes that other operators read and write: pairs of how many bytes one of them has, the fewest first,
+            and the rate then. Between two pairs the rate goes by the logarithm of the bytes, beyond them it stays.
         operator: seconds that every operator takes besides.
-        cache_bytes: of the largest cache that a core has.
     """
 
     int8: float
     fp32: float
-    memory: float
-    cache: float
+    traffic: tuple[tuple[float, float], ...]
     operator: float
-    cache_bytes: int
 
     def seconds(self, nodes: Sequence[Node]) -> dict[str, float]:
         """How long operators take by their kinds, at these rates: products for their work, others for their bytes."""
         found = dict.fromkeys(KINDS, 0.0)
         for one in nodes:
-            amount = one.bytes / (self.cache if one.bytes <= self.cache_bytes else self.memory)
+            amount = one.bytes / self.bytes_a_second(one.bytes)
             if one.multiply_adds:
                 amount = one.multiply_adds / (self.int8 if one.kind == KINDS[0] else self.fp32)
             found[one.kind] += amount + self.operator
         return found
+
+    def bytes_a_second(self, size: int) -> float:
+        """The rate of an operator that reads and writes so many bytes."""
+        sizes, rates = zip(*self.traffic, strict=True)
+        return float(np.interp(math.log(max(1, size)), np.log(sizes), rates))
 
     def floor(self, nodes: Sequence[Node]) -> float:
         """Seconds of the multiply-adds alone, at the rate of a large product."""
@@ -61,17 +64,16 @@ class Rates:
 
 def measure(others: Mapping[str, Work] | None = None, rounds: int = ROUNDS) -> tuple[Rates, dict[str, float]]:
     """The rates of this machine, and seconds of other work that takes turns with them: the fastest of all rounds."""
-    works = {name: probe(name) for name in ("product-fp32", "product-int8", "large", "little", "small")}
+    works = {name: probe(name) for name in ("product-fp32", "product-int8", "small", *MAPS)}
     found = fastest(works | dict(others or {}), rounds)
     product = ROWS * INNER * COLUMNS
     # By turns two maps of floats are read and one is written, and one read and one written: ten bytes a number.
+    sizes = {name: 10 * math.prod(shape) for name, shape in MAPS.items()}
     rates = Rates(
         int8=product / found["product-int8"],
         fp32=product / found["product-fp32"],
-        memory=CHAIN * 10 * math.prod(LARGE) / found["large"],
-        cache=CHAIN * 10 * math.prod(LITTLE) / found["little"],
+        traffic=tuple((size, CHAIN * size / found[name]) for name, size in sizes.items()),
         operator=found["small"] / CHAIN,
-        cache_bytes=cache_bytes(),
     )
     return rates, {name: found[name] for name in others or ()}
 
@@ -96,9 +98,3 @@ def probe(name: str) -> Work:
     given = {port.name: random.integers(1, 100, port.shape).astype(types[port.type]) for port in session.get_inputs()}
     return lambda: session.run(None, given)
 
-
-def cache_bytes(root: Path = ROOT) -> int:
-    """The largest cache that a core has a share of; a usual size where the system does not tell."""
-    told = [text_of(file) or "" for file in root.glob("sys/devices/system/cpu/cpu0/cache/index*/size")]
-    units = {"K": 1024, "M": 1024**2}
-    return max([int(size[:-1]) * units[size[-1]] for size in told if size[-1:] in units], default=1024**2)

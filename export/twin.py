@@ -120,8 +120,9 @@ class Twin:
         q, k, v = (tf.reshape(part, [-1, heads, inner // heads]) for part in tf.split(self.dense(x, module.qkv), 3, -1))
         scores = tf.matmul(tf.transpose(q, [1, 0, 2]) / math.sqrt(inner // heads), tf.transpose(k, [1, 2, 0]))
         if module.fade is not None:
-            band = tf.cast(fading > module.reach, tf.float32) * FAR  # T, T
-            scores += band - numbers(F.softplus(module.fade)[:, None, None]) * fading  # H, T, T
+            beyond = tf.cast(fading > module.reach, tf.float32)  # T, T
+            near = fading * (1 - beyond)
+            scores += beyond * FAR - numbers(F.softplus(module.fade)[:, None, None]) * near  # H, T, T
         out = tf.matmul(tf.nn.softmax(scores), tf.transpose(v, [1, 0, 2]))  # H, T, D
         return tf.reshape(tf.transpose(out, [1, 0, 2]), [-1, inner])
 

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from ..rates import CHAIN, COLUMNS, INNER, LARGE, LITTLE, PROBES, ROWS
+from ..rates import CHAIN, COLUMNS, INNER, MAPS, PROBES, ROWS
 
 Constants = Mapping[str, np.ndarray | np.generic]
 LAST = "made"  # what a graph makes
@@ -26,9 +26,9 @@ def graphs() -> dict[str, onnx.ModelProto]:
     return {
         "product-fp32": model([weights, product], {"a": fp32}, (ROWS, INNER), {**floats, **shape}),
         "product-int8": model([weights, int8_product], {"a": uint8}, (ROWS, INNER), {**bytes_, **shape}, int32),
-        "large": model(chain(("Mul", "b"), ("Sigmoid",)), {"x0": fp32, "b": fp32}, LARGE),
-        "little": model(chain(("Mul", "b"), ("Sigmoid",)), {"x0": fp32, "b": fp32}, LITTLE),
         "small": model(chain(("Add", "one")), {"x0": fp32}, (4,), {"one": np.ones(4, np.float32)}),
+    } | {
+        name: model(chain(("Mul", "b"), ("Sigmoid",)), {"x0": fp32, "b": fp32}, shape) for name, shape in MAPS.items()
     }
 
 

@@ -157,7 +157,7 @@ def test_pages_that_are_none(break_it: Callable[[Path], object], message: str, t
 
 
 def test_matrix_has_every_bundled_file_with_its_own_engine(folder: Path, tmp_path: Path) -> None:
-    done = invoke("matrix", "-i", folder, "--only", "accuracy", "--no-lm", "-o", tmp_path / "results")
+    done = invoke("matrix", "-i", folder, "--only", "accuracy", "--no-lm", "-o", f"{tmp_path}/results/")
     assert done.exit_code == 0, done.output
     (output,) = (tmp_path / "results").glob("*.json")  # named by the machine, in a folder
     assert re.fullmatch(r"[a-z0-9.-]+-\d+-cores-htrjand-[\d.]+-\d{14}\.json", output.name)

@@ -14,7 +14,7 @@ from htrjand.benchmarks.cli import bench
 from htrjand.benchmarks.devices import DEVICES
 from htrjand.benchmarks.estimate import estimate, estimates
 from htrjand.benchmarks.floor import Model, floor_tables
-from htrjand.benchmarks.rates import CHAIN, COLUMNS, INNER, LITTLE, PROBES, ROWS, Rates, cache_bytes, measure
+from htrjand.benchmarks.rates import CHAIN, COLUMNS, INNER, MAPS, PROBES, ROWS, Rates, measure
 from htrjand.benchmarks.studies.probes import graphs
 from htrjand.benchmarks.work import KINDS, Node, by_operator, multiply_adds, nodes_of
 from htrjand.runtime.errors import HtrjandError, UsageError
@@ -22,7 +22,7 @@ from htrjand.train.checkpoint import load_network
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDENT = ROOT / "runtime" / "models" / "htrjand-student-int8.onnx"
-RATES = Rates(int8=4e9, fp32=2e9, memory=1e9, cache=5e9, operator=0.001, cache_bytes=1000)
+RATES = Rates(int8=4e9, fp32=2e9, traffic=((1000, 5e9), (4000, 1e9)), operator=0.001)
 
 
 def invoke(*arguments: object) -> Result:
@@ -74,23 +74,24 @@ def test_seconds_at_given_rates() -> None:
     nodes = [
         Node("a", "QLinearConv", KINDS[0], 8_000_000, 10, 3.0),
         Node("b", "MatMul", KINDS[1], 2_000_000, 10, 1.0),
-        Node("c", "Mul", KINDS[2], 0, 1000, 0.5),  # in the cache
-        Node("d", "Mul", KINDS[2], 0, 5000, 0.25),  # not
+        Node("c", "Mul", KINDS[2], 0, 900, 0.25),
+        Node("d", "Mul", KINDS[2], 0, 2000, 0.25),  # half way, in logarithms
+        Node("d", "Mul", KINDS[2], 0, 5000, 0.25),
         Node("e", "Reshape", KINDS[3], 0, 0, 0.125),
     ]
     seconds = RATES.seconds(nodes)
     assert seconds == pytest.approx(
-        {KINDS[0]: 0.003, KINDS[1]: 0.002, KINDS[2]: 0.002 + 1e3 / 5e9 + 5e3 / 1e9, KINDS[3]: 0.001}
+        {KINDS[0]: 0.003, KINDS[1]: 0.002, KINDS[2]: 0.003 + 900 / 5e9 + 2e3 / 3e9 + 5e3 / 1e9, KINDS[3]: 0.001}
     )
     assert RATES.floor(nodes) == pytest.approx(0.003)
     summed = by_operator(nodes)
     assert [(one.operator, one.name, one.ms) for one in summed[:3]] == [
-        ("QLinearConv", "1", 3), ("MatMul", "1", 1), ("Mul", "2", 0.75),
+        ("QLinearConv", "1", 3), ("MatMul", "1", 1), ("Mul", "3", 0.75),
     ]  # fmt: skip
     (_, table), (_, operators) = floor_tables(RATES, [Model("m", nodes, 0.012)])
     assert table.rows == [["m", "8.0", "2.0", "0", "3.00", "12.00", "4.00"]]
     assert operators.rows[0][:3] == ["QLinearConv", KINDS[0], "1"] and operators.rows[0][-1] == "62"
-    faster = Rates(8e9, 4e9, 2e9, 10e9, 0.0, 1000)
+    faster = Rates(8e9, 4e9, ((1, 10e9),), 0.0)
     row = estimate("m", nodes, (RATES, faster))
     assert row["high_ms"] == pytest.approx(1000 * sum(seconds.values())) and row["low_ms"] < row["high_ms"] / 2
 
@@ -102,17 +103,18 @@ def test_probes_are_what_the_rates_count_them_as() -> None:
     ones = np.ones((ROWS, INNER), np.float32)
     (product,) = (node for node in nodes_of(PROBES / "product-fp32.onnx", {"a": ones}) if node.multiply_adds)
     assert product.multiply_adds == ROWS * INNER * COLUMNS
-    maps = np.ones(LITTLE, np.float32)
+    maps = np.ones(MAPS["little"], np.float32)
     chain = nodes_of(PROBES / "little.onnx", {"x0": maps, "b": maps})
     assert len(chain) == CHAIN and sum(node.bytes for node in chain) == CHAIN * 10 * maps.size
     rates, others = measure({"nothing": lambda: None}, rounds=1)
-    assert rates.int8 > 1e8 and rates.fp32 > 1e8 and rates.cache > 1e7 < rates.memory and others["nothing"] < 0.1
+    assert rates.int8 > 1e8 and rates.fp32 > 1e8 and all(rate > 1e7 for _, rate in rates.traffic)
+    assert others["nothing"] < 0.1
 
 
 def test_boards_are_ordered_as_they_are() -> None:
     for device in DEVICES.values():
         slow, fast = device.rates()
-        assert slow.int8 < fast.int8 and slow.fp32 < fast.fp32 and slow.memory < fast.memory
+        assert slow.int8 < fast.int8 and slow.fp32 < fast.fp32 and slow.bytes_a_second(99) < fast.bytes_a_second(99)
         assert slow.int8 > slow.fp32 and device.sources
     found = {name: estimates([STUDENT], name, 256)["models"][0] for name in ("zero2", "pi4", "pi5")}
     assert found["zero2"]["low_ms"] > found["pi4"]["high_ms"] > found["pi5"]["high_ms"] > found["pi5"]["low_ms"] > 0
@@ -144,11 +146,3 @@ def test_what_cannot_be_counted(make_model: Callable[..., Path], tmp_path: Path)
     with pytest.raises(HtrjandError, match=r"product-fp32.onnx: takes .* no line and no page"):
         nodes_of(PROBES / "product-fp32.onnx")
 
-
-def test_the_cache_of_a_core(tmp_path: Path) -> None:
-    assert cache_bytes(tmp_path) == 1024**2
-    for number, size in enumerate(("32K", "512K", "2M")):
-        folder = tmp_path / f"sys/devices/system/cpu/cpu0/cache/index{number}"
-        folder.mkdir(parents=True)
-        (folder / "size").write_text(f"{size}\n")
-    assert cache_bytes(tmp_path) == 2 * 1024**2

@@ -37,3 +37,12 @@ def test_the_fade_learns_the_same_in_windows() -> None:
         found = attention.in_windows(q, k, v, None).transpose(1, 2).reshape(x.shape) if quick else attention(x, None)
         gradients.append(torch.autograd.grad(found.sin().sum(), [attention.fade, attention.qkv.weight]))
     torch.testing.assert_close(gradients[1], gradients[0])
+
+
+def test_what_is_masked_comes_to_nothing_without_underflow() -> None:
+    """Most scores of a long line are masked, and results below the smallest normal number are slow on Intel."""
+    attention = Attention(dim=16, inner=16, heads=2, proxima=True)
+    position = torch.arange(600.0)
+    weights = torch.softmax(attention.distance_bias(position[:, None] - position), -1)  # H, T, T
+    masked = (position[:, None] - position).abs() > attention.reach
+    assert weights[:, masked].max() < 1e-25 and weights[:, masked].min() > 1e6 * torch.finfo(torch.float32).tiny

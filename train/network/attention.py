@@ -8,15 +8,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-FAR = -1e4  # added to a masked score: zero after softmax in fp32 and bf16 alike, and finite everywhere
+# Added to a masked score. Its e⁻⁶⁰ is nothing beside an unmasked one, and yet no underflow: results that small are slow
+# on Intel's processors, and most scores of a long line are masked.
+FAR = -60.0
 
 
 class Attention(nn.Module):
     """Multi-head attention without its output projection, which the combined block shares.
 
-    With `proxima` a head lowers its scores by distance: `softmax(QKᵀ/√d − softplus(λ_h)·|i−j| + band)·V`, λ learned,
-    band = 0 within `reach` positions and −10⁴ beyond. The HTR-JAND paper names Proxima attention and gives no formula;
-    this one is ours.
+    With `proxima` a head lowers its scores by distance: `softmax(QKᵀ/√d − softplus(λ_h)·|i−j|)·V`, λ learned,
+    within `reach` positions; those beyond it are masked by −60. The HTR-JAND paper names Proxima attention and gives no
+    formula; this one is ours.
     """
 
     def __init__(self, dim: int, inner: int, heads: int, proxima: bool, reach: int = 32) -> None:
@@ -53,8 +55,9 @@ class Attention(nn.Module):
         """What is added to the scores of positions at these offsets [Q, K]: [H, Q, K]."""
         assert self.fade is not None
         distance = offsets.abs()
-        band = (distance > self.reach).to(torch.float32) * FAR
-        bias: Tensor = band - F.softplus(self.fade)[:, None, None] * distance
+        beyond = (distance > self.reach).to(torch.float32)  # Q, K
+        near = distance * (1 - beyond)
+        bias: Tensor = beyond * FAR - F.softplus(self.fade)[:, None, None] * near
         return bias
 
     def in_windows(self, q: Tensor, k: Tensor, v: Tensor, padding: Tensor | None) -> Tensor:
