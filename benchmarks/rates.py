@@ -97,4 +97,3 @@ def probe(name: str) -> Work:
     types = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8, "tensor(int8)": np.int8}
     given = {port.name: random.integers(1, 100, port.shape).astype(types[port.type]) for port in session.get_inputs()}
     return lambda: session.run(None, given)
-

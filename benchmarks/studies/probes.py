@@ -27,9 +27,7 @@ def graphs() -> dict[str, onnx.ModelProto]:
         "product-fp32": model([weights, product], {"a": fp32}, (ROWS, INNER), {**floats, **shape}),
         "product-int8": model([weights, int8_product], {"a": uint8}, (ROWS, INNER), {**bytes_, **shape}, int32),
         "small": model(chain(("Add", "one")), {"x0": fp32}, (4,), {"one": np.ones(4, np.float32)}),
-    } | {
-        name: model(chain(("Mul", "b"), ("Sigmoid",)), {"x0": fp32, "b": fp32}, shape) for name, shape in MAPS.items()
-    }
+    } | {name: model(chain(("Mul", "b"), ("Sigmoid",)), {"x0": fp32, "b": fp32}, shape) for name, shape in MAPS.items()}
 
 
 def chain(*operators: tuple[str, ...]) -> list[NodeProto]:

@@ -145,4 +145,3 @@ def test_what_cannot_be_counted(make_model: Callable[..., Path], tmp_path: Path)
         nodes_of(cut)
     with pytest.raises(HtrjandError, match=r"product-fp32.onnx: takes .* no line and no page"):
         nodes_of(PROBES / "product-fp32.onnx")
-
