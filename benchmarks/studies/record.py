@@ -23,6 +23,7 @@ from ..document import load_result
 from ..report.layout import markdown_rows
 from ..report.tables import table
 from .language import figures_table
+from .models import table as models_table
 from .page_tables import cost_table, found_table, lost_table, text_table, whole_table
 from .trained_peers import table as trained_table
 
@@ -95,6 +96,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "formats": formats_table,
     "trained-peers": of_study(trained_table),
     "language": of_study(lambda document: figures_table(document["datasets"])),
+    "models": of_study(models_table),
     "pages": of_study(lambda document: whole_table(*document["engines"][:2])),
     "pages-lost": of_study(lambda document: lost_table(document["engines"][1])),
     "pages-found": of_study(lambda document: found_table(document["engines"])),
