@@ -11,7 +11,7 @@ from . import __version__
 from .benchmarks.cli import bench
 from .benchmarks.studies.cli import ablate
 from .compress.cli import distill, prune, qat, quantize, search, sensitivity
-from .export.cli import export, fit, prove
+from .export.cli import export, export_corrector, fit, prove
 from .options import (
     OUTPUT_FOLDER,
     PATH,
@@ -24,6 +24,7 @@ from .options import (
 )
 from .runtime.cli import read
 from .train.cli import train
+from .train.correct.cli import correct
 from .train.data.cli import data
 from .train.lm.cli import lm
 from .train.page.cli import detector
@@ -42,6 +43,7 @@ EXTRAS = {
     "bench": ("pyarrow", "rapidfuzz", "rapidocr"),
     "pdf": ("pypdfium2",),
     "hub": ("datasets",),
+    "correct": ("transformers",),
 }
 
 
@@ -84,11 +86,12 @@ def main() -> None:
 
 
 OF_PARTS = (
-    train, detector, data, lm, distill, prune, qat, search, sensitivity, quantize, export, prove, read, ablate,
+    train, detector, data, lm, correct, distill, prune, qat, search, sensitivity, quantize, export, prove, read, ablate,
     bench,
 )  # fmt: skip
 for verb in OF_PARTS:
     main.add_command(verb)
+correct.add_command(export_corrector)
 lm.add_command(fit)  # it writes model files: a matter of export, which train does not know
 
 
@@ -158,9 +161,9 @@ def describe(path: Path) -> dict[str, Any]:
     from dataclasses import asdict
 
     from .runtime.info import size_of
-    from .runtime.kinds import kind_name, open_model
+    from .runtime.kinds import kind_name, open_any
 
-    model = open_model(path, 1)
+    model = open_any(path, 1)
     about = {"path": str(path), "bytes": size_of(path), "kind": kind_name(model.info)}
     texts = {key: model.session.metadata.get(key, "") for key in ("format", "preprocessing", "seal")}
     return about | {"format": texts.pop("format")} | asdict(model.info) | texts
@@ -172,10 +175,11 @@ def block(description: dict[str, Any]) -> str:
 
     if "charset" in description:
         description["charset"] = f"{len(description['charset'])} classes: {''.join(description['charset'])}"
+    if "cer" in description:
         fitted = description["language_model"] or {}
         description["language_model"] = [f"{key} {value}" for key, value in fitted.items()] or "not fitted to one"
         description["cer"] = [f"{name} {percent} %" for name, percent in description["cer"].items()]
-    else:
+    elif "found" in description:
         description["found"] = [f"{name} {pair[0]} and {pair[1]} %" for name, pair in description["found"].items()]
     rows = {key: ", ".join(value) if isinstance(value, list | tuple) else value for key, value in description.items()}
     return "\n".join(f"{key:<16}{printable(value)}" for key, value in rows.items())

@@ -1,4 +1,4 @@
-"""`htrjand export`, `htrjand prove` and `htrjand lm fit`."""
+"""`htrjand export`, `htrjand prove`, `htrjand lm fit` and `htrjand correct export`."""
 
 from __future__ import annotations
 
@@ -120,3 +120,33 @@ def fit(models: tuple[Path, ...], lines: LineChoice, ngram: Path | None) -> None
         found = fit_lm(open_reader(model), rows, opened, log)
         describe(model, found.info)
         click.echo(f"{model}: {len(rows)} validation lines\n{found.summary()}")
+
+
+@click.command("export")
+@click.argument("weights", type=PATH)
+@click.option("-o", "--output", type=FILE, required=True, help="An .onnx file.")
+@click.option("--precision", type=click.Choice(["int8", "fp32"]), default="int8", show_default=True)
+@click.option("--pairs", type=PATH, help="Pairs to prove on. Default: pairs.json beside WEIGHTS.")
+@click.option("--doubt", type=click.FloatRange(0, 1), help="Correct lines whose confidence is below this. Default: 1.")
+@click.option("--most-change", type=click.FloatRange(0, 1), help="Share of a line that may change. Default: 0.3.")
+@click.option("--keep", multiple=True, type=click.Choice(["digits", "capitals", "nothing"]),
+              help="What stays as it was read. Repeatable. Default: digits and capitals.")  # fmt: skip
+@MAX_CER_INCREASE
+def export_corrector(
+    weights: Path, output: Path, precision: str, pairs: Path | None, doubt: float | None, most_change: float | None,
+    keep: tuple[str, ...], budget: float,
+) -> None:  # fmt: skip
+    """Write a corrector as one ONNX file, proven to correct as its network does; the proof stands beside it."""
+    from ..runtime.errors import UsageError
+    from .corrector_proof import export_corrector
+
+    if output.suffix != ".onnx":
+        raise UsageError(f"{output}: a corrector is an .onnx file")
+    kept = None if not keep else tuple(name for name in dict.fromkeys(keep) if name != "nothing")
+    proof = export_corrector(
+        weights, output, precision, pairs, budget, doubt=doubt, most_change=most_change, keep=kept
+    )  # fmt: skip
+    click.echo(
+        f"{output}: {proof['bytes']:,} bytes; CER of {proof['lines']} validation readings {proof['cer_read']:.2f} %, "
+        f"corrected {proof['cer_file']:.2f}, by the network {proof['cer_network']:.2f}"
+    )

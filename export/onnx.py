@@ -18,6 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch.export import Dim
 from torch.nn import Module
 
+from ..runtime.decode.corrector_info import CorrectorInfo
 from ..runtime.image import HEIGHT, MAX_WIDTH, WIDTH_MULTIPLE
 from ..runtime.kinds import Info
 from ..runtime.seal import seal
@@ -127,7 +128,7 @@ def name_nodes(model: onnx.ModelProto) -> None:
         node.name = name if taken[name] == 1 else f"{name}_{taken[name]}"
 
 
-def describe(model: onnx.ModelProto, info: Info) -> onnx.ModelProto:
+def describe(model: onnx.ModelProto, info: Info | CorrectorInfo) -> onnx.ModelProto:
     """Puts the description into the file's metadata, and drops the exporter's notes, which double its size."""
     put_metadata(model, info)
     for node in model.graph.node:
@@ -140,7 +141,7 @@ def describe(model: onnx.ModelProto, info: Info) -> onnx.ModelProto:
     return model
 
 
-def put_metadata(model: onnx.ModelProto, info: Info) -> None:
+def put_metadata(model: onnx.ModelProto, info: Info | CorrectorInfo) -> None:
     """Replaces all metadata of a file by a description."""
     del model.metadata_props[:]
     for key, value in info.to_metadata().items():

@@ -46,6 +46,8 @@ STDIN = Path("-")
 @click.option("--no-lm", is_flag=True, help="Read each character by its image alone.")
 @click.option("--beam", type=click.IntRange(min=1), default=12, show_default=True,
               help="Texts of a line followed at a time, with a language model.")  # fmt: skip
+@click.option("--correct", "corrector", type=PATH,
+              help="A corrector (htrjand correct export): changes doubtful lines, and tells of it.")  # fmt: skip
 @click.option("--min-confidence", "least", type=click.FloatRange(0, 1), metavar="C",
               help="Tell on stderr, and by \"check\": true in JSON, of lines with a word below C.")  # fmt: skip
 @click.option("-v", "--verbose", is_flag=True, help="Tell on stderr which files are read with, by which engine.")
@@ -53,8 +55,8 @@ STDIN = Path("-")
 def read(
     ctx: click.Context, paths: tuple[Path, ...], inputs: tuple[Path, ...], output: str, form: str | None,
     selection: str | None, page: bool | None, draw: Path | None, overwrite: bool, model: Path | None,
-    engine: str | None, threads: int | None, workers: int, lm: Path | None, no_lm: bool, beam: int, least: float | None,
-    verbose: bool,
+    engine: str | None, threads: int | None, workers: int, lm: Path | None, no_lm: bool, beam: int,
+    corrector: Path | None, least: float | None, verbose: bool,
 ) -> None:  # fmt: skip
     """Read the text of pages and lines.
 
@@ -81,7 +83,7 @@ def read(
     if form == "pdf" and to_stdout and sys.stdout.isatty():
         raise UsageError("a PDF is not for a terminal; name a file by -o")
     wanted = page_numbers(selection) if selection else None
-    models = Models.choose(model, engine, None if no_lm else lm or "bundled", beam)
+    models = Models.choose(model, engine, None if no_lm else lm or "bundled", beam, corrector)
     how = How(None if page is None else "page" if page else "line", least, draw)
     warnings.filterwarnings("ignore", module="PIL")  # of a file that is half broken: it is read, or an error tells why
     with from_stdin([*inputs, *paths]) as (named, stdin):

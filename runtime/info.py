@@ -49,7 +49,11 @@ PREPROCESSING = (
     "percentile of the line's pixels to the next multiple of {width_multiple} columns; the graph normalises"
 )
 
-KINDS = {"htrjand": "line reader", "htrjand-detector": "line detector"}  # what stands before the "/" of a format
+KINDS = {
+    "htrjand": "line reader",
+    "htrjand-detector": "line detector",
+    "htrjand-corrector": "corrector",
+}  # what stands before the "/" of a format
 REMEDY = "take a model file that htrjand exported, or export this one again"
 
 TEXTS = ("name", "version", "licence", "weights_sha256", "precision")

@@ -1,11 +1,13 @@
-"""The two kinds of model files, line readers and line detectors: opened by what a file says that it is."""
+"""The kinds of model files, line readers, line detectors and correctors: opened by what a file says that it is."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from .decode.corrector import Corrector
+from .decode.corrector_info import CorrectorInfo
 from .engines import open_session
-from .info import ModelInfo, is_detector
+from .info import KINDS, ModelInfo, is_detector, kind_of
 from .page.detector import LineDetector
 from .page.detector_info import DetectorInfo
 from .recognizer import Recognizer
@@ -25,8 +27,18 @@ def open_model(path: str | Path, threads: int | None = None) -> Recognizer | Lin
     return Recognizer.over(session, ModelInfo.from_metadata(session.metadata, session.path))
 
 
-def kind_name(info: Info) -> str:
+def open_any(path: str | Path, threads: int | None = None) -> Recognizer | LineDetector | Corrector:
+    """As `open_model`, and a corrector besides."""
+    session = open_session(path, threads)
+    if kind_of(session.metadata.get("format", "")) == KINDS["htrjand-corrector"]:
+        return Corrector(path, threads)
+    return open_model(path, threads)
+
+
+def kind_name(info: Info | CorrectorInfo) -> str:
     """What a file of this description is, for people."""
+    if isinstance(info, CorrectorInfo):
+        return "corrector"
     return "line detector" if isinstance(info, DetectorInfo) else "line reader"
 
 

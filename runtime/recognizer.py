@@ -21,6 +21,7 @@ from .image import HEIGHT, Grey, LineSource, load_line_and_width, pad_line
 from .info import ModelInfo
 
 if TYPE_CHECKING:
+    from .decode.corrector import Corrector
     from .page.detector import LineDetector
     from .page.inputs import PageImage, PageSource
     from .page.page import Page
@@ -48,6 +49,8 @@ class Recognizer:
         sha256: 64 hexadecimal digits; another model file than that of this SHA-256 is refused.
         engine: the engine or the format of the bundled models: "onnx", "tflite" or "openvino". None takes the first
             that is installed: two devices may read with two files then, and many lines differently.
+        corrector: a file of `htrjand correct export`, or a `Corrector`; it changes lines of which the reader is not
+            sure, and leaves in `Line.read` what was read. Needs onnxruntime. None: nothing is corrected.
 
     Attributes:
         path: the model file.
@@ -63,13 +66,13 @@ class Recognizer:
     def __init__(
         self, model: str | Path | None = None, threads: int | None = None, lm: str | Path | None = BUNDLED_LM,
         beam: int = WIDTH, detector: str | Path | LineDetector | None = None, sha256: str | None = None,
-        engine: str | None = None,
+        engine: str | None = None, corrector: str | Path | Corrector | None = None,
     ) -> None:  # fmt: skip
         if beam < 1:
             raise UsageError(f"a beam of {beam} texts reads nothing; give 1 or more")
         session = open_session(model_file(BUNDLED, model, engine), threads, sha256)
         info = ModelInfo.from_metadata(session.metadata, session.path)
-        self._take(session, info, language_for(info, lm), beam, detector, threads)
+        self._take(session, info, language_for(info, lm), beam, detector, threads, open_corrector(corrector, threads))
 
     @classmethod
     def over(cls, session: Session, info: ModelInfo) -> Recognizer:
@@ -82,10 +85,13 @@ class Recognizer:
     def _take(
         self, session: Session, info: ModelInfo, language: Language | None = None, beam: int = WIDTH,
         detector: str | Path | LineDetector | None = None, threads: int | None = None,
+        corrector: Corrector | None = None,
     ) -> None:  # fmt: skip
         check_line_reader(session, info)
+        if corrector:
+            corrector.check(info)
         self.session, self.info, self.path, self.engine = session, info, session.path, session.engine
-        self.language, self.beam = language, beam
+        self.language, self.beam, self.corrector = language, beam, corrector
         self._detector, self._threads = detector, threads
 
     @cached_property
@@ -157,8 +163,9 @@ class Recognizer:
         widths = {index: (loaded[index][0].shape[1], loaded[index][1]) for index in logits}
         if self.language:
             lines = decode_beam(list(logits.values()), self.info, self.language, list(widths.values()), self.beam)
-            return dict(zip(logits, lines, strict=True))
-        return {index: decode_greedy(frames, self.info, *widths[index]) for index, frames in logits.items()}
+        else:
+            lines = [decode_greedy(frames, self.info, *widths[index]) for index, frames in logits.items()]
+        return dict(zip(logits, self.corrector.correct(lines) if self.corrector else lines, strict=True))
 
     def logits(self, lines: Sequence[Grey], batch_size: int = 8) -> list[npt.NDArray[np.float32]]:
         """Logits [T, V] of each line, uint8 [64, W] as `load_line` makes them; T = padded W / `info.frame_stride`."""
@@ -208,6 +215,15 @@ class Recognizer:
                 f"{self.path}: the model's answer is not finite; take another precision of it, or export it again"
             )
         return np.asarray(logits, dtype=np.float32)  # N, T, V
+
+
+def open_corrector(corrector: str | Path | Corrector | None, threads: int | None) -> Corrector | None:
+    """A corrector's file, opened; its code is loaded where there is one."""
+    if not isinstance(corrector, str | Path):
+        return corrector
+    from .decode.corrector import Corrector
+
+    return Corrector(corrector, threads)
 
 
 def check_line_reader(session: Session, info: ModelInfo) -> None:

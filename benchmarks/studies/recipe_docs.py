@@ -29,6 +29,7 @@ from ...compress.qat import QatRecipe
 from ...compress.quantize.recipe import QuantizeRecipe
 from ...pipeline_recipe import PipelineRecipe
 from ...runtime.files import atomic_path
+from ...train.correct.recipe import CorrectRecipe
 from ...train.page.recipe import DetectorTrainRecipe
 from ...train.recipe import TrainRecipe
 from .ablate import AblateRecipe
@@ -38,6 +39,7 @@ ROOTS: tuple[tuple[str, type], ...] = (  # of each command
     ("htrjand distill", DistillRecipe),
     ("python -m htrjand.compress.joint", JointRecipe),
     ("htrjand prune", PruneRecipe),
+    ("htrjand correct train", CorrectRecipe),
     ("htrjand qat", QatRecipe),
     ("htrjand ablate", AblateRecipe),
     ("htrjand run", PipelineRecipe),

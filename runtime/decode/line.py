@@ -33,11 +33,14 @@ class Line:
 
     How far confidences are chances stands in docs/language.md; of models that were not fitted (`htrjand lm fit`) they
     are not calibrated.
+
+    Where a corrector changed the text, `read` is what was read, and `confidence` that of the reading.
     """
 
     text: str
     confidence: float
     characters: tuple[Character, ...]
+    read: str | None = None
 
     @property
     def words(self) -> tuple[Word, ...]:
@@ -63,6 +66,7 @@ class Line:
         """Plain values for JSON: confidences with four decimals, places with two."""
         return {
             "text": self.text,
+            **({} if self.read is None else {"read": self.read}),
             "confidence": round(self.confidence, 4),
             "characters": [
                 {

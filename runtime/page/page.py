@@ -181,7 +181,7 @@ def line_from(values: Mapping[str, Any]) -> PageLine:
         tuple((x, y) for x, y in values["baseline"]),
         tuple((x, y) for x, y in values["polygon"]),
         (x, y),
-        Line(values["text"], values["confidence"], characters),
+        Line(values["text"], values["confidence"], characters, values.get("read")),
         values["region"],
     )
 

@@ -37,17 +37,20 @@ class Models:
     detector: Path | None  # None: the bundled one in any format
     lm: str | Path | None
     beam: int
+    corrector: Path | None = None
 
     @classmethod
-    def choose(cls, model: Path | None, engine: str | None, lm: str | Path | None, beam: int) -> Models:
+    def choose(
+        cls, model: Path | None, engine: str | None, lm: str | Path | None, beam: int, corrector: Path | None = None
+    ) -> Models:
         """The model asked for, or the bundled one of an engine; and the detector in the same format where it is."""
         model = model_file(BUNDLED, model, engine)
-        return cls(model, bundled_in(BUNDLED_DETECTOR, model.suffix), lm, beam)
+        return cls(model, bundled_in(BUNDLED_DETECTOR, model.suffix), lm, beam, corrector)
 
     def stamp(self, how: How, form: str) -> str:
         """A hash of all that decides what is read and written of an image."""
         least = how.least if form == "json" else None
-        files = [path for path in (self.model, self.detector, self.lm) if isinstance(path, Path)]
+        files = [path for path in (self.model, self.detector, self.lm, self.corrector) if isinstance(path, Path)]
         hashes = [sha256(part) for path in files for part in parts_of(path) if part.is_file()]
         return digest([__version__, hashes, str(self.lm), self.beam, how.kind, least])
 
@@ -55,10 +58,11 @@ class Models:
         """Which files an opened reader reads with, in one sentence."""
         lm = f"n-gram {reader.language.ngram.path}" if reader.language else "no n-gram"
         lines = f"; lines of pages are found by {self.detector}" if self.detector else ""
-        return f"reads with {reader.path} ({reader.engine}), {lm}{lines}"
+        corrected = f"; corrected by {self.corrector}" if self.corrector else ""
+        return f"reads with {reader.path} ({reader.engine}), {lm}{lines}{corrected}"
 
     def open(self, threads: int | None) -> Recognizer:
-        return Recognizer(self.model, threads, self.lm, self.beam, self.detector)
+        return Recognizer(self.model, threads, self.lm, self.beam, self.detector, corrector=self.corrector)
 
 
 @dataclass

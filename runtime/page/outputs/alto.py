@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from difflib import SequenceMatcher
 from typing import BinaryIO
 
 from ..page import Box, Page, PageLine
@@ -62,6 +63,7 @@ def add_line(block: Element, line: PageLine, name: str) -> None:
     text_line = child(block, "TextLine", ID=name, **place(line.box), BASELINE=point_list(line.baseline))
     add_shape(text_line, line.polygon)
     before: Box | None = None
+    read = {} if line.line.read is None else alternatives(line.line.read.split(), line.line.text.split())
     for index, word in enumerate(line.words, 1):
         if before is not None:
             child(text_line, "SP", **place(gap(before, word.box)))
@@ -70,9 +72,22 @@ def add_line(block: Element, line: PageLine, name: str) -> None:
             WC=f"{word.confidence:.4f}",
         )  # fmt: skip
         add_shape(string, word.polygon)
+        if index - 1 in read:
+            child(string, "ALTERNATIVE", read[index - 1])
         before = word.box
     if before is None:
         child(text_line, "String", ID=f"{name}_word_1", CONTENT="", **place(line.box))
+
+
+def alternatives(read: Sequence[str], words: Sequence[str]) -> dict[int, str]:
+    """What was read in the place of words that a corrector changed, by their number; of several words, at the first."""
+    found: dict[int, str] = {}
+    for tag, a, b, c, d in SequenceMatcher(None, read, words, autojunk=False).get_opcodes():
+        if tag == "replace" and b - a == d - c:
+            found |= {c + place: read[a + place] for place in range(b - a)}
+        elif tag != "equal" and b > a and words:
+            found[min(c, len(words) - 1)] = " ".join(read[a:b])
+    return found
 
 
 def add_shape(element: Element, polygon: tuple[tuple[float, float], ...]) -> None:

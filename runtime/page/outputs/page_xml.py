@@ -63,9 +63,15 @@ def add_line(region: Element, line: PageLine, name: str) -> None:
         element = child(text_line, "Word", id=f"{name}_word_{index}")
         child(element, "Coords", points=point_list(word.polygon))
         add_text(element, word.text, word.confidence)
-    add_text(text_line, line.text, line.line.confidence)
+    read = line.line.read
+    if read is None:
+        add_text(text_line, line.text, line.line.confidence)
+    else:  # a corrected text, and what was read
+        add_text(text_line, line.text, line.line.confidence, index=0)
+        add_text(text_line, read, line.line.confidence, index=1)
 
 
-def add_text(element: Element, text: str, confidence: float | None = None) -> None:
-    equivalent = child(element, "TextEquiv", **({} if confidence is None else {"conf": f"{confidence:.4f}"}))
-    child(equivalent, "Unicode", text)
+def add_text(element: Element, text: str, confidence: float | None = None, index: int | None = None) -> None:
+    place = {} if index is None else {"index": index}
+    sure = {} if confidence is None else {"conf": f"{confidence:.4f}"}
+    child(child(element, "TextEquiv", **place, **sure), "Unicode", text)

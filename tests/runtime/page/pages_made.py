@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
@@ -40,6 +41,13 @@ def plain(path: str) -> Page:
 
 def empty(path: str) -> Page:
     return Page(path, 1000, 700, ())
+
+
+def corrected(path: str) -> Page:
+    size = (1000, 700)
+    first = line("le petit chat", 60, 80, 560, 130, size)
+    first = replace(first, line=replace(first.line, read="le petir chat"))
+    return Page(path, *size, (first, line("rien", 60, 180, 560, 230, size)))
 
 
 def unread_line(path: str) -> Page:
@@ -80,7 +88,7 @@ def upside_down(path: str) -> Page:
 MAKERS: dict[str, Callable[[str], Page]] = {
     maker.__name__: maker
     for maker in (
-        plain, empty, unread_line, to_the_border, awkward_text, many_lines, on_its_side, upside_down,
+        plain, empty, corrected, unread_line, to_the_border, awkward_text, many_lines, on_its_side, upside_down,
     )
 }  # fmt: skip
 

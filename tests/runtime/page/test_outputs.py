@@ -96,6 +96,22 @@ def test_alto_tools_reads_our_alto(page, tmp_path, capsys):
     assert confidence == pytest.approx(100 * mean, abs=0.02)
 
 
+def test_what_was_read_stays_beside_what_was_corrected(tmp_path):
+    page = made("corrected", tmp_path)
+    root = validate(as_bytes(page, "alto"), "alto-4-2.xsd")
+    strings = {string.get("CONTENT"): string.findtext(f"{ALTO}ALTERNATIVE") for string in root.iter(f"{ALTO}String")}
+    assert strings == {"le": None, "petit": "petir", "chat": None, "rien": None}
+    root = validate(as_bytes(page, "page"), "page-2019-07-15.xsd")
+    texts = [
+        [(one.get("index"), one.findtext(f"{PAGE}Unicode")) for one in element.findall(f"{PAGE}TextEquiv")]
+        for element in root.iter(f"{PAGE}TextLine")
+    ]
+    assert texts == [[("0", "le petit chat"), ("1", "le petir chat")], [(None, "rien")]]
+    first, second = json.loads(as_bytes(page, "json"))["lines"]
+    assert (first["text"], first["read"]) == ("le petit chat", "le petir chat") and "read" not in second
+    assert Page.from_dict(page.to_dict()).lines[0].line.read == "le petir chat"
+
+
 def test_page_xml_is_valid_and_holds_all_words(page):
     root = validate(as_bytes(page, "page"), "page-2019-07-15.xsd")
     elements = list(root.iter(f"{PAGE}Word"))

@@ -1,0 +1,1 @@
+"""A corrector of what was read: a small T5, taught by the errors that the reader makes."""

@@ -1,0 +1,196 @@
+"""Training of a corrector: a recipe in, weights out. A run that was cut off goes on where it was saved."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ... import __version__
+from ...runtime.errors import UsageError
+from ...runtime.files import atomic_path
+from ...runtime.text import json_text
+from ..checkpoint import load_state, read_rest, save_state, sha256
+from ..precision import mixed
+from ..recipe import find_data
+from ..recipe_loader import to_json
+from .confusions import error_rate
+from .corpus import Corpus, books_of
+from .network import PAD, CorrectorCard, corrected, encode, make_network, save_corrector
+from .pairs import Pair, Readings
+from .recipe import CorrectRecipe
+
+STATE, PAIRS, WEIGHTS = "state.safetensors", "pairs.json", "corrector.safetensors"
+VAL_BATCH = 64
+Log = Callable[[str], None]
+
+
+def train(recipe: CorrectRecipe, path: Path, out: Path, max_time: float | None = None, log: Log = print) -> Path:
+    """Trains a corrector and writes its weights into `out`; returns their path.
+
+    Args:
+        path: of the recipe.
+        max_time: seconds after which the run ends; the learning rate falls with the time.
+
+    Raises:
+        UsageError: `out` holds a run of another recipe.
+        HtrjandError: weights, lines or texts cannot be read.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    signed = to_json(recipe)
+    if (out / STATE).exists() and read_rest(out / STATE)["recipe"] != signed:
+        raise UsageError(f"{out}: holds a run of another recipe; choose another folder with -o, or remove it")
+    readings = Readings(recipe, path)
+    charset = tuple(char for number, char in enumerate(readings.info.charset) if number != readings.info.blank)
+    log(readings.data.notes)
+    pairs, val = pairs_of(readings, out, log)
+    files = find_data(recipe.texts, path)
+    corpus = Corpus(pairs, books_of(files, charset), recipe.prose, recipe.clean, recipe.batch_lines, recipe.seed)
+    torch.manual_seed(recipe.seed)
+    network = make_network(recipe.shape, len(charset), recipe.dropout)
+    card = CorrectorCard(
+        recipe.shape, charset, languages=readings.info.languages, version=__version__,
+        licence=readings.info.licence, reader=sha256(path.resolve().parent / recipe.reader),
+        texts=tuple(file.name for file in files), longest=max(len(pair.text) for pair in pairs),
+    )  # fmt: skip
+    run = Run(recipe, network, card, out, max_time, signed)
+    log(f"{sum(p.numel() for p in network.parameters()) / 1e6:.2f} M parameters; {len(pairs)} pairs of read lines")
+    run.resume()
+    run.go(corpus, val, log)
+    return out / WEIGHTS
+
+
+class Run:
+    """A corrector in training: the network, its moving average, and how far it has come."""
+
+    def __init__(
+        self, recipe: CorrectRecipe, network: Any, card: CorrectorCard, out: Path, max_time: float | None, signed: str
+    ) -> None:
+        self.recipe, self.network, self.card, self.out = recipe, network.train(), card, out
+        self.max_time, self.signed = max_time, signed
+        self.average = copy.deepcopy(network).eval().requires_grad_(False)
+        matrices = [p for p in network.parameters() if p.ndim > 1]
+        vectors = [p for p in network.parameters() if p.ndim <= 1]
+        self.optimizer = torch.optim.AdamW(
+            [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": vectors, "weight_decay": 0.0}],
+            lr=recipe.rate, betas=(0.9, 0.98),
+        )  # fmt: skip
+        self.step, self.seconds = 0, 0.0
+
+    @property
+    def progress(self) -> float:
+        """The share of the run that is done: of its lines, or of its time where that is more."""
+        by_time = self.seconds / self.max_time if self.max_time else 0.0
+        return min(1.0, max(self.step * self.recipe.batch_lines / self.recipe.total_lines, by_time))
+
+    def go(self, corpus: Corpus, val: Sequence[Pair], log: Log) -> None:
+        """Trains to the end; validates and saves on the way."""
+        losses: list[float] = []
+        clock = time.perf_counter()
+        for batch in corpus.batches(self.step):
+            if self.progress >= 1:
+                break
+            losses.append(self.train_on(batch))
+            self.step += 1
+            now = time.perf_counter()
+            self.seconds, clock = self.seconds + now - clock, now
+            if self.step % 100 == 0:
+                rate = self.step * self.recipe.batch_lines / self.seconds
+                log(f"step {self.step}: {self.step * self.recipe.batch_lines} lines, {rate:.0f} a second, "
+                    f"loss {sum(losses) / len(losses):.3f}")  # fmt: skip
+                losses = []
+            if self.step % self.recipe.val_every == 0:
+                self.validate(val, log)
+            if self.step % self.recipe.save_every == 0:
+                self.save()
+        self.validate(val, log)
+        self.save()
+
+    def train_on(self, batch: Sequence[tuple[str, str]]) -> float:
+        """One step on pairs of what was read and the text; returns the loss a character."""
+        recipe = self.recipe
+        torch.manual_seed(recipe.seed * 1_000_003 + self.step)  # dropout, the same in a run that goes on
+        sources, targets = (encode(texts, self.card.charset) for texts in zip(*batch, strict=True))
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed(recipe.bf16, "cpu")):
+            logits = self.network(
+                input_ids=sources, attention_mask=(sources != PAD).long(),
+                decoder_input_ids=F.pad(targets, (1, -1), value=PAD),
+            ).logits  # fmt: skip
+        loss = F.cross_entropy(
+            logits.flatten(0, 1).float(), targets.flatten(), ignore_index=PAD, label_smoothing=recipe.label_smoothing
+        )
+        warm_up = min(1.0, (self.step + 1) / recipe.warm_up) if recipe.warm_up else 1.0
+        for group in self.optimizer.param_groups:
+            group["lr"] = recipe.rate * warm_up * (0.5 + 0.5 * math.cos(math.pi * self.progress))
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
+        self.optimizer.step()
+        decay = min(recipe.ema, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.average.parameters()), list(self.network.parameters()), 1 - decay)
+        return float(loss.detach())
+
+    def validate(self, val: Sequence[Pair], log: Log) -> None:
+        """Corrects the validation lines by the moving average, writes it, and tells errors before and after."""
+        after = []
+        for begin in range(0, len(val), VAL_BATCH):
+            part = val[begin : begin + VAL_BATCH]
+            after += corrected(self.average, [pair.read for pair in part], self.card.charset)
+        told = [
+            f"{name} {error_rate([(p.text, p.read) for p, _ in some]):.2f} → "
+            f"{error_rate([(p.text, read) for p, read in some]):.2f}"
+            for name, some in groups(val, after)
+        ]  # fmt: skip
+        log(f"validation, % CER of what was read, and corrected: {', '.join(told)}")
+        weights = self.average.state_dict()
+        seen = {"lines_seen": self.step * self.recipe.batch_lines}
+        save_corrector(self.out / WEIGHTS, weights, CorrectorCard(**{**vars(self.card), **seen}))
+
+    def save(self) -> None:
+        """Writes all that the run needs to go on."""
+        rest = {"recipe": self.signed, "step": self.step, "seconds": self.seconds}
+        save_state(self.out / STATE, self.network, self.optimizer, dict(self.average.named_parameters()), rest)
+
+    def resume(self) -> None:
+        """Goes on from what was saved, if anything was."""
+        if (self.out / STATE).exists():
+            rest = read_rest(self.out / STATE)
+            self.step, self.seconds = rest["step"], rest["seconds"]
+            averages: dict[str, Tensor] = dict(self.average.named_parameters())
+            with torch.no_grad():
+                load_state(self.out / STATE, self.network, self.optimizer, averages)
+
+
+def groups(val: Sequence[Pair], after: Sequence[str]) -> Iterator[tuple[str, list[tuple[Pair, str]]]]:
+    """All pairs with their corrections, then those of each dataset."""
+    yield "all", list(zip(val, after, strict=True))
+    found: dict[str, list[tuple[Pair, str]]] = defaultdict(list)
+    for pair, text in zip(val, after, strict=True):
+        found[pair.dataset].append((pair, text))
+    yield from sorted(found.items())
+
+
+def pairs_of(readings: Readings, out: Path, log: Log) -> tuple[list[Pair], list[Pair]]:
+    """The pairs of training and of validation lines; read once, and kept in `out`."""
+    kept = out / PAIRS
+    if not kept.exists():
+        log(f"reading {readings.recipe.readings} distorted lines")
+        found = {
+            "train": list(map(asdict, readings.distorted(readings.recipe.readings))),
+            "val": list(map(asdict, readings.validation())),
+        }
+        with atomic_path(kept) as part:
+            part.write_text(json_text(found), encoding="utf-8")
+    loaded = json.loads(kept.read_text(encoding="utf-8"))
+    return [Pair(**pair) for pair in loaded["train"] if pair["text"]], [Pair(**pair) for pair in loaded["val"]]
