@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from generated import TEXTS, printed_row
 
 from htrjand.benchmarks.studies.adaptation import divide, main
-from htrjand.train.data.lines import write_lines
+from htrjand.train.data.lines import read_lines, write_lines
 
 
 def test_pages_are_not_cut_in_two() -> None:
@@ -20,20 +20,30 @@ def test_pages_are_not_cut_in_two() -> None:
     assert len(pool) == 12 and not {row.page for row in pool} & {row.page for row in test}
 
 
-def test_a_table_of_before_and_after(tiny_run: Path, tmp_path: Path, monkeypatch) -> None:
-    import htrjand.train.adapt as adapt
+def test_hands_are_left_out(tmp_path: Path) -> None:
+    rows = [replace(printed_row("ab", f"{doc}-{i}"), doc=doc) for doc in ("one", "two") for i in range(3)]
+    (tmp_path / "lines").mkdir()
+    write_lines(tmp_path / "lines" / "printed.parquet", rows)
+    write_lines(tmp_path / "lines" / "single.parquet", [replace(row, dataset="single") for row in rows])
+    command = ["leave-out", "printed:two", "single", "-i", str(tmp_path / "lines"), "-o", str(tmp_path / "rest")]
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 0 and "printed.parquet: 3 of 6 lines left out" in done.output, done.output
+    assert [path.name for path in (tmp_path / "rest").iterdir()] == ["printed.parquet"]
+    assert {row.doc for row in read_lines(tmp_path / "rest")} == {"one"}
 
+
+def test_a_table_of_before_and_after(tiny_run: Path, tmp_path: Path) -> None:
     quick = tmp_path / "quick.yaml"
     quick.write_text("total_lines: 20\nval_every: 5\ndata: {hold_out: 0.25, too_narrow: skip}\nbf16: false\n")
-    monkeypatch.setattr(adapt, "RECIPE", quick)
     rows = [replace(printed_row(text, str(i), dataset="other"), page=f"p{i % 4}") for i, text in enumerate(TEXTS)]
     write_lines(tmp_path / "lines.parquet", [*rows, replace(printed_row("abc", "x"), doc="small")])
-    command = ["-i", str(tmp_path / "lines.parquet"), "-o", str(tmp_path / "out"), "--count", "4"]
+    command = ["measure", "-i", str(tmp_path / "lines.parquet"), "-o", str(tmp_path / "out"), "--count", "4",
+               "--recipe", str(quick), "--others", str(tiny_run / "lines.parquet")]  # fmt: skip
     done = CliRunner().invoke(main, [*command, "--from", str(tiny_run / "run" / "weights.safetensors")])
     assert done.exit_code == 0, done.output
     result = json.loads((tmp_path / "out" / "adaptation.json").read_text())
-    assert result["document"] == "lines: doc" and result["test_lines"] == 4
+    assert result["hand"] == "lines: doc" and result["test_lines"] == 4
     assert [row["lines"] for row in result["rows"]] == [0, 4]
-    assert result["rows"][0]["cer"] == 0, "the tiny network knows these lines by heart"
+    assert result["rows"][0]["cer"] == {"hand": 0, "lines": 0}, "the tiny network knows these lines by heart"
     assert result["rows"][1]["lines_seen"] >= 20
     assert "| 4 |" in done.output
