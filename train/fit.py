@@ -86,6 +86,8 @@ def train(
     machine = machine or Machine()
     machine.accelerator  # noqa: B018  # raises, before the lines are read
     begin = load_network(recipe_path.resolve().parent / recipe.begin) if recipe.begin else None
+    if recipe.pull and not begin:
+        raise UsageError(f"{recipe_path}: pull draws towards the weights of `begin`, and none are named; leave it out")
     if begin and not fits(recipe.network, begin[1].network):
         raise UsageError(f"{recipe_path}: network differs from that of {recipe.begin}, which the run is to begin from")
     data = load_data(recipe.data, recipe_path, begin[1].charset if begin else None, recipe.grow)

@@ -54,6 +54,8 @@ class TrainingModule(lightning.LightningModule):
         self.recipe, self.network, self.card, self.out, self.max_time = recipe, network, card, out, max_time
         self.signature = signature(recipe)  # a saved run is resumed only under the same one
         self.average = copy.deepcopy(network).eval().requires_grad_(False)
+        self.first = copy.deepcopy(self.average) if recipe.pull else None  # what `pull` draws towards
+        self.kept = copy.deepcopy(self.average) if recipe.pull else self.average  # what is validated and written
         network.convs[: recipe.freeze].requires_grad_(False)
         self.data_digest = ""  # of the lines, see `Data.digest`
         self.stages = recipe.stages or (StageRecipe("all"),)
@@ -121,6 +123,7 @@ class TrainingModule(lightning.LightningModule):
     def train(self, mode: bool = True) -> TrainingModule:
         super().train(mode)
         self.average.eval()
+        self.kept.eval()
         self.network.convs[: self.recipe.freeze].eval()  # their batch norms keep their statistics too
         return self
 
@@ -193,10 +196,11 @@ class TrainingModule(lightning.LightningModule):
         self.clock = time.perf_counter()
 
     def on_validation_epoch_start(self) -> None:
+        self.draw_back()
         self.val_errors = np.zeros((len(self.val_names), 2))
 
     def validation_step(self, batch: Batch, _: int) -> None:
-        counts = count_errors(self.average(batch.image, batch.padded_widths), batch, self.card.charset)  # N, 2
+        counts = count_errors(self.kept(batch.image, batch.padded_widths), batch, self.card.charset)  # N, 2
         np.add.at(self.val_errors, batch.origins.cpu().numpy(), counts)
 
     def on_validation_epoch_end(self) -> None:
@@ -212,10 +216,18 @@ class TrainingModule(lightning.LightningModule):
         if cer <= self.best_cer:  # of equals the later one is kept
             self.best_cer = cer
             if self.trainer.is_global_zero:
-                save_network(self.out / "weights.safetensors", weights_of(self.average), self.card_with(cer))
+                save_network(self.out / "weights.safetensors", weights_of(self.kept), self.card_with(cer))
         if self.progress() >= 1:
             self.trainer.should_stop = True
         self.save()
+
+    @torch.no_grad()
+    def draw_back(self) -> None:
+        """Makes the weights that are kept: the average, drawn back to the first ones by as much as the recipe says."""
+        if self.first is not None:
+            states = (self.kept.state_dict(), self.first.state_dict(), self.average.state_dict())
+            for kept, first, mean in zip(*(state.values() for state in states), strict=True):
+                kept.copy_(torch.lerp(mean, first, self.recipe.pull) if kept.is_floating_point() else mean)
 
     def measure(self, batches: Iterable[Batch]) -> float:
         """The CER, in percent, of the weights that the run begins from; they are kept until others are better."""

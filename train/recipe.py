@@ -77,6 +77,7 @@ class TrainRecipe:
     begin: str | None = None  # weights (.safetensors) to begin from, relative to the recipe; their charset is kept
     grow: bool = False  # add the characters of the training lines that the weights of `begin` lack
     freeze: int = 0  # convolution blocks that are not trained, counted from the input
+    pull: float = 0.0  # share that the weights of `begin` have in those that are validated and kept (Wortsman 2022)
     patience: int | None = None  # validations of the last stage in a row without a better CER that end the run
     total_lines: int = 300_000  # that the whole run trains on; a line seen twice counts twice
     batch_columns: int = 7_168  # pixel columns in a batch: 8 lines of 896
@@ -101,6 +102,8 @@ class TrainRecipe:
             at_least_one(self, "patience")
         if self.optimizer not in OPTIMIZERS:
             raise ValueError(f"optimizer: one of {', '.join(OPTIMIZERS)}, got {self.optimizer!r}")
+        if not 0 <= self.pull < 1:
+            raise ValueError(f"pull: from 0 to less than 1, got {self.pull}")
         if not 0 <= self.decay_start < 1:
             raise ValueError(f"decay_start: from 0 to less than 1, got {self.decay_start}")
         if not 0 <= self.freeze <= len(self.network.channels):

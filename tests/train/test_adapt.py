@@ -17,9 +17,10 @@ from htrjand.compress.distill import inherit
 from htrjand.runtime.errors import UsageError
 from htrjand.runtime.info import LanguageFit
 from htrjand.train.adapt import RECIPE, begin_from, find_weights, fits
-from htrjand.train.checkpoint import load_card, load_network, load_tensors, save_network, weights_of
+from htrjand.train.checkpoint import load_card, load_network, load_tensors, read_rest, save_network, weights_of
 from htrjand.train.data.lines import read_lines, write_lines
 from htrjand.train.fit import train
+from htrjand.train.module import TrainingModule
 from htrjand.train.network import Network, NetworkRecipe
 from htrjand.train.reader import open_weights
 from htrjand.train.recipe import TrainRecipe
@@ -93,7 +94,7 @@ def test_a_deeper_network_reads_as_the_one_it_began_from_and_gives_it_back(tiny_
 
 def test_the_bundled_recipe_adapts_without_being_named(tiny_run: Path, mine: Path, tmp_path: Path) -> None:
     recipe = load_recipe(TrainRecipe, RECIPE)
-    assert recipe.grow and recipe.freeze and recipe.patience and recipe.data.hold_out
+    assert recipe.grow and recipe.pull and recipe.patience and recipe.data.hold_out
     command = ["train", "--from", str(tiny_run / "run" / "weights.safetensors"), "-i", str(mine)]
     done = CliRunner().invoke(main, [*command, "-o", str(tmp_path / "run"), "--device", "cpu", "--max-time", "2s"])
     assert done.exit_code == 0, done.output
@@ -119,3 +120,43 @@ def test_what_is_missing_is_said(tiny_run: Path, mine: Path, tmp_path: Path) -> 
 def test_released_weights_have_names() -> None:
     assert find_weights("student").name == "student.safetensors"
     assert load_card(find_weights("teacher")).network.blocks == 6
+
+
+def test_weights_that_are_kept_are_drawn_back_to_the_first(tiny_run: Path, mine: Path, tmp_path: Path) -> None:
+    weights = tiny_run / "run" / "weights.safetensors"
+    short = TINY.replace("total_lines: 1600", "total_lines: 240").replace("data: {files: [lines.parquet]}\n", "")
+    recipe = tmp_path / "adapt.yaml"
+    recipe.write_text(short + "grow: true\npull: 0.25\ndata: {hold_out: 0.2}\n", encoding="utf-8")
+    begun = replace(
+        load_recipe(TrainRecipe, recipe), begin=str(weights), network=load_card(weights).network,
+        data=replace(load_recipe(TrainRecipe, recipe).data, files=(str(mine),)),
+    )  # fmt: skip
+    torch.manual_seed(begun.seed)
+    first = Network(begun.network, len(load_card(weights).charset) + 1)
+    begin_from(first, load_network(weights)[0])
+    module = TrainingModule(begun, first, load_card(weights), tmp_path / "out", None)
+    wanted = {}
+    for name, tensor in module.average.state_dict().items():
+        before = tensor.clone()
+        if tensor.is_floating_point():
+            tensor.add_(torch.randn_like(tensor))
+            wanted[name] = 0.25 * before + 0.75 * tensor
+    module.draw_back()
+    assert len(wanted) > 20
+    for name, tensor in wanted.items():
+        torch.testing.assert_close(module.kept.state_dict()[name], tensor)
+    train(begun, recipe, tmp_path / "run", machine=CPU, log=lambda _: None)
+    state, kept = (
+        load_tensors(tmp_path / "run" / "state.safetensors"),
+        load_tensors(tmp_path / "run" / "weights.safetensors"),
+    )
+    if read_rest(tmp_path / "run" / "state.safetensors")["validations_since_best"] == 0:
+        old, name = load_tensors(weights)["neck.weight"], "neck.weight"
+        torch.testing.assert_close(kept[name], 0.25 * old + 0.75 * state[f"ema.{name}"])
+
+
+def test_nothing_is_drawn_back_without_first_weights(tiny_run: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "new.yaml"
+    recipe.write_text(TINY + "pull: 0.3\n", encoding="utf-8")
+    done = CliRunner().invoke(main, ["train", str(recipe), "-i", str(tiny_run / "lines.parquet"), "-o", str(tmp_path)])
+    assert done.exit_code == 2 and "pull draws towards the weights of `begin`, and none are named" in done.stderr
