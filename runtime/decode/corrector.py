@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..info import ModelInfo
 
 PAD, END, UNKNOWN = 0, 1, 2
+TOGETHER = 16  # lines at a time
 MORE = 8  # characters beyond those of the longest text, after which a correction is given up
 INPUTS = ("text", "source", "cross_keys_in", "cross_values_in", "last", "keys_in", "values_in")
 OUTPUTS = ("cross_keys", "cross_values", "logits", "keys", "values")
@@ -48,8 +49,15 @@ class Corrector:
         self.session: OnnxSession = open_session(path, threads)  # type: ignore[assignment]
         self.info = CorrectorInfo.from_metadata(self.session.metadata, path)
         ports = {port.name: port for port in self.session.inputs}
-        if set(ports) != set(INPUTS) or {port.name for port in self.session.outputs} != set(OUTPUTS):
+        made = {port.name: port for port in self.session.outputs}
+        if set(ports) != set(INPUTS) or set(made) != set(OUTPUTS):
             raise HtrjandError(f"{path}: has not the inputs and outputs of a corrector; export it again")
+        classes = self.info.first + len(self.info.charset)
+        if made["logits"].shape[-1] not in (None, classes):
+            raise HtrjandError(
+                f"{path}: a charset of {len(self.info.charset)} does not match the weights, which tell "
+                f"{made['logits'].shape[-1]} classes apart; export the corrector again"
+            )
         # Every run is given all inputs; those of the part that does not run are as small as they can be.
         self.least = {name: np.zeros([size or 1 for size in port.shape], port.dtype) for name, port in ports.items()}
         self.numbers = {char: self.info.first + place for place, char in enumerate(self.info.charset)}
@@ -75,9 +83,9 @@ class Corrector:
             if line.confidence < self.info.doubt and 0 < len(line.text) <= self.info.longest
         ]  # fmt: skip
         found = list(lines)
-        if chosen:
-            texts = self.texts([lines[place].text for place in chosen])
-            for place, text in zip(chosen, texts, strict=True):
+        for begin in range(0, len(chosen), TOGETHER):
+            part = chosen[begin : begin + TOGETHER]
+            for place, text in zip(part, self.texts([lines[place].text for place in part]), strict=True):
                 found[place] = with_text(lines[place], self.allowed(lines[place].text, text))
         return found
 

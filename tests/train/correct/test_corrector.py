@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import tiny_corrector
 import torch
@@ -16,10 +17,12 @@ from tiny_model import CHARSET
 from htrjand.cli import main
 from htrjand.export.corrector import Encoder, Step
 from htrjand.export.corrector_proof import prove
+from htrjand.export.onnx import put_metadata
 from htrjand.runtime import HtrjandError, Recognizer
 from htrjand.runtime.decode.corrector import Corrector, with_text
 from htrjand.runtime.decode.line import Character, Line
 from htrjand.runtime.page.outputs.alto import alternatives
+from htrjand.runtime.seal import seal
 from htrjand.train.correct.network import PAD, CorrectorCard, corrected, encode, load_corrector, make_network
 from htrjand.train.correct.recipe import CorrectorShape
 
@@ -197,6 +200,15 @@ def test_what_cannot_be_corrected_with(files: dict[str, Path], make_model, tmp_p
     cut.write_bytes(files["int8"].read_bytes()[:-99])
     with pytest.raises(HtrjandError, match=r"cut.onnx: "):
         Corrector(cut)
+    short = tmp_path / "short.onnx"
+    model = onnx.load(files["fp32"])
+    put_metadata(model, replace(Corrector(files["fp32"]).info, charset=CHARSET[1:4]))
+    onnx.save(model, short)
+    seal(short)
+    with pytest.raises(
+        HtrjandError, match=r"short.onnx: a charset of 3 does not match the weights, which tell 8 classes"
+    ):
+        Corrector(short)
     with pytest.raises(HtrjandError, match=r"weights.txt: no corrector; these are .onnx files"):
         Corrector(tmp_path / "weights.txt")
     done = CliRunner().invoke(main, ["correct", "export", str(weights), "-o", str(tmp_path / "c.tflite")])
