@@ -11,11 +11,7 @@ onnxruntime the run option `only_execute_path_to_fetches`). The inputs of the ot
 
 from __future__ import annotations
 
-import io
-import logging
 import tempfile
-import warnings
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +25,11 @@ from torch.nn import functional as F
 from ..runtime.decode.corrector_info import CorrectorInfo
 from ..runtime.seal import seal
 from ..train.correct.network import FIRST, PAD
-from .onnx import OPSET, describe
+from .onnx import describe, graph_of
 
 FAR = -1e9  # added to the scores of padding
+STEP = "step/"  # what names of the second part begin with, inside the graph
+EXAMPLE = (2, 5, 3)  # texts, characters, characters in the cache: none is 1 or another's, which would be baked in
 
 
 class Encoder(nn.Module):
@@ -99,6 +97,7 @@ def norm(x: Tensor, module: Any) -> Tensor:
 
 
 def projections(attention: Any) -> tuple[nn.Linear, nn.Linear, nn.Linear]:
+    """To queries, keys and values."""
     return attention.q, attention.k, attention.v
 
 
@@ -138,10 +137,6 @@ def padding_bias(text: Tensor) -> Tensor:
     return (text == PAD).float()[:, None, None, :] * FAR
 
 
-STEP = "step/"  # what names of the second part begin with, inside the graph
-EXAMPLE = (2, 5, 3)  # texts, characters, characters in the cache: none is 1 or another's, which would be baked in
-
-
 def export(network: Any, info: CorrectorInfo, out: Path) -> None:
     """Writes `out`, int8 or float as `info` says, self-describing and sealed (not atomic, and not proven)."""
     encoder, step = traced_parts(network)
@@ -162,29 +157,13 @@ def traced_parts(network: Any) -> tuple[onnx.ModelProto, onnx.ModelProto]:
     cache = torch.zeros(config.num_decoder_layers, texts, config.num_heads, past, config.d_kv)
     with torch.no_grad():
         cross = Encoder(network)(text)
-    encoder = traced(Encoder(network), (text,), ({0: m, 1: c},), ["text"], ["cross_keys", "cross_values"])
+    encoder = graph_of(Encoder(network), (text,), ({0: m, 1: c},), ["text"], ["cross_keys", "cross_values"])
     sizes = ({0: n, 1: s}, {1: n, 3: s}, {1: n, 3: s}, {0: n}, {1: n, 3: p}, {1: n, 3: p})
     last = torch.full((texts, 1), PAD)
-    return encoder, traced(
+    return encoder, graph_of(
         Step(network), (text, *cross, last, cache, cache.clone()), sizes,  # the same tensor twice would be one input
         ["source", "cross_keys_in", "cross_values_in", "last", "keys_in", "values_in"], ["logits", "keys", "values"],
     )  # fmt: skip
-
-
-def traced(
-    module: nn.Module, example: tuple[Tensor, ...], sizes: Any, inputs: list[str], outputs: list[str]
-) -> onnx.ModelProto:
-    """The graph of a module, of any size where `sizes` says so."""
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            module.eval(), example, dynamo=True, opset_version=OPSET, dynamic_shapes=sizes, external_data=False,
-            input_names=inputs, output_names=outputs,
-        )  # fmt: skip
-    assert program is not None
-    model: onnx.ModelProto = program.model_proto
-    return model
 
 
 def merged(encoder: onnx.ModelProto, step: onnx.ModelProto) -> onnx.ModelProto:

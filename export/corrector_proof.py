@@ -83,6 +83,7 @@ def prove(
         "cer_read": round(error_rate(list(pairs)), 3), "cer_network": cer["network"], "cer_file": cer["file"],
         "texts_apart": apart, "sha256": sha256(file),
     }  # fmt: skip
+    # Of a float file a line in two hundred may differ: two characters that tie, and all that follow them.
     if corrector.info.precision == "fp32" and apart > max(1, len(pairs) // 200):
         raise HtrjandError(f"{file}: {apart} of {len(pairs)} lines are corrected otherwise than by the network")
     if cer["file"] > cer["network"] + budget:

@@ -8,6 +8,7 @@ import io
 import logging
 import warnings
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor
 from torch.export import Dim
 from torch.nn import Module
 
@@ -99,16 +101,25 @@ def trace(network: Net) -> onnx.ModelProto:
 
 def traced(network: Module, shape: tuple[int, ...], sizes: dict[int, Dim], output: str) -> onnx.ModelProto:
     """The graph of a network, traced with a random image of this shape; `sizes`: the axes that may have any size."""
+    image = torch.randint(0, 256, shape, dtype=torch.uint8)
+    model = graph_of(network, (image,), (sizes,), ["image"], [output])
+    name_nodes(model)
+    return model
+
+
+def graph_of(
+    module: Module, example: tuple[Tensor, ...], sizes: Sequence[dict[int, Dim]], inputs: list[str], outputs: list[str]
+) -> onnx.ModelProto:
+    """The graph of a module, traced with an example; `sizes`: of each input the axes that may have any size."""
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            network, (torch.randint(0, 256, shape, dtype=torch.uint8),), dynamo=True, opset_version=OPSET,
-            dynamic_shapes=(sizes,), external_data=False, input_names=["image"], output_names=[output],
+            module, example, dynamo=True, opset_version=OPSET, dynamic_shapes=tuple(sizes), external_data=False,
+            input_names=inputs, output_names=outputs,
         )  # fmt: skip
     assert program is not None
-    model = program.model_proto
-    name_nodes(model)
+    model: onnx.ModelProto = program.model_proto
     return model
 
 

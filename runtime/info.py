@@ -33,7 +33,7 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
@@ -49,11 +49,8 @@ PREPROCESSING = (
     "percentile of the line's pixels to the next multiple of {width_multiple} columns; the graph normalises"
 )
 
-KINDS = {
-    "htrjand": "line reader",
-    "htrjand-detector": "line detector",
-    "htrjand-corrector": "corrector",
-}  # what stands before the "/" of a format
+# By what stands before the "/" of a format.
+KINDS = {"htrjand": "line reader", "htrjand-detector": "line detector", "htrjand-corrector": "corrector"}
 REMEDY = "take a model file that htrjand exported, or export this one again"
 
 TEXTS = ("name", "version", "licence", "weights_sha256", "precision")
@@ -118,11 +115,7 @@ class ModelInfo:
             raise HtrjandError(f"model description: {problem}")
 
     def _problem(self) -> str | None:
-        for key in LISTS:
-            values = getattr(self, key)
-            if not isinstance(values, tuple) or not all(isinstance(value, str) for value in values):
-                return f"{key} is no tuple of strings"
-        if problem := no_text(self) or out_of_range(self, RANGES):
+        if problem := no_strings(self, LISTS) or no_text(self) or out_of_range(self, RANGES):
             return problem
         if any(unicodedata.category(char) == "Cc" for item in self.charset for char in item):
             return "the charset holds a control character"
@@ -153,9 +146,7 @@ class ModelInfo:
         """
         check_format(metadata, path, FORMAT)
         with reading(path):
-            values: dict[str, Any] = {key: metadata[key] for key in TEXTS}
-            values |= {key: strings(metadata[key]) for key in LISTS}
-            values |= {key: int(metadata[key]) for key in INTEGERS}
+            values = values_of(metadata, TEXTS, LISTS, INTEGERS)
             values["cer"] = {name: float(percent) for name, percent in json.loads(metadata["cer"]).items()}
             values["temperature"] = float(metadata["temperature"])
             fitted = json.loads(metadata.get("language_model", "{}"))  # files of 0.1.0 have none
@@ -191,6 +182,24 @@ def out_of_range(description: object, ranges: Mapping[str, tuple[float, float]])
         kind = int if isinstance(low, int) else (int, float)
         if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
             return f"{key} is {str(value)[:40]}, where a number from {low} to {high} is wanted"
+    return None
+
+
+def values_of(
+    metadata: Mapping[str, str], texts: Sequence[str], lists: Sequence[str], integers: Sequence[str]
+) -> dict[str, Any]:
+    """Fields of a description, of the texts that `texts_of` makes of them; inside `reading`."""
+    values: dict[str, Any] = {key: metadata[key] for key in texts}
+    values |= {key: strings(metadata[key]) for key in lists}
+    return values | {key: int(metadata[key]) for key in integers}
+
+
+def no_strings(description: Any, keys: Sequence[str]) -> str | None:
+    """Which field of a description, of those that are to be tuples of strings, is none."""
+    for key in keys:
+        values = getattr(description, key)
+        if not isinstance(values, tuple) or not all(isinstance(value, str) for value in values):
+            return f"{key} is no tuple of strings"
     return None
 
 

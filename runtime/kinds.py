@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .decode.corrector import Corrector
 from .decode.corrector_info import CorrectorInfo
-from .engines import open_session
+from .engines import Session, open_session
 from .info import KINDS, ModelInfo, is_detector, kind_of
 from .page.detector import LineDetector
 from .page.detector_info import DetectorInfo
@@ -21,7 +21,11 @@ def open_model(path: str | Path, threads: int | None = None) -> Recognizer | Lin
     Raises:
         HtrjandError: the file cannot be used; the message names it and the remedy.
     """
-    session = open_session(path, threads)
+    return opened(open_session(path, threads))
+
+
+def opened(session: Session) -> Recognizer | LineDetector:
+    """A reader or a detector over a session, by what its file says that it is."""
     if is_detector(session.metadata):
         return LineDetector.over(session)
     return Recognizer.over(session, ModelInfo.from_metadata(session.metadata, session.path))
@@ -32,7 +36,7 @@ def open_any(path: str | Path, threads: int | None = None) -> Recognizer | LineD
     session = open_session(path, threads)
     if kind_of(session.metadata.get("format", "")) == KINDS["htrjand-corrector"]:
         return Corrector(path, threads)
-    return open_model(path, threads)
+    return opened(session)
 
 
 def kind_name(info: Info | CorrectorInfo) -> str:

@@ -96,7 +96,7 @@ def measure(
         write_lines(drawn, [replace(row, split="train") for row in spread(pool, count, seed)])
         changed = replace(
             loaded, begin=str(weights), network=load_card(weights).network, seed=seed,
-            data=replace(loaded.data, files=(str(drawn.resolve()), *loaded.data.files[1:])),
+            data=replace(loaded.data, files=(str(drawn.resolve()),)),
         )  # fmt: skip
         outcome = train(changed, recipe, output / f"run-{count}", log=lambda text: click.echo(text, err=True))
         found.append({"lines": count, "cer": read(outcome.weights, tests), "lines_seen": outcome.lines_seen})

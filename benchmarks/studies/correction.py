@@ -15,24 +15,24 @@ import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
-from ...runtime import HtrjandError, Line, Recognizer
+from ...runtime import HtrjandError, Line
 from ...runtime.decode import decode_greedy
 from ...runtime.decode.beam import decode_beam
 from ...runtime.decode.corrector import Corrector
 from ...runtime.text import normalize
 from ...train.data.error_rates import compare, summary
 from ...train.data.lines import LineRow
+from ...train.data.marks import without_marks
 from ...train.lm.texts import prose, transcriptions
 from ..inputs import choose_lines
 from .errors import as_written
-from .language import BATCH, Lines, gain, markdown, save
+from .language import BATCH, Lines, gain, line_options, markdown, save
 
 PATH = click.Path(path_type=Path)
 WAYS = ("greedy", "with language")
@@ -47,40 +47,17 @@ class Read:
     lines: Sequence[Line]
 
 
-def line_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that name lines and a model, handed on as `reads`: a `Read` for each of `WAYS`."""
-
-    @wraps(command)
-    def with_lines(
-        *args: Any, model: Path | None, files: tuple[Path, ...], datasets: tuple[str, ...], split: str,
-        limit: int | None, **others: Any,
-    ) -> None:  # fmt: skip
-        rows = as_written(choose_lines(files, split, datasets, limit))
-        reader = Recognizer(model, 1, lm=None)
-        command(*args, reads=dict(zip(WAYS, read_both(reader, rows), strict=True)), **others)
-
-    for option in (
-        click.option("--limit", type=click.IntRange(1), help="Lines of each dataset at most."),
-        click.option("--split", type=click.Choice(("train", "val", "test")), default="val", show_default=True),
-        click.option("--dataset", "datasets", multiple=True, help="Only this dataset. Repeatable."),
-        click.option("-i", "--input", "files", multiple=True, required=True, type=PATH, help="Lines. Repeatable."),
-        click.option("--model", "-m", type=PATH, help="A model file. Default: the bundled one."),
-    ):
-        with_lines = option(with_lines)
-    return with_lines
-
-
-def read_both(reader: Recognizer, rows: Sequence[LineRow]) -> Iterator[Read]:
-    """The lines greedily, then with the bundled n-gram."""
-    lines = Lines(reader, rows)
-    widths = [(width, width) for width in lines.widths]
-    language = lines.language(None)
-    pairs = zip(lines.logits, widths, strict=True)
-    yield Read(rows, [decode_greedy(logits, reader.info, *width) for logits, width in pairs])
+def read_both(lines: Lines) -> dict[str, Read]:
+    """The lines greedily, then with the bundled n-gram; those are left out whose text is not what the image shows."""
+    texts = [without_marks(row.text) for row in lines.rows]
+    kept = [place for place, text in enumerate(texts) if text]
+    rows = [replace(lines.rows[place], text=texts[place] or "") for place in kept]
+    logits, widths = [lines.logits[place] for place in kept], [(lines.widths[place],) * 2 for place in kept]
+    info, language = lines.reader.info, lines.language(None)
+    greedy = [decode_greedy(one, info, *width) for one, width in zip(logits, widths, strict=True)]
     parts = [slice(begin, begin + BATCH) for begin in range(0, len(rows), BATCH)]
-    yield Read(rows, [
-        line for part in parts for line in decode_beam(lines.logits[part], reader.info, language, widths[part])
-    ])  # fmt: skip
+    spoken = [line for part in parts for line in decode_beam(logits[part], info, language, widths[part])]
+    return {way: Read(rows, read) for way, read in zip(WAYS, (greedy, spoken), strict=True)}
 
 
 @click.group()
@@ -91,15 +68,14 @@ def main() -> None:
 @main.command()
 @click.argument("corrector", type=PATH)
 @line_options
-@click.option("-o", "--output", type=PATH, help="Write the figures here, as JSON.")
-def figures(corrector: Path, reads: dict[str, Read], output: Path | None) -> None:
+def figures(corrector: Path, lines: Lines, output: Path | None) -> None:
     """Print CER, WER, lines made better and worse, and milliseconds a line, of readings and of their corrections."""
     opened = Corrector(corrector, 1)
     document = {
         "corrector": corrector.name,
         "bytes": corrector.stat().st_size,
-        "split": next(iter(reads.values())).rows[0].split,
-        "datasets": compared(opened, reads),
+        "split": lines.rows[0].split,
+        "datasets": compared(opened, read_both(lines)),
     }
     click.echo(table(document), nl=False)
     save(output, document)
@@ -109,28 +85,31 @@ def figures(corrector: Path, reads: dict[str, Read], output: Path | None) -> Non
 @click.argument("corrector", type=PATH)
 @line_options
 @click.option("--show", type=click.IntRange(1), default=12, show_default=True, help="Of each kind.")
-def examples(corrector: Path, reads: dict[str, Read], show: int) -> None:
+def examples(corrector: Path, lines: Lines, show: int, output: Path | None) -> None:
     """Print lines that the corrector made better, made worse, and changed without gain."""
     opened = Corrector(corrector, 1)
-    for way, read in reads.items():
+    found = {}
+    for way, read in read_both(lines).items():
         kinds: dict[str, list[list[str]]] = {"better": [], "worse": [], "as wrong": []}
         for row, before, after in zip(read.rows, read.lines, opened.correct(read.lines), strict=True):
             if after.read is not None:
                 change = edits(row, after) - edits(row, before)
                 kind = "better" if change < 0 else "worse" if change > 0 else "as wrong"
                 kinds[kind].append([row.dataset, normalize(row.text), before.text, after.text])
-        for kind, lines in kinds.items():
-            click.echo(f"\n{way}, {kind}: {len(lines)} lines\n")
-            if lines:
-                click.echo(markdown(["dataset", "the line", "read", "corrected"], lines[:show]), nl=False)
+        for kind, some in kinds.items():
+            click.echo(f"\n{way}, {kind}: {len(some)} lines\n")
+            if some:
+                click.echo(markdown(["dataset", "the line", "read", "corrected"], some[:show]), nl=False)
+        found[way] = kinds
+    save(output, {"corrector": corrector.name, "examples": found})
 
 
 @main.command()
 @click.argument("corrector", type=PATH)
 @line_options
-def rules(corrector: Path, reads: dict[str, Read]) -> None:
+def rules(corrector: Path, lines: Lines, output: Path | None) -> None:
     """Print the CER of validation lines under rules of when to speak: doubt, most change, and what is kept."""
-    opened = Corrector(corrector, 1)
+    opened, reads = Corrector(corrector, 1), read_both(lines)
     cells = []
     grid = itertools.product((0.3, 0.6, 0.9, 1.0), (0.1, 0.2, 0.3, 0.5), ((), ("digits",), ("digits", "capitals")))
     opened.texts = remembered(opened.texts)  # type: ignore[method-assign, assignment]
@@ -143,7 +122,9 @@ def rules(corrector: Path, reads: dict[str, Read]) -> None:
             ]
             row.append(f"{summary(errors)['cer']:.2f}")
         cells.append(row)
-    click.echo(markdown(["doubt", "most change", "kept", *WAYS], cells), nl=False)
+    head = ["doubt", "most change", "kept", *WAYS]
+    click.echo(markdown(head, cells), nl=False)
+    save(output, {"corrector": corrector.name, "rules": [dict(zip(head, row, strict=True)) for row in cells]})
 
 
 @main.command()

@@ -18,6 +18,7 @@ from pathlib import Path
 import click
 
 from ...runtime import HtrjandError
+from ...runtime.files import atomic_path
 from ...runtime.text import normalize
 from ...train.adapt import find_weights
 from ...train.data.error_rates import character_errors
@@ -84,7 +85,8 @@ def worst(
         counts = [character_errors(row.text, text) for row, text in zip(rows, texts, strict=True)]
         order = sorted(range(len(rows)), key=lambda line: -counts[line][0] / max(1, counts[line][1]))[:count]
         file = output / f"{path.stem}-{split}.html"
-        file.write_text(sheet(file.stem, [(rows[line], texts[line]) for line in order]), encoding="utf-8")
+        with atomic_path(file) as part:
+            part.write_text(sheet(file.stem, [(rows[line], texts[line]) for line in order]), encoding="utf-8")
         share = sum(counts[line][0] for line in order) / max(1, sum(edits for edits, _ in counts))
         documents = Counter(rows[line].doc for line in order)
         click.echo(

@@ -26,10 +26,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..errors import HtrjandError
-from ..info import check_format, no_text, out_of_range, reading, strings, texts_of
+from ..info import check_format, no_strings, no_text, out_of_range, reading, texts_of, values_of
 from ..seal import OPEN
 
 FORMAT = "htrjand-corrector/1"
@@ -70,11 +69,7 @@ class CorrectorInfo:
             raise HtrjandError(f"corrector description: {problem}")
 
     def _problem(self) -> str | None:
-        for key in LISTS:
-            values = getattr(self, key)
-            if not isinstance(values, tuple) or not all(isinstance(value, str) for value in values):
-                return f"{key} is no tuple of strings"
-        if problem := no_text(self) or out_of_range(self, RANGES):
+        if problem := no_strings(self, LISTS) or no_text(self) or out_of_range(self, RANGES):
             return problem
         if (
             not self.charset
@@ -104,8 +99,5 @@ class CorrectorInfo:
         """
         check_format(metadata, path, FORMAT)
         with reading(path):
-            values: dict[str, Any] = {key: metadata[key] for key in TEXTS}
-            values |= {key: strings(metadata[key]) for key in LISTS}
-            values |= {key: int(metadata[key]) for key in INTEGERS}
-            values |= {key: float(metadata[key]) for key in SHARES}
-            return cls(**values)
+            values = values_of(metadata, TEXTS, LISTS, INTEGERS)
+            return cls(**values | {key: float(metadata[key]) for key in SHARES})

@@ -57,14 +57,18 @@ class OnnxSession:
 
     def run(self, *inputs: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
         """The outputs, in the order of the file's."""
-        return self.run_part([], {port.name: array for port, array in zip(self.inputs, inputs, strict=True)})
+        try:
+            found = self.session.run(None, {port.name: array for port, array in zip(self.inputs, inputs, strict=True)})
+        except FAILURES as error:
+            raise cannot_run(self.path, "onnxruntime", inputs, error) from error
+        return [np.asarray(array) for array in found]
 
     def run_part(self, outputs: Sequence[str], inputs: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
-        """Some outputs, by name, of a graph of several parts: no operator runs that they do not need. None: all."""
+        """Some outputs, by name, of a graph of several parts: no operator runs that they do not need."""
         options = onnxruntime.RunOptions()
-        options.only_execute_path_to_fetches = bool(outputs)
+        options.only_execute_path_to_fetches = True
         try:
-            found = self.session.run(list(outputs) or None, dict(inputs), options)
+            found = self.session.run(list(outputs), dict(inputs), options)
         except FAILURES as error:
             raise cannot_run(self.path, "onnxruntime", tuple(inputs.values()), error) from error
         return [np.asarray(array) for array in found]

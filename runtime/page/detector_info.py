@@ -28,11 +28,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ..errors import HtrjandError
 from ..formats import PRECISIONS
-from ..info import check_format, no_text, out_of_range, reading, strings, texts_of
+from ..info import check_format, no_strings, no_text, out_of_range, reading, texts_of, values_of
 from ..seal import OPEN
 from .detect import LONGER_SIDE, MULTIPLE, STRIDE
 
@@ -43,6 +42,7 @@ PREPROCESSING = (
     "pixels, interpolated) and divide by the strength of the ink there: evened() in runtime/page/detect.py"
 )
 TEXTS = ("name", "version", "licence", "weights_sha256", "precision")
+LISTS = ("training_data",)
 INTEGERS = ("longer_side", "multiple", "stride")
 RANGES = {"longer_side": (1, 16_384), "multiple": (1, 16_384), "stride": (1, 64)}
 
@@ -71,8 +71,8 @@ class DetectorInfo:
             raise HtrjandError(f"detector description: {problem}")
 
     def _problem(self) -> str | None:
-        if not isinstance(self.training_data, tuple) or not all(isinstance(name, str) for name in self.training_data):
-            return "training_data is no tuple of strings"
+        if problem := no_strings(self, LISTS):
+            return problem
         if self.precision not in PRECISIONS:
             return f"precision {self.precision!r} is unknown; use one of {', '.join(PRECISIONS)}"
         if not re.fullmatch("([0-9a-f]{64})?", self.weights_sha256):
@@ -100,9 +100,7 @@ class DetectorInfo:
         """
         check_format(metadata, path, FORMAT)
         with reading(path):
-            values: dict[str, Any] = {key: metadata[key] for key in TEXTS}
-            values |= {key: int(metadata[key]) for key in INTEGERS}
-            values["training_data"] = strings(metadata["training_data"])
+            values = values_of(metadata, TEXTS, LISTS, INTEGERS)
             found = json.loads(metadata["found"])
             values["found"] = {name: tuple(float(percent) for percent in pair) for name, pair in found.items()}
             return cls(**values)

@@ -8,7 +8,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ def train(recipe: CorrectRecipe, path: Path, out: Path, max_time: float | None =
     readings = Readings(recipe, path)
     charset = tuple(char for number, char in enumerate(readings.info.charset) if number != readings.info.blank)
     log(readings.data.notes)
-    pairs, val = pairs_of(readings, out, log)
+    pairs, val = pairs_of(readings, out, signed, log)
     files = find_data(recipe.texts, path)
     corpus = Corpus(pairs, books_of(files, charset), recipe.prose, recipe.clean, recipe.batch_lines, recipe.seed)
     torch.manual_seed(recipe.seed)
@@ -126,9 +126,7 @@ class Run:
                 input_ids=sources, attention_mask=(sources != PAD).long(),
                 decoder_input_ids=F.pad(targets, (1, -1), value=PAD),
             ).logits  # fmt: skip
-        loss = F.cross_entropy(
-            logits.flatten(0, 1).float(), targets.flatten(), ignore_index=PAD, label_smoothing=recipe.label_smoothing
-        )
+        loss = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=PAD)
         warm_up = min(1.0, (self.step + 1) / recipe.warm_up) if recipe.warm_up else 1.0
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.rate * warm_up * (0.5 + 0.5 * math.cos(math.pi * self.progress))
@@ -153,9 +151,8 @@ class Run:
             for name, some in groups(val, after)
         ]  # fmt: skip
         log(f"validation, % CER of what was read, and corrected: {', '.join(told)}")
-        weights = self.average.state_dict()
-        seen = {"lines_seen": self.step * self.recipe.batch_lines}
-        save_corrector(self.out / WEIGHTS, weights, CorrectorCard(**{**vars(self.card), **seen}))
+        card = replace(self.card, lines_seen=self.step * self.recipe.batch_lines)
+        save_corrector(self.out / WEIGHTS, self.average.state_dict(), card)
 
     def save(self) -> None:
         """Writes all that the run needs to go on."""
@@ -181,16 +178,17 @@ def groups(val: Sequence[Pair], after: Sequence[str]) -> Iterator[tuple[str, lis
     yield from sorted(found.items())
 
 
-def pairs_of(readings: Readings, out: Path, log: Log) -> tuple[list[Pair], list[Pair]]:
-    """The pairs of training and of validation lines; read once, and kept in `out`."""
+def pairs_of(readings: Readings, out: Path, signed: str, log: Log) -> tuple[list[Pair], list[Pair]]:
+    """The pairs of training and of validation lines; read once, and kept in `out` with the recipe they are of."""
     kept = out / PAIRS
-    if not kept.exists():
+    loaded = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+    if loaded.get("recipe") != signed:
         log(f"reading {readings.recipe.readings} distorted lines")
-        found = {
+        loaded = {
+            "recipe": signed,
             "train": list(map(asdict, readings.distorted(readings.recipe.readings))),
             "val": list(map(asdict, readings.validation())),
         }
         with atomic_path(kept) as part:
-            part.write_text(json_text(found), encoding="utf-8")
-    loaded = json.loads(kept.read_text(encoding="utf-8"))
+            part.write_text(json_text(loaded), encoding="utf-8")
     return [Pair(**pair) for pair in loaded["train"] if pair["text"]], [Pair(**pair) for pair in loaded["val"]]

@@ -47,7 +47,6 @@ class CorrectRecipe:
     warm_up: int = 300  # steps
     weight_decay: float = 0.01  # decoupled, of matrices
     dropout: float = 0.05  # in training
-    label_smoothing: float = 0.0  # share of the target that goes to all characters alike
     clip: float = 1.0  # largest norm of the gradient
     ema: float = 0.998  # decay of the moving average of the weights
     bf16: bool = True  # mixed precision, where the processor computes in it

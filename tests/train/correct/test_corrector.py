@@ -257,3 +257,51 @@ def test_logits_of_the_file_are_finite_at_every_length(files: dict[str, Path]) -
 )
 def test_what_was_read_in_the_place_of_a_word(read: str, text: str, wanted: dict[int, str]) -> None:
     assert alternatives(read.split(), text.split()) == wanted
+
+
+def test_a_recipe_from_lines_to_weights(tiny_run: Path, tmp_path: Path) -> None:
+    """The tiny reader knows its lines by heart: what it reads of validation lines is right, of distorted ones not."""
+    (tmp_path / "book.txt").write_text("abc cab bac abba cab ca. a bb ccc bca cb cc ab a\n" * 20, "utf-8")
+    recipe = tmp_path / "correct.yaml"
+    text = f"""
+reader: {tiny_run}/run/weights.safetensors
+data: {{files: [{tiny_run}/lines.parquet]}}
+strength: 1.5
+readings: 40
+texts: [book.txt]
+shape: {{dim: 16, head: 8, heads: 2, feed: 32, encoder: 1, decoder: 1}}
+total_lines: 160
+batch_lines: 16
+warm_up: 2
+"""
+    recipe.write_text(text, "utf-8")
+    command = ["correct", "train", str(recipe), "-o", str(tmp_path / "out")]
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 0 and done.stdout.endswith(f"{tmp_path}/out/corrector.safetensors\n"), done.output
+    pairs = json.loads((tmp_path / "out" / "pairs.json").read_text("utf-8"))
+    assert len(pairs["train"]) >= 80 and len(pairs["train"]) % 2 == 0, (
+        "read greedily, and drawn; the reader has no n-gram"
+    )
+    assert all(pair["text"] == pair["read"] for pair in pairs["val"]) and len(pairs["val"]) == 8
+    assert any(pair["text"] != pair["read"] for pair in pairs["train"])
+    card = load_corrector(tmp_path / "out" / "corrector.safetensors")[1]
+    assert (card.lines_seen, card.charset, card.texts) == (160, (" ", "a", "b", "c"), ("book.txt",))
+    again = CliRunner().invoke(main, command)
+    assert again.exit_code == 0 and "reading 40 distorted lines" not in again.output, "all of it is done"
+    recipe.write_text(text.replace("readings: 40", "readings: 50"), "utf-8")
+    refused = CliRunner().invoke(main, command)
+    assert refused.exit_code == 2 and "holds a run of another recipe" in refused.stderr
+    (tmp_path / "out" / "state.safetensors").unlink()
+    anew = CliRunner().invoke(main, command)
+    assert anew.exit_code == 0 and "reading 50 distorted lines" in anew.output, "pairs of another recipe are not taken"
+
+
+def test_recipes_that_cannot_be(tmp_path: Path) -> None:
+    for text, message in (
+        ("prose: 0.5", "texts: files of prose, or prose: 0"),
+        ("prose: 0\nclean: 2", "prose and clean: shares from 0 to 1"),
+        ("prose: 0\nshape: {heads: 0}", "heads: 1 or more, got 0"),
+    ):
+        (tmp_path / "bad.yaml").write_text(text, "utf-8")
+        done = CliRunner().invoke(main, ["correct", "train", str(tmp_path / "bad.yaml"), "-o", str(tmp_path / "out")])
+        assert done.exit_code == 2 and message in done.stderr
