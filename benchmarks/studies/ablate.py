@@ -117,11 +117,14 @@ def write(rows: list[Row], out: Path) -> None:
 
 
 def without(recipe: TrainRecipe, variant: str, synthetic: str) -> TrainRecipe:
-    """The recipe with one part taken out; unchanged for the whole, and for distillation, whose run is a control."""
+    """The recipe with one part taken out; unchanged for the whole, and for distillation, whose run is a control.
+
+    Without a curriculum the whole run is as its last stage, with that one's mix of datasets and its distortions.
+    """
     if variant in NETWORK:
         return replace(recipe, network=replace(recipe.network, **{variant: False}))  # type: ignore[arg-type]
     if variant == "curriculum":
-        return replace(recipe, stages=())
+        return replace(recipe, stages=recipe.stages[-1:])
     if variant == "synthetic":
         kept = (replace(s, mix={name: n for name, n in s.mix.items() if name != synthetic}) for s in recipe.stages)
         data = replace(recipe.data, exclude=(*recipe.data.exclude, synthetic))
@@ -133,8 +136,11 @@ def without(recipe: TrainRecipe, variant: str, synthetic: str) -> TrainRecipe:
 
 def check_parts(recipe: AblateRecipe, recipe_path: Path) -> None:
     """Refuses to take out what is not in."""
-    if "curriculum" in recipe.without and not recipe.distill.train.stages:
-        raise UsageError(f"{recipe_path}: has no stages, so nothing would change without curriculum; name the others")
+    if "curriculum" in recipe.without and len(recipe.distill.train.stages) < 2:
+        raise UsageError(
+            f"{recipe_path}: has no two stages, so nothing would change without curriculum; give it more, or name the "
+            "other parts in `without`"
+        )
     absent = [part for part in NETWORK if part in recipe.without and not getattr(recipe.distill.train.network, part)]
     if absent:
         raise UsageError(f"{recipe_path}: the network has no {', '.join(absent)} as it is; leave them out of `without`")

@@ -21,6 +21,7 @@ from ...runtime.errors import UsageError
 from ...runtime.files import atomic_path
 from ...runtime.text import json_text
 from ..checkpoint import load_state, read_rest, save_state, sha256
+from ..optimizers import Muon, set_rate
 from ..precision import mixed
 from ..recipe import find_data
 from ..recipe_loader import to_json
@@ -31,7 +32,9 @@ from .pairs import Pair, Readings
 from .recipe import CorrectRecipe
 
 STATE, PAIRS, WEIGHTS = "state.safetensors", "pairs.json", "corrector.safetensors"
+READING = ("reader", "lm", "data", "augment", "mix", "strength", "readings", "seed")  # keys that decide the pairs
 VAL_BATCH = 64
+TABLES = ("shared.weight", "relative_attention_bias.weight")  # of embeddings; the head is one of them
 Log = Callable[[str], None]
 
 
@@ -53,7 +56,7 @@ def train(recipe: CorrectRecipe, path: Path, out: Path, max_time: float | None =
     readings = Readings(recipe, path)
     charset = tuple(char for number, char in enumerate(readings.info.charset) if number != readings.info.blank)
     log(readings.data.notes)
-    pairs, val = pairs_of(readings, out, signed, log)
+    pairs, val = pairs_of(readings, out, log)
     files = find_data(recipe.texts, path)
     corpus = Corpus(pairs, books_of(files, charset), recipe.prose, recipe.clean, recipe.batch_lines, recipe.seed)
     torch.manual_seed(recipe.seed)
@@ -79,12 +82,7 @@ class Run:
         self.recipe, self.network, self.card, self.out = recipe, network.train(), card, out
         self.max_time, self.signed = max_time, signed
         self.average = copy.deepcopy(network).eval().requires_grad_(False)
-        matrices = [p for p in network.parameters() if p.ndim > 1]
-        vectors = [p for p in network.parameters() if p.ndim <= 1]
-        self.optimizer = torch.optim.AdamW(
-            [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": vectors, "weight_decay": 0.0}],
-            lr=recipe.rate, betas=(0.9, 0.98),
-        )  # fmt: skip
+        self.optimizer = make_optimizer(network, recipe)
         self.step, self.seconds = 0, 0.0
 
     @property
@@ -128,8 +126,8 @@ class Run:
             ).logits  # fmt: skip
         loss = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=PAD)
         warm_up = min(1.0, (self.step + 1) / recipe.warm_up) if recipe.warm_up else 1.0
-        for group in self.optimizer.param_groups:
-            group["lr"] = recipe.rate * warm_up * (0.5 + 0.5 * math.cos(math.pi * self.progress))
+        rate = recipe.rate * warm_up * (0.5 + 0.5 * math.cos(math.pi * self.progress))
+        set_rate(self.optimizer.param_groups, rate, recipe.adamw_rate)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
@@ -169,6 +167,19 @@ class Run:
                 load_state(self.out / STATE, self.network, self.optimizer, averages)
 
 
+def make_optimizer(network: Any, recipe: CorrectRecipe) -> Muon:
+    """Muon for the matrices of the blocks; AdamW for what maps characters or distances, and for vectors."""
+    named = list(network.named_parameters())
+    tables = [p for name, p in named if p.ndim > 1 and name.endswith(TABLES)]
+    matrices = [p for name, p in named if p.ndim > 1 and not name.endswith(TABLES)]
+    rest = [
+        {"params": tables, "weight_decay": recipe.weight_decay},
+        {"params": [p for _, p in named if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    decay = 10 * recipe.weight_decay
+    return Muon([{"params": matrices, "weight_decay": decay}], rest, recipe.rate, mixed(recipe.bf16, "cpu"))
+
+
 def groups(val: Sequence[Pair], after: Sequence[str]) -> Iterator[tuple[str, list[tuple[Pair, str]]]]:
     """All pairs with their corrections, then those of each dataset."""
     yield "all", list(zip(val, after, strict=True))
@@ -178,9 +189,11 @@ def groups(val: Sequence[Pair], after: Sequence[str]) -> Iterator[tuple[str, lis
     yield from sorted(found.items())
 
 
-def pairs_of(readings: Readings, out: Path, signed: str, log: Log) -> tuple[list[Pair], list[Pair]]:
-    """The pairs of training and of validation lines; read once, and kept in `out` with the recipe they are of."""
+def pairs_of(readings: Readings, out: Path, log: Log) -> tuple[list[Pair], list[Pair]]:
+    """The pairs of training and of validation lines; read once, and kept in `out` with the keys that decide them."""
     kept = out / PAIRS
+    values = json.loads(to_json(readings.recipe))
+    signed = {key: values[key] for key in READING}
     loaded = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
     if loaded.get("recipe") != signed:
         log(f"reading {readings.recipe.readings} distorted lines")

@@ -43,10 +43,11 @@ class CorrectRecipe:
     shape: CorrectorShape = field(default_factory=CorrectorShape)
     total_lines: int = 300_000  # that the run trains on
     batch_lines: int = 64  # pairs in a batch
-    rate: float = 1e-3  # the highest learning rate; a cosine to zero
+    rate: float = 2e-3  # the highest learning rate, of Muon; a cosine to zero
+    adamw_rate: float = 1e-3  # the highest rate of embeddings and vectors, which AdamW updates
     warm_up: int = 300  # steps
-    weight_decay: float = 0.01  # decoupled, of matrices
-    dropout: float = 0.05  # in training
+    weight_decay: float = 0.01  # decoupled, of tables; ten times as much of matrices
+    dropout: float = 0.0  # in training; few pairs come twice
     clip: float = 1.0  # largest norm of the gradient
     ema: float = 0.998  # decay of the moving average of the weights
     bf16: bool = True  # mixed precision, where the processor computes in it

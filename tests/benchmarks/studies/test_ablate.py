@@ -49,7 +49,7 @@ def test_every_part_is_taken_out_in_turn_and_one_table_is_written(tiny_run: Path
     assert "drawn: 4 lines" in card["whole"].training_data
     assert "drawn: 4 lines" not in card["synthetic"].training_data
     used = json.loads((tmp_path / "out" / "curriculum-2" / "recipe.json").read_text())["train"]
-    assert (used["stages"], used["seed"]) == ([], 2)
+    assert ([stage["name"] for stage in used["stages"]], used["seed"]) == (["all"], 2)
     assert "| nothing: the whole |" in done.output
     assert (tmp_path / "out" / "ablation.md").read_text().strip() in done.output
 
@@ -60,7 +60,8 @@ def test_without_what_is_not_there_is_refused(tiny_run: Path, tmp_path: Path) ->
         assert done.exit_code == 2
         return done.output
 
-    assert "has no stages" in refusal(recipe_file(tiny_run, tmp_path, stages="\n"))
+    one = "  stages: [{name: all}]\n"
+    assert "has no two stages" in refusal(recipe_file(tiny_run, tmp_path, stages=one))
     assert "no part gaet; the parts are" in refusal(recipe_file(tiny_run, tmp_path, more="without: [gaet]\n"))
     assert "no training line of the dataset 'drawn'" in refusal(recipe_file(tiny_run, tmp_path, synthetic="other"))
 
