@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..runtime.errors import UsageError
-from ..train.adapt import begin_from
+from ..train.adapt import begin_from, fits
 from ..train.batches import Batch
 from ..train.checkpoint import Card, load_network, sha256
 from ..train.dataset import Data, load_data
@@ -162,7 +162,7 @@ def run(
     history: dict[str, str] = {}
     if begin:
         own, own_card = load_network(begin)
-        if own.recipe != recipe.train.network or own_card.charset != teacher_card.charset:
+        if not fits(recipe.train.network, own.recipe) or own_card.charset != teacher_card.charset:
             raise UsageError(
                 f"{begin}: its network or its charset is not that of the recipe and of {path}; take others"
             )

@@ -32,8 +32,10 @@ def quantised(network: Network, recipe: QuantizeRecipe) -> list[str]:
 def frozen(network: Network) -> Network:
     """A copy in eval mode whose batch norms are plain arithmetic; its parameters have the same names."""
     result = copy.deepcopy(network).eval()
-    for block in result.convs:
-        block.norm = FrozenNorm(block.norm)  # type: ignore[arg-type]
+    for module in list(result.modules()):
+        for name, norm in list(module.named_children()):
+            if isinstance(norm, nn.BatchNorm2d):
+                setattr(module, name, FrozenNorm(norm))
     return result
 
 

@@ -62,6 +62,8 @@ class Traceable(nn.Module):
                 value, gate = x.chunk(2, 1)
                 x = value * torch.sigmoid(gate)
             x = block.se(F.relu(block.norm(x)), None)
+            for residual in block.deeper:
+                x = residual(x, None)
         columns = self.neck(x)[:, :, 0].transpose(1, 2)  # N, W/4, D
         return self.network.scores(columns, None), self.network.shortcut(columns)
 
@@ -95,6 +97,8 @@ def prune_network(network: Network, target: NetworkRecipe) -> Network:
     ratios: dict[nn.Module, float] = {}
     for block, channels in zip(conv_blocks(inner), target.channels, strict=True):
         ratios[block.conv.conv] = ratios[block.norm] = gone(channels, block.norm.num_features)
+        for residual in block.deeper:
+            ratios[residual.layers[0]] = gone(channels // 2, block.norm.num_features // 2)
     for attention in attention_blocks(inner):
         kept += [attention.attentions, attention.feed[2], *([attention.out] if attention.out is not None else [])]
         ratios[attention.feed[0]] = gone(target.feed, network.recipe.feed)

@@ -1,17 +1,18 @@
-"""The detector without batch norms: each is a scale and a shift, which go into the convolution before it."""
+"""A network without the batch norms right behind a convolution: they scale and shift, which the convolution can do."""
 
 from __future__ import annotations
 
 import copy
+from typing import TypeVar
 
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from ..train.page.network import Detector
+Module = TypeVar("Module", bound=nn.Module)
 
 
-def fold(network: Detector) -> Detector:
-    """A copy in eval mode that computes the same."""
+def fold(network: Module) -> Module:
+    """A copy in eval mode that computes the same; of each `Sequential` convolutions and batch norms are joined."""
     network = copy.deepcopy(network).eval()
     for module in list(network.modules()):
         if isinstance(module, nn.Sequential):

@@ -96,7 +96,9 @@ def trace(network: Net) -> onnx.ModelProto:
         # Neither batch, height nor width is 1 multiple, or equal to another: such sizes would be baked in.
         return traced(fold(network), (2, 1, 3 * multiple, 5 * multiple), {0: batch, 2: rows, 3: columns}, "maps")
     columns = WIDTH_MULTIPLE * Dim("sixteenths", min=1, max=MAX_WIDTH // WIDTH_MULTIPLE)
-    return traced(network, (2, 1, HEIGHT, 320), {0: batch, 3: columns}, "logits")  # a batch of 1 would be baked in
+    return traced(
+        fold(network), (2, 1, HEIGHT, 320), {0: batch, 3: columns}, "logits"
+    )  # a batch of 1 would be baked in
 
 
 def traced(network: Module, shape: tuple[int, ...], sizes: dict[int, Dim], output: str) -> onnx.ModelProto:

@@ -20,7 +20,8 @@ from torch.nn import functional as F
 from ..runtime.image import HEIGHT
 from ..train.network import FRAME_STRIDE, Network
 from ..train.network.attention import FAR, Attention, AttentionBlock
-from ..train.network.blocks import ConvBlock, GatedConv2d, SqueezeExcite
+from ..train.network.blocks import ConvBlock, GatedConv2d, Residual, SqueezeExcite
+from .fold import fold
 
 Array = npt.NDArray[np.float32]
 
@@ -44,7 +45,7 @@ class Twin:
     """Computes what `Network.forward` does, for one line and without its axis of batches behind the convolutions."""
 
     def __init__(self, network: Network) -> None:
-        self.network = network
+        self.network = network = fold(network)
         self.names = {module: name for name, module in network.named_modules()}
 
     def __call__(self, image: Any, width: int) -> Any:
@@ -77,23 +78,31 @@ class Twin:
         shift = norm.bias - norm.running_mean * scale
         later = scale.abs().clamp_min(1e-6) if conv.gated else torch.ones_like(scale)
         x = tf.nn.relu(self.gated_conv(x, conv, scale / later) + numbers(shift / later))
-        return self.squeeze_excite(x, block.se, later)
+        x = self.squeeze_excite(x, block.se, later)
+        for residual in block.deeper:
+            assert isinstance(residual, Residual)
+            into, _, _, out, _ = residual.layers
+            x += self.conv(tf.nn.relu(self.conv(x, into)), out)
+        return x
 
     def gated_conv(self, x: Any, module: GatedConv2d, scale: Tensor) -> Any:
         """`scale` [C] times the gated convolution."""
-        conv = module.conv
-        assert conv.bias is not None and isinstance(conv.padding, tuple)
-        factor = torch.cat([scale, scale.new_ones(conv.out_channels - len(scale))])  # of values, then of gates if any
-        with self.scope(conv):
-            border = [[0, 0], *([side, side] for side in conv.padding), [0, 0]]
-            kernel = numbers(conv.weight.permute(2, 3, 1, 0) * factor)  # rows, columns, inputs, 2C | C
-            x = tf.nn.bias_add(
-                tf.nn.conv2d(tf.pad(x, border), kernel, conv.stride, "VALID"), numbers(conv.bias * factor)
-            )
+        factor = torch.cat([scale, scale.new_ones(module.conv.out_channels - len(scale))])  # of values, then of gates
+        x = self.conv(x, module.conv, factor)
         if not module.gated:
             return x
         value, gate = tf.split(x, 2, axis=-1)
         return value * tf.sigmoid(gate)
+
+    def conv(self, x: Any, conv: nn.Module, factor: Tensor | float = 1.0) -> Any:
+        """`factor` (of each output) times a convolution."""
+        assert isinstance(conv, nn.Conv2d) and conv.bias is not None and isinstance(conv.padding, tuple)
+        with self.scope(conv):
+            border = [[0, 0], *([side, side] for side in conv.padding), [0, 0]]
+            kernel = numbers(conv.weight.permute(2, 3, 1, 0) * factor)  # rows, columns, inputs, outputs
+            return tf.nn.bias_add(
+                tf.nn.conv2d(tf.pad(x, border), kernel, conv.stride, "VALID"), numbers(conv.bias * factor)
+            )
 
     def squeeze_excite(self, x: Any, module: SqueezeExcite, scale: Tensor) -> Any:
         """Squeeze-and-excitation of `scale` [C] times x."""

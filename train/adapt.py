@@ -28,18 +28,22 @@ def find_weights(name: str) -> Path:
 
 
 def fits(network: NetworkRecipe, earlier: NetworkRecipe) -> bool:
-    """Whether weights of `earlier` can begin a network: the same shape, or more attention blocks."""
-    ignored = {"blocks": 1, "dropout": 0.0, "layer_drop": 0.0}
+    """Whether weights of `earlier` can begin a network: the same shape, or more attention or residual blocks."""
+    ignored = {"blocks": 1, "deeper": (), "dropout": 0.0, "layer_drop": 0.0}
+    new, old = ((shape.deeper or (0,) * len(shape.channels)) for shape in (network, earlier))
+    if any(more < before for more, before in zip(new, old, strict=False)):
+        return False
     return network.blocks >= earlier.blocks and replace(network, **ignored) == replace(earlier, **ignored)  # type: ignore[arg-type]
 
 
 @torch.no_grad()
 def begin_from(network: Network, earlier: Network) -> None:
-    """Copies weights into a network with more classes or more attention blocks, which then reads as the earlier one.
+    """Copies weights into a network with more classes or more blocks, which then reads as the earlier one.
 
     A new class begins as the mean of the earlier characters, the blank left out, so that it is not taken for a blank.
     The earlier blocks keep their order, and the first and the last stay first and last; new ones between them add
-    nothing until they are trained (net2deeper, Chen 2016). So a student can become a teacher.
+    nothing until they are trained (net2deeper, Chen 2016), as new residual blocks do. So a student can become a
+    teacher.
     """
     state = network.state_dict()  # shares memory with the parameters
     weights = with_classes(earlier.state_dict(), network.head.out_features)
@@ -54,8 +58,8 @@ def begin_from(network: Network, earlier: Network) -> None:
                     state[name].zero_()
                 continue
             state[name].copy_(weights[f"attention.{source[int(block)]}.{rest}"])
-        elif part != "origin":  # the head that names datasets is new in every run
-            state[name].copy_(weights[name])
+        elif part != "origin" and (name in weights or ".deeper." not in name):
+            state[name].copy_(weights[name])  # not of the head that names datasets, nor of new residual blocks
 
 
 def with_classes(weights: dict[str, Tensor], classes: int) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -35,6 +36,10 @@ def kill(network: Network, conv: int, channel: int) -> None:
         if block.se.squeeze is not None:
             block.se.squeeze.weight[:, channel] = 0
             block.se.excite.weight[channel] = block.se.excite.bias[channel] = 0
+        for residual in block.deeper:
+            into, _, _, out, norm = residual.layers
+            into.weight[:, channel] = 0
+            out.weight[channel] = norm.weight[channel] = norm.bias[channel] = 0
         if conv + 1 < len(network.convs):
             network.convs[conv + 1].conv.conv.weight[:, channel] = 0
         else:
@@ -45,11 +50,25 @@ def image() -> Tensor:
     return torch.randint(0, 256, (2, 1, 64, 96), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 
 
-@pytest.mark.parametrize("off", [None, "gate", "squeeze_excite", "proxima", "self_attention"])
-def test_channels_and_units_that_do_nothing_go_and_nothing_changes(off: str | None) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        {}, {"gate": False}, {"squeeze_excite": False}, {"proxima": False}, {"self_attention": False},
+        {"deeper": (0, 1, 0, 2)},
+    ],
+)  # fmt: skip
+def test_channels_and_units_that_do_nothing_go_and_nothing_changes(change: dict[str, Any]) -> None:
     torch.manual_seed(0)
-    recipe = NetworkRecipe(**{**vars(WIDE), **({off: False} if off else {})})
+    recipe = replace(WIDE, **change)
     network = Network(recipe, 7).eval()
+    with torch.no_grad():
+        for residual in (*network.convs[1].deeper, *network.convs[3].deeper):
+            into, norm, _, out, last = residual.layers
+            last.weight.normal_(1, 0.1)  # it is nothing at first
+            for unit in (1, 3) if len(norm.weight) == 12 else range(16, 32):
+                into.weight[unit] *= 1e-3
+                norm.weight[unit] = norm.bias[unit] = 0
+                out.weight[:, unit] = 0
     for conv, channels in enumerate(((0, 5, 6, 15), (2, 9, 11, 23), (0, 1, 30, 31), tuple(range(40, 72)))):
         for channel in channels:
             kill(network, conv, channel)
@@ -62,7 +81,7 @@ def test_channels_and_units_that_do_nothing_go_and_nothing_changes(off: str | No
             for unit in (1, 4):
                 network.convs[3].se.squeeze.weight[unit] = network.convs[3].se.squeeze.bias[unit] = 0
                 network.convs[3].se.excite.weight[:, unit] = 0
-        target = NetworkRecipe(**{**vars(recipe), "channels": (12, 20, 28, 64), "feed": 60})
+        target = replace(recipe, channels=(12, 20, 28, 64), feed=60)
         pruned = prune_network(network, target)
         assert pruned.recipe == target
         torch.testing.assert_close(pruned(image()), network(image()), atol=1e-4, rtol=1e-4)

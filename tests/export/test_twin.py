@@ -17,7 +17,7 @@ from htrjand.train.network import Network, NetworkRecipe
 from htrjand.train.network.attention import Attention
 from htrjand.train.network.blocks import ConvBlock
 
-RECIPE = NetworkRecipe(channels=(8, 12, 16, 24), dim=16, heads=2, feed=20, blocks=2)
+RECIPE = NetworkRecipe(channels=(8, 12, 16, 24), deeper=(1, 0, 2, 0), dim=16, heads=2, feed=20, blocks=2)
 WIDTHS = (16, 64, 336, 800, 1024, 2048, 4096)
 OFF: list[tuple[str, ...]] = [
     (), ("gate",), ("squeeze_excite",), ("self_attention",), ("proxima",), ("self_attention", "proxima"),
@@ -75,7 +75,7 @@ def test_it_computes_the_same_without_any_part(off: tuple[str, ...]) -> None:
     "shape",
     [
         {"channels": (7, 9, 11, 13), "dim": 24, "heads": 3, "feed": 11, "blocks": 1},
-        {"channels": (5, 7, 9, 11, 13), "stem": False, "token": 8},  # the second edition's
+        {"channels": (5, 7, 9, 11, 13), "deeper": (), "stem": False, "token": 8},  # the second edition's
     ],
 )
 def test_it_reads_shapes_off_the_modules(shape: dict[str, Any]) -> None:

@@ -79,8 +79,10 @@ def test_a_grown_head_reads_as_before_until_it_is_trained(tiny_run: Path) -> Non
 
 def test_a_deeper_network_reads_as_the_one_it_began_from_and_gives_it_back(tiny_run: Path) -> None:
     shape = NetworkRecipe(channels=(12, 16, 16, 24), dim=32, heads=2, feed=64, blocks=2)
-    shallow, deep = Network(shape, 5).eval(), Network(replace(shape, blocks=5, layer_drop=0.5), 5, origins=3).eval()
+    more = replace(shape, blocks=5, layer_drop=0.5, deeper=(1, 0, 2, 0))
+    shallow, deep = Network(shape, 5).eval(), Network(more, 5, origins=3).eval()
     assert fits(deep.recipe, shape) and not fits(shape, deep.recipe)
+    assert fits(replace(more, deeper=(1, 1, 2, 0)), more) and not fits(replace(more, deeper=(2, 2, 1, 0)), more)
     begin_from(deep, shallow)
     image = torch.randint(0, 256, (2, 1, 64, 256), dtype=torch.uint8)
     with torch.no_grad():

@@ -43,8 +43,8 @@ class CorrectRecipe:
     shape: CorrectorShape = field(default_factory=CorrectorShape)
     total_lines: int = 300_000  # that the run trains on
     batch_lines: int = 64  # pairs in a batch
-    rate: float = 2e-3  # the highest learning rate, of Muon; a cosine to zero
-    adamw_rate: float = 1e-3  # the highest rate of embeddings and vectors, which AdamW updates
+    rate: float = 3e-3  # the highest learning rate, of Muon; a cosine to zero
+    adamw_rate: float = 2e-3  # the highest rate of embeddings and vectors, which AdamW updates
     warm_up: int = 300  # steps
     weight_decay: float = 0.01  # decoupled, of tables; ten times as much of matrices
     dropout: float = 0.0  # in training; few pairs come twice

@@ -32,6 +32,7 @@ class NetworkRecipe:
     stem: bool = True  # begin with a plain convolution: kernel 8×8, stride 4
     token: int = FRAME_STRIDE  # pixels of width in a token of attention: 4, or 8, which are split into frames again
     channels: tuple[int, ...] = (48, 64, 80, 96)  # of each convolution block
+    deeper: tuple[int, ...] = ()  # residual blocks after each convolution block; none: 0 each
     dim: int = 128  # of the attention blocks
     heads: int = 4  # of each of the two attentions in a block
     feed: int = 424  # hidden units of the feed-forward
@@ -51,6 +52,8 @@ class NetworkRecipe:
         if len(self.channels) != len(self.strides):
             blocks = len(self.strides)
             raise ValueError(f"channels: {blocks} numbers, one a convolution block; got {len(self.channels)}")
+        if self.deeper and (len(self.deeper) != len(self.channels) or min(self.deeper) < 0):
+            raise ValueError(f"deeper: none, or {len(self.channels)} numbers from 0, one a convolution block")
         if self.token not in (FRAME_STRIDE, 2 * FRAME_STRIDE):
             raise ValueError(f"token: {FRAME_STRIDE} or {2 * FRAME_STRIDE} pixels, got {self.token}")
         if self.dim % (2 * self.heads):
@@ -79,11 +82,14 @@ class Network(nn.Module):
         super().__init__()
         self.recipe = recipe
         self.convs = nn.ModuleList()
-        for inputs, outputs, stride in zip((1, *recipe.channels), recipe.channels, recipe.strides, strict=False):
-            if recipe.stem and not self.convs:
-                self.convs.append(ConvBlock(inputs, outputs, stride, False, False, STEM_KERNEL))
-            else:
-                self.convs.append(ConvBlock(inputs, outputs, stride, recipe.gate, recipe.squeeze_excite))
+        deeper = recipe.deeper or (0,) * len(recipe.channels)
+        for inputs, outputs, stride, more in zip(
+            (1, *recipe.channels), recipe.channels, recipe.strides, deeper, strict=False
+        ):
+            stem = recipe.stem and not self.convs
+            gate, squeeze_excite = recipe.gate and not stem, recipe.squeeze_excite and not stem
+            kernel = STEM_KERNEL if stem else 3
+            self.convs.append(ConvBlock(inputs, outputs, stride, gate, squeeze_excite, kernel, more))
         rows = HEIGHT // math.prod(down for down, _ in recipe.strides)
         self.neck = nn.Linear(rows * recipe.channels[-1], recipe.dim)
         self.attention = nn.ModuleList(
