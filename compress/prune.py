@@ -18,7 +18,7 @@ from ..train.checkpoint import NOT_MEASURED, load_card, load_network, save_netwo
 from ..train.fit import Log, Machine, Outcome
 from ..train.network import FRAME_STRIDE, Network, NetworkRecipe
 from ..train.network.attention import AttentionBlock
-from ..train.network.blocks import ConvBlock, squeezed
+from ..train.network.blocks import ConvBlock, Residual, squeezed
 from ..train.network.model import normalise
 from .distill import DistillRecipe, distil
 
@@ -98,6 +98,7 @@ def prune_network(network: Network, target: NetworkRecipe) -> Network:
     for block, channels in zip(conv_blocks(inner), target.channels, strict=True):
         ratios[block.conv.conv] = ratios[block.norm] = gone(channels, block.norm.num_features)
         for residual in block.deeper:
+            assert isinstance(residual, Residual)
             ratios[residual.layers[0]] = gone(channels // 2, block.norm.num_features // 2)
     for attention in attention_blocks(inner):
         kept += [attention.attentions, attention.feed[2], *([attention.out] if attention.out is not None else [])]

@@ -104,8 +104,8 @@ def search(
     if texts < 0:
         raise MemoryError(f"a beam of {settings.width} over {len(logs)} frames")
     return [
-        (float(scores[text]), *(array[text, : lengths[text]] for array in (found, peaks, states)))
-        for text in range(texts)
+        (float(scores[text]), found[text, :length], peaks[text, :length], states[text, :length])
+        for text, length in enumerate(lengths[:texts].tolist())
     ]
 
 
