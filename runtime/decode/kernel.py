@@ -96,7 +96,8 @@ def search(
     if language:
         spoken = trie(language.ngram), language.codes.ctypes.data, language.scales.ctypes.data
     lengths, scores = np.zeros(many, np.int32), np.zeros(many, np.float32)
-    found, peaks, states = (np.zeros((many, len(logs)), kind) for kind in (np.int32, np.int32, np.uint32))
+    found, peaks = np.zeros((many, len(logs)), np.int32), np.zeros((many, len(logs)), np.int32)
+    states = np.zeros((many, len(logs)), np.uint32)
     texts = compiled.htrjand_texts(
         ctypes.byref(what), logs.ctypes.data, gaps.ctypes.data, *spoken, many,
         *(array.ctypes.data for array in (lengths, scores, found, peaks, states)),
