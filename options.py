@@ -62,6 +62,7 @@ MAX_TIME = click.option(
 WORKERS = click.option(
     "--workers", type=click.IntRange(0), default=1, show_default=True, help="Threads that decode images."
 )
+DEVICE = click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True)
 DATASETS = click.option("--dataset", "datasets", multiple=True, help="Only this dataset. Repeatable.")
 CORE = click.option("--core", is_flag=True, help="Only lines that their files mark as core.")
 PROOF_SPLIT = click.option(
@@ -91,7 +92,7 @@ def machine_options(command: Command) -> Command:
         WORKERS,
         click.option("--nodes", type=click.IntRange(1), default=1, show_default=True, help="Machines of the run."),
         click.option("--devices", type=click.IntRange(1), default=1, show_default=True, help="GPUs, or CPU processes."),
-        click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True),
+        DEVICE,
     ):
         with_machine = option(with_machine)
     return with_machine  # type: ignore[return-value]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ...options import MAX_TIME, OUTPUT_FOLDER, RECIPE, log
+from ...options import DEVICE, MAX_TIME, OUTPUT_FOLDER, RECIPE, log
 
 
 @click.group("correct")
@@ -18,10 +18,11 @@ def correct() -> None:
 @RECIPE
 @OUTPUT_FOLDER
 @MAX_TIME
-def train(recipe: Path, output: Path, max_time: float | None) -> None:
+@DEVICE
+def train(recipe: Path, output: Path, max_time: float | None, device: str) -> None:
     """Train a corrector as RECIPE (YAML) says, into OUTPUT. A run that was cut off goes on where it was saved."""
     from ..recipe_loader import load_recipe
     from .fit import train as fit
     from .recipe import CorrectRecipe
 
-    click.echo(fit(load_recipe(CorrectRecipe, recipe), recipe, output, max_time, log))
+    click.echo(fit(load_recipe(CorrectRecipe, recipe), recipe, output, max_time, device, log))

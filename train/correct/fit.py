@@ -21,6 +21,7 @@ from ...runtime.errors import UsageError
 from ...runtime.files import atomic_path
 from ...runtime.text import json_text
 from ..checkpoint import load_state, read_rest, save_state, sha256
+from ..fit import Machine
 from ..optimizers import Muon, set_rate
 from ..precision import mixed
 from ..recipe import find_data
@@ -38,17 +39,22 @@ TABLES = ("shared.weight", "relative_attention_bias.weight")  # of embeddings; t
 Log = Callable[[str], None]
 
 
-def train(recipe: CorrectRecipe, path: Path, out: Path, max_time: float | None = None, log: Log = print) -> Path:
+def train(
+    recipe: CorrectRecipe, path: Path, out: Path, max_time: float | None = None, device: str = "auto",
+    log: Log = print,
+) -> Path:  # fmt: skip
     """Trains a corrector and writes its weights into `out`; returns their path.
 
     Args:
         path: of the recipe.
         max_time: seconds after which the run ends; the learning rate falls with the time.
+        device: auto, cpu or gpu, to train on; lines are read by the processor.
 
     Raises:
-        UsageError: `out` holds a run of another recipe.
+        UsageError: `out` holds a run of another recipe, or there is no GPU where one is asked for.
         HtrjandError: weights, lines or texts cannot be read.
     """
+    place = torch.device("cuda" if Machine(device).accelerator == "gpu" else "cpu")
     out.mkdir(parents=True, exist_ok=True)
     signed = to_json(recipe)
     if (out / STATE).exists() and read_rest(out / STATE)["recipe"] != signed:
@@ -66,7 +72,7 @@ def train(recipe: CorrectRecipe, path: Path, out: Path, max_time: float | None =
         licence=readings.info.licence, reader=sha256(path.resolve().parent / recipe.reader),
         texts=tuple(file.name for file in files), longest=max(len(pair.text) for pair in pairs),
     )  # fmt: skip
-    run = Run(recipe, network, card, out, max_time, signed)
+    run = Run(recipe, network.to(place), card, out, max_time, signed)
     log(f"{sum(p.numel() for p in network.parameters()) / 1e6:.2f} M parameters; {len(pairs)} pairs of read lines")
     run.resume()
     run.go(corpus, val, log)
@@ -80,7 +86,7 @@ class Run:
         self, recipe: CorrectRecipe, network: Any, card: CorrectorCard, out: Path, max_time: float | None, signed: str
     ) -> None:
         self.recipe, self.network, self.card, self.out = recipe, network.train(), card, out
-        self.max_time, self.signed = max_time, signed
+        self.max_time, self.signed, self.device = max_time, signed, network.device
         self.average = copy.deepcopy(network).eval().requires_grad_(False)
         self.optimizer = make_optimizer(network, recipe)
         self.step, self.seconds = 0, 0.0
@@ -118,8 +124,9 @@ class Run:
         """One step on pairs of what was read and the text; returns the loss a character."""
         recipe = self.recipe
         torch.manual_seed(recipe.seed * 1_000_003 + self.step)  # dropout, the same in a run that goes on
-        sources, targets = (encode(texts, self.card.charset) for texts in zip(*batch, strict=True))
-        with torch.autocast("cpu", torch.bfloat16, enabled=mixed(recipe.bf16, "cpu")):
+        sources, targets = (encode(texts, self.card.charset).to(self.device) for texts in zip(*batch, strict=True))
+        kind = self.device.type
+        with torch.autocast(kind, torch.bfloat16, enabled=mixed(recipe.bf16, kind)):
             logits = self.network(
                 input_ids=sources, attention_mask=(sources != PAD).long(),
                 decoder_input_ids=F.pad(targets, (1, -1), value=PAD),
@@ -177,7 +184,8 @@ def make_optimizer(network: Any, recipe: CorrectRecipe) -> Muon:
         {"params": [p for _, p in named if p.ndim <= 1], "weight_decay": 0.0},
     ]
     decay = 10 * recipe.weight_decay
-    return Muon([{"params": matrices, "weight_decay": decay}], rest, recipe.rate, mixed(recipe.bf16, "cpu"))
+    half = mixed(recipe.bf16, network.device.type)
+    return Muon([{"params": matrices, "weight_decay": decay}], rest, recipe.rate, half)
 
 
 def groups(val: Sequence[Pair], after: Sequence[str]) -> Iterator[tuple[str, list[tuple[Pair, str]]]]:

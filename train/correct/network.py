@@ -86,11 +86,12 @@ def decode(classes: Sequence[int], charset: Sequence[str]) -> str:
 @torch.no_grad()
 def corrected(network: Any, texts: Sequence[str], charset: Sequence[str], more: int = 8) -> list[str]:
     """The likeliest characters one after the other, for each text; at most `more` beyond the longest of them."""
-    sources = encode(texts, charset)
+    device = network.device
+    sources = encode(texts, charset).to(device)
     mask = (sources != PAD).long()
     encoded = network.encoder(input_ids=sources, attention_mask=mask)
-    last = torch.full((len(texts), 1), PAD)
-    past, found, open_ = None, [], torch.ones(len(texts), dtype=torch.bool)
+    last = torch.full((len(texts), 1), PAD, device=device)
+    past, found, open_ = None, [], torch.ones(len(texts), dtype=torch.bool, device=device)
     for _ in range(sources.shape[1] + more):
         out = network(encoder_outputs=encoded, attention_mask=mask, decoder_input_ids=last, cache=past, use_cache=True)
         past, last = out.cache, out.logits[:, -1:].argmax(-1)
