@@ -26,7 +26,7 @@ from torch.nn import functional as F
 
 from ..runtime.decode.corrector_info import CorrectorInfo
 from ..runtime.seal import seal
-from ..train.correct.network import FIRST, PAD
+from ..train.correct.network import FIRST, PAD, embedded
 from .onnx import describe, graph_of
 
 FAR = -1e9  # added to the scores of padding
@@ -45,7 +45,7 @@ class Encoder(nn.Module):
     def forward(self, text: Tensor) -> tuple[Tensor, Tensor]:
         """Takes classes int64 [N, S]; gives keys and values of each block of the decoder [L, N, H, S, D]."""
         encoder, config = self.network.encoder, self.network.config
-        x = self.network.shared(text)  # N, S, dim
+        x = embedded(self.network, text)  # N, S, dim
         place = torch.arange(text.shape[1], device=text.device)
         first = encoder.block[0].layer[0].SelfAttention
         bias = position_bias(first, place[None, :] - place[:, None], True) + padding_bias(text)  # N, H, S, S
@@ -73,8 +73,8 @@ class Step(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Takes the text read, what the encoder made of it, the last classes, and the cache; see the table above."""
         decoder, config = self.network.decoder, self.network.config
-        x = self.network.shared(last)  # N, T, dim
         past, new = keys.shape[3], last.shape[1]
+        x = embedded(self.network, last, past)  # N, T, dim
         first = decoder.block[0].layer[0].SelfAttention
         place = torch.arange(past + new, device=last.device)
         offsets = place[None, :] - (past + torch.arange(new, device=last.device))[:, None]  # T, P + T

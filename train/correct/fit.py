@@ -28,7 +28,7 @@ from ..recipe import find_data
 from ..recipe_loader import to_json
 from .confusions import error_rate
 from .corpus import Corpus, books_of
-from .network import PAD, CorrectorCard, corrected, encode, make_network, save_corrector
+from .network import PAD, CorrectorCard, corrected, encode, logits_of, make_network, save_corrector
 from .pairs import Pair, Readings
 from .recipe import CorrectRecipe
 
@@ -127,10 +127,7 @@ class Run:
         sources, targets = (encode(texts, self.card.charset).to(self.device) for texts in zip(*batch, strict=True))
         kind = self.device.type
         with torch.autocast(kind, torch.bfloat16, enabled=mixed(recipe.bf16, kind)):
-            logits = self.network(
-                input_ids=sources, attention_mask=(sources != PAD).long(),
-                decoder_input_ids=F.pad(targets, (1, -1), value=PAD),
-            ).logits  # fmt: skip
+            logits = logits_of(self.network, sources, targets)
         loss = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=PAD)
         warm_up = min(1.0, (self.step + 1) / recipe.warm_up) if recipe.warm_up else 1.0
         rate = recipe.rate * warm_up * (0.5 + 0.5 * math.cos(math.pi * self.progress))

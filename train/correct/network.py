@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ...runtime.errors import HtrjandError, UsageError
 from ...runtime.files import atomic_path
@@ -72,6 +73,33 @@ def encode(texts: Sequence[str], charset: Sequence[str]) -> Tensor:
     return torch.tensor([row + [PAD] * (longest - len(row)) for row in rows])
 
 
+def embedded(network: Any, classes: Tensor, start: int = 0) -> Tensor:
+    """The embeddings of classes [N, S] that stand from place `start` on in their text, and of the places: [N, S, dim].
+
+    T5 knows distances within a text, and no place in it. By places the decoder finds at once where in the text that was
+    read it is; otherwise most of a short training goes into learning to copy.
+    """
+    places = torch.arange(start, start + classes.shape[1], device=classes.device)
+    x: Tensor = network.shared(classes) + places_of(places, network.config.d_model)
+    return x
+
+
+def places_of(places: Tensor, dim: int) -> Tensor:
+    """`sin` and `cos` of `place / 10000^(2i/dim)` (Vaswani 2017): [S, dim] of places [S]."""
+    angles = places[:, None].float() * 10000 ** (-torch.arange(0, dim, 2, device=places.device).float() / dim)
+    return torch.cat([angles.sin(), angles.cos()], 1)
+
+
+def logits_of(network: Any, sources: Tensor, targets: Tensor) -> Tensor:
+    """Logits [N, T, V] of each character of the targets [N, T], given those before it and the sources [N, S]."""
+    before = F.pad(targets, (1, -1), value=PAD)
+    logits: Tensor = network(
+        inputs_embeds=embedded(network, sources), attention_mask=(sources != PAD).long(),
+        decoder_inputs_embeds=embedded(network, before),
+    ).logits  # fmt: skip
+    return logits
+
+
 def decode(classes: Sequence[int], charset: Sequence[str]) -> str:
     """The text up to the end."""
     text = []
@@ -89,11 +117,14 @@ def corrected(network: Any, texts: Sequence[str], charset: Sequence[str], more: 
     device = network.device
     sources = encode(texts, charset).to(device)
     mask = (sources != PAD).long()
-    encoded = network.encoder(input_ids=sources, attention_mask=mask)
+    encoded = network.encoder(inputs_embeds=embedded(network, sources), attention_mask=mask)
     last = torch.full((len(texts), 1), PAD, device=device)
     past, found, open_ = None, [], torch.ones(len(texts), dtype=torch.bool, device=device)
-    for _ in range(sources.shape[1] + more):
-        out = network(encoder_outputs=encoded, attention_mask=mask, decoder_input_ids=last, cache=past, use_cache=True)
+    for place in range(sources.shape[1] + more):
+        out = network(
+            encoder_outputs=encoded, attention_mask=mask, decoder_inputs_embeds=embedded(network, last, place),
+            cache=past, use_cache=True,
+        )  # fmt: skip
         past, last = out.cache, out.logits[:, -1:].argmax(-1)
         found.append(last)
         open_ &= last[:, 0] != END

@@ -13,6 +13,7 @@ import tiny_corrector
 import torch
 from click.testing import CliRunner
 from tiny_model import CHARSET
+from torch.nn import functional as F
 
 from htrjand.cli import main
 from htrjand.export.corrector import Encoder, Step
@@ -23,7 +24,7 @@ from htrjand.runtime.decode.corrector import Corrector, with_text
 from htrjand.runtime.decode.line import Character, Line
 from htrjand.runtime.page.outputs.alto import alternatives
 from htrjand.runtime.seal import seal
-from htrjand.train.correct.network import PAD, CorrectorCard, corrected, encode, load_corrector, make_network
+from htrjand.train.correct.network import PAD, CorrectorCard, corrected, encode, load_corrector, logits_of, make_network
 from htrjand.train.correct.recipe import CorrectorShape
 
 
@@ -77,12 +78,10 @@ def test_the_exported_parts_compute_what_transformers_does() -> None:
     shape = CorrectorShape(dim=48, head=16, heads=3, feed=64, encoder=2, decoder=2, buckets=8, distance=20)
     network = make_network(shape, 20).eval()
     sources = encode(["abcdefgh" * 5, "hgf"], [chr(97 + number) for number in range(20)])
-    targets = torch.randint(3, 23, (2, 45))
-    targets[:, 0] = PAD
+    texts = torch.randint(3, 23, (2, 45))
+    targets = F.pad(texts, (1, -1), value=PAD)
     with torch.no_grad():
-        wanted = network(
-            input_ids=sources, attention_mask=(sources != PAD).long(), decoder_input_ids=targets
-        ).logits  # N, T, V
+        wanted = logits_of(network, sources, texts)  # N, T, V
         cross = Encoder(network)(sources)
         keys, values = torch.zeros(2, 2, 2, 3, 0, 16)
         for place in range(targets.shape[1]):
