@@ -1,4 +1,4 @@
-"""A corrector as one ONNX file: its encoder, and a step of its decoder with a cache, over the same weights.
+"""A corrector as one ONNX file: its encoder, and one step of its decoder with a cache, over the same weights.
 
 Both parts are in one graph; whoever runs it asks for the outputs of one part, and has only that part executed (in
 onnxruntime the run option `only_execute_path_to_fetches`). The inputs of the other part can be of any content.
@@ -6,9 +6,7 @@ onnxruntime the run option `only_execute_path_to_fetches`). The inputs of the ot
 | part | inputs | outputs |
 |---|---|---|
 | encoder | `text` int64 [N, S] | `cross_keys`, `cross_values` float32 [L, N, H, S, D] |
-| a step | `source` int64 [N, S] (the same text, for its padding), `cross_keys_in`, `cross_values_in`, `last` int64 [N, T], `keys_in`, `values_in` float32 [L, N, H, P, D] | `logits` float32 [N, T, V], `keys`, `values` [L, N, H, P + T, D] |
-
-A step takes one character, T = 1, where a text is written; and a whole text at once where one is judged.
+| a step | `source` int64 [N, S] (the same text, for its padding), `cross_keys_in`, `cross_values_in`, `last` int64 [N, 1], `keys_in`, `values_in` float32 [L, N, H, P, D] | `logits` float32 [N, V], `keys`, `values` [L, N, H, P + 1, D] |
 """  # noqa: E501
 
 from __future__ import annotations
@@ -31,8 +29,7 @@ from .onnx import describe, graph_of
 
 FAR = -1e9  # added to the scores of padding
 STEP = "step/"  # what names of the second part begin with, inside the graph
-# Texts, characters, those in the cache and those of a step: none is 1 or another's, which would be baked in.
-EXAMPLE = (2, 5, 3, 4)
+EXAMPLE = (2, 5, 3)  # texts, characters, characters in the cache: none is 1 or another's, which would be baked in
 
 
 class Encoder(nn.Module):
@@ -62,7 +59,7 @@ class Encoder(nn.Module):
 
 
 class Step(nn.Module):
-    """The next characters of the decoder: each sees those before it."""
+    """One character of the decoder."""
 
     def __init__(self, network: Any) -> None:
         super().__init__()
@@ -71,14 +68,12 @@ class Step(nn.Module):
     def forward(
         self, source: Tensor, cross_keys: Tensor, cross_values: Tensor, last: Tensor, keys: Tensor, values: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Takes the text read, what the encoder made of it, the last classes, and the cache; see the table above."""
+        """Takes the text read, what the encoder made of it, the last class, and the cache; see the table above."""
         decoder, config = self.network.decoder, self.network.config
-        past, new = keys.shape[3], last.shape[1]
-        x = embedded(self.network, last, past)  # N, T, dim
+        past = keys.shape[3]
+        x = embedded(self.network, last, past)  # N, 1, dim
         first = decoder.block[0].layer[0].SelfAttention
-        place = torch.arange(past + new, device=last.device)
-        offsets = place[None, :] - (past + torch.arange(new, device=last.device))[:, None]  # T, P + T
-        bias = position_bias(first, offsets, False) + (offsets > 0).float() * FAR  # 1, H, T, P + T
+        bias = position_bias(first, torch.arange(past + 1, device=last.device)[None, :] - past, False)  # 1, H, 1, P+1
         padding = padding_bias(source)  # N, 1, 1, S
         new_keys, new_values = [], []
         for number, block in enumerate(decoder.block):
@@ -91,7 +86,7 @@ class Step(nn.Module):
             q = heads(cross.EncDecAttention.q(norm(x, cross.layer_norm)), config)
             x = x + cross.EncDecAttention.o(joined(attend(q, cross_keys[number], cross_values[number], padding)))
             x = x + feed_forward(norm(x, feed.layer_norm), feed.DenseReluDense)
-        x = norm(x, decoder.final_layer_norm) * config.d_model**-0.5  # the head is the embedding
+        x = norm(x, decoder.final_layer_norm)[:, 0] * config.d_model**-0.5  # the head is the embedding
         return x @ self.network.shared.weight.T, torch.stack(new_keys), torch.stack(new_values)
 
 
@@ -155,7 +150,7 @@ def export(network: Any, info: CorrectorInfo, out: Path) -> None:
 def traced_parts(network: Any) -> tuple[onnx.ModelProto, onnx.ModelProto]:
     """The graphs of both parts."""
     config = network.config
-    texts, characters, past, new = EXAMPLE
+    texts, characters, past = EXAMPLE
     n, s, p = Dim("texts", min=1, max=64), Dim("characters", min=1, max=1024), Dim("past", min=0, max=1024)
     m, c = Dim("sources", min=1, max=64), Dim("signs", min=1, max=1024)  # of the encoder: sizes of its own
     text = torch.full((texts, characters), FIRST)
@@ -163,9 +158,8 @@ def traced_parts(network: Any) -> tuple[onnx.ModelProto, onnx.ModelProto]:
     with torch.no_grad():
         cross = Encoder(network)(text)
     encoder = graph_of(Encoder(network), (text,), ({0: m, 1: c},), ["text"], ["cross_keys", "cross_values"])
-    t = Dim("new", min=1, max=1024)
-    sizes = ({0: n, 1: s}, {1: n, 3: s}, {1: n, 3: s}, {0: n, 1: t}, {1: n, 3: p}, {1: n, 3: p})
-    last = torch.full((texts, new), PAD)
+    sizes = ({0: n, 1: s}, {1: n, 3: s}, {1: n, 3: s}, {0: n}, {1: n, 3: p}, {1: n, 3: p})
+    last = torch.full((texts, 1), PAD)
     return encoder, graph_of(
         Step(network), (text, *cross, last, cache, cache.clone()), sizes,  # the same tensor twice would be one input
         ["source", "cross_keys_in", "cross_values_in", "last", "keys_in", "values_in"], ["logits", "keys", "values"],

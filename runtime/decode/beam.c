@@ -167,45 +167,26 @@ static int advance(const Search *search, const Ngram *ngram, const uint8_t *code
     return best(next, total, search->width);
 }
 
-/* Follows a hypothesis from its last character to its first. */
-static void trace(const Search *search, const Link *links, int chosen, int32_t length, int32_t peak, int32_t *found,
-                  int32_t *peaks, uint32_t *states) {
-    for (int32_t step = search->frames - 1; step >= 0; step--) {
-        Link link = links[(size_t)step * (size_t)search->width + (size_t)chosen];
-        if (link.added >= 0) {
-            found[--length] = link.added;
-            peaks[length] = peak;
-            states[length] = link.state;
-            peak = link.before;
-        }
-        chosen = link.source;
-    }
-}
-
-/* Finds the best texts of one line.
+/* Finds the best text of one line.
  *
  * logs        ln p [frames, classes] of the frames that are searched
  * gaps        [frames], whether sure blanks came before the frame
  * ngram       NULL: none
  * codes, scales
  *             [classes]: the code in the n-gram, and how much of its ln p counts
- * many        texts to find
- * lengths, scores
- *             room for `many` values: the characters of each text, the best one first, and its score
  * found, peaks, states
- *             room for [many, frames] values: the class of each character, the frame of its peak, the n-gram's state
- *             after it
+ *             room for `frames` values: the class of each character, the frame of its peak, the n-gram's state after it
  *
- * Returns the number of texts, or -1 when memory ran out.
+ * Returns the number of characters, or -1 when memory ran out.
  */
-EXPORT int32_t htrjand_texts(const Search *search, const float *logs, const uint8_t *gaps, const Ngram *ngram,
-                            const uint8_t *codes, const float *scales, int32_t many, int32_t *lengths, float *best_scores,
-                            int32_t *found, int32_t *peaks, uint32_t *states) {
+EXPORT int32_t htrjand_beam(const Search *search, const float *logs, const uint8_t *gaps, const Ngram *ngram,
+                            const uint8_t *codes, const float *scales, int32_t *found, int32_t *peaks,
+                            uint32_t *states) {
     size_t room = (size_t)search->width * (1 + (size_t)search->candidates), frames = (size_t)search->frames;
     Hypothesis *beam = malloc(room * sizeof *beam), *next = malloc(room * sizeof *next), *other;
     Link *links = malloc(frames * (size_t)search->width * sizeof *links);
-    int32_t *tried = malloc(((size_t)search->candidates + 1) * sizeof *tried), texts = -1, step;
-    int count = 1;
+    int32_t *tried = malloc(((size_t)search->candidates + 1) * sizeof *tried), length = -1, step;
+    int count = 1, chosen = 0;
     if (beam && next && links && tried) {
         memset(beam, 0, sizeof *beam);
         beam->inked = beam->peak = NEVER;
@@ -223,23 +204,26 @@ EXPORT int32_t htrjand_texts(const Search *search, const float *logs, const uint
             beam = next;
             next = other;
         }
-        for (texts = 0; texts < many && texts < count; texts++) {
-            int chosen = 0;
-            for (int i = 1; i < count; i++)
-                if (beam[i].score > beam[chosen].score) chosen = i;
-            size_t at = (size_t)texts * frames;
-            lengths[texts] = beam[chosen].length;
-            best_scores[texts] = beam[chosen].score;
-            trace(search, links, chosen, beam[chosen].length, beam[chosen].peak_step, found + at, peaks + at,
-                  states + at);
-            beam[chosen].score = 2 * NEVER; /* it is not chosen again */
+        for (int i = 1; i < count; i++)
+            if (beam[i].score > beam[chosen].score) chosen = i;
+        length = beam[chosen].length;
+        int32_t place = length, peak = beam[chosen].peak_step;
+        for (step = search->frames - 1; step >= 0; step--) {
+            Link link = links[(size_t)step * (size_t)search->width + (size_t)chosen];
+            if (link.added >= 0) {
+                found[--place] = link.added;
+                peaks[place] = peak;
+                states[place] = link.state;
+                peak = link.before;
+            }
+            chosen = link.source;
         }
     }
     free(beam);
     free(next);
     free(links);
     free(tried);
-    return texts;
+    return length;
 }
 
 /* ln p of all n-grams that hold a character, when others stand in its place: see `said` of confidence.py.

@@ -35,16 +35,6 @@ Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.intp]
 
 
-class Candidate(NamedTuple):
-    """A text that a line may have, and its score."""
-
-    found: Found
-    score: float
-
-
-NOTHING = Candidate(Found([], [], []), 0.0)
-
-
 class Step(NamedTuple):
     """A frame's step of a search; arrays [N, B]."""
 
@@ -112,33 +102,24 @@ def as_line(found: Found, chances: list[float], logs: Floats, info: ModelInfo, w
 def beam_search(
     logs: Sequence[Floats], language: Language | None, blank: int = 0, width: int = WIDTH, compiled: bool = True
 ) -> list[Found]:
-    """The best text of each line; the arguments are those of `candidates`."""
-    return [line[0].found for line in candidates(logs, language, blank, width, 1, compiled)]
-
-
-def candidates(
-    logs: Sequence[Floats], language: Language | None, blank: int = 0, width: int = WIDTH, many: int = WIDTH,
-    compiled: bool = True,
-) -> list[list[Candidate]]:  # fmt: skip
-    """The best texts of each line, the best one first.
+    """The best text of each line.
 
     Args:
         logs: of each line ln p, float32 [T, V].
         language: None: what CTC alone finds most probable.
         blank: the class that is no character.
         width: hypotheses kept of each line.
-        many: texts of each line at most.
         compiled: search with the compiled kernel, where there is one.
+
     """
     frames = [np.flatnonzero(line[:, blank] < SURE) for line in logs]
     if compiled and kernel.library() is not None:
         return [
-            search_compiled(line, chosen, language, blank, width, many)
-            for line, chosen in zip(logs, frames, strict=True)
+            search_compiled(line, chosen, language, blank, width) for line, chosen in zip(logs, frames, strict=True)
         ]
     count, steps = len(logs), max((len(chosen) for chosen in frames), default=0)
     if not steps:
-        return [[NOTHING] for _ in logs]
+        return [Found([], [], []) for _ in logs]
     classes = logs[0].shape[1]
     values = np.full((count, steps, classes), NEVER, np.float32)
     values[:, :, blank] = 0.0  # behind its last frame a line sees blanks
@@ -148,8 +129,8 @@ def candidates(
         gaps[index, : len(chosen)] = np.diff(chosen, prepend=-1) > 1
     tried = values.copy()
     tried[:, :, blank] = NEVER
-    most = min(CANDIDATES, classes - 1)
-    order = np.argpartition(-tried, most - 1, axis=2)[:, :, :most]  # N, S, K
+    many = min(CANDIDATES, classes - 1)
+    order = np.argpartition(-tried, many - 1, axis=2)[:, :, :many]  # N, S, K
     chances = np.take_along_axis(tried, order, 2)
     used = int((chances > UNLIKELY).sum(2).max(initial=1))
     rank = np.argsort(-chances, axis=2, kind="stable")[:, :, : max(1, used)]
@@ -169,33 +150,21 @@ def candidates(
     for step in range(steps):
         frame = values[:, step], order[:, step], chances[:, step], gaps[:, step]
         history.append(advance(beam, step, *frame, language, blank))
-    scores = total(np.logaddexp(beam.blank, beam.inked), beam.language, beam.length, language)
-    best = np.argsort(-scores, axis=1, kind="stable")[:, :many]
-    return [
-        [
-            Candidate(trace(history, beam, line, place, chosen), float(scores[line, place]))
-            for place in best[line].tolist()
-            if scores[line, place] > NEVER / 2
-        ]
-        for line, chosen in enumerate(frames)
-    ]
+    best = np.argmax(total(np.logaddexp(beam.blank, beam.inked), beam.language, beam.length, language), axis=1)
+    return [trace(history, beam, index, int(best[index]), chosen) for index, chosen in enumerate(frames)]
 
 
-def search_compiled(
-    line: Floats, frames: Indices, language: Language | None, blank: int, width: int, many: int
-) -> list[Candidate]:
-    """The best texts of one line, of which these frames are searched."""
+def search_compiled(line: Floats, frames: Indices, language: Language | None, blank: int, width: int) -> Found:
+    """The best text of one line, of which these frames are searched."""
     if not len(frames):
-        return [NOTHING]
+        return Found([], [], [])
     settings = kernel.Settings(
         blank, width, CANDIDATES, UNLIKELY, BEHIND, language.weight if language else 0.0,
         language.bonus if language else 0.0,
     )  # fmt: skip
     gaps = np.diff(frames, prepend=-1) > 1
-    return [
-        Candidate(Found(classes.tolist(), frames[peaks].tolist(), states.tolist()), score)
-        for score, classes, peaks, states in kernel.search(line[frames], gaps, settings, language, many)
-    ]
+    classes, peaks, states = kernel.search(line[frames], gaps, settings, language)
+    return Found(classes.tolist(), frames[peaks].tolist(), states.tolist())
 
 
 def advance(

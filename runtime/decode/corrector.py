@@ -102,7 +102,7 @@ class Corrector:
         for _ in range(longest + MORE):
             given = dict(zip(INPUTS[1:], (source, *cross, last, *cache), strict=True))
             logits, *cache = self.session.run_part(OUTPUTS[2:], self.least | given)
-            last = logits.argmax(-1)
+            last = logits.argmax(-1)[:, None]
             found.append(last[:, 0])
             ended |= last[:, 0] == END
             if ended.all():

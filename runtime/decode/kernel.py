@@ -58,8 +58,8 @@ def library() -> ctypes.CDLL | None:
         if path.is_file():
             try:
                 found = ctypes.CDLL(str(path))
-                found.htrjand_texts.argtypes = [*[ctypes.c_void_p] * 6, ctypes.c_int32, *[ctypes.c_void_p] * 5]
-                found.htrjand_texts.restype = ctypes.c_int32
+                found.htrjand_beam.argtypes = [ctypes.c_void_p] * 9
+                found.htrjand_beam.restype = ctypes.c_int32
                 integer, address = ctypes.c_int32, ctypes.c_void_p
                 found.htrjand_said.argtypes = [*[address] * 5, integer, integer, *[address] * 4]
                 found.htrjand_said.restype = None
@@ -77,16 +77,14 @@ def trie(ngram: Ngram) -> Any:
 
 def search(
     logs: npt.NDArray[np.float32], gaps: npt.NDArray[np.bool_], settings: Settings, language: Language | None,
-    many: int = 1,
-) -> list[tuple[float, Integers, Integers, States]]:  # fmt: skip
-    """The best texts of one line, the best first: the score, the class of each character, the place in `logs` at which
-    it was most probable, and the n-gram's state after it.
+) -> tuple[Integers, Integers, States]:  # fmt: skip
+    """The best text of one line: the class of each character, the place in `logs` at which it was most probable, and
+    the n-gram's state after it.
 
     Args:
         logs: ln p [S, V] of the frames to search.
         gaps: [S], whether frames of a sure blank came before.
         language: None: what CTC alone finds most probable.
-        many: texts to find.
     """
     compiled = library()
     assert compiled is not None
@@ -95,19 +93,15 @@ def search(
     spoken: tuple[Any, ...] = (None, None, None)
     if language:
         spoken = trie(language.ngram), language.codes.ctypes.data, language.scales.ctypes.data
-    lengths, scores = np.zeros(many, np.int32), np.zeros(many, np.float32)
-    found, peaks = np.zeros((many, len(logs)), np.int32), np.zeros((many, len(logs)), np.int32)
-    states = np.zeros((many, len(logs)), np.uint32)
-    texts = compiled.htrjand_texts(
-        ctypes.byref(what), logs.ctypes.data, gaps.ctypes.data, *spoken, many,
-        *(array.ctypes.data for array in (lengths, scores, found, peaks, states)),
+    found, peaks = np.zeros(len(logs), np.int32), np.zeros(len(logs), np.int32)
+    states = np.zeros(len(logs), np.uint32)
+    length = compiled.htrjand_beam(
+        ctypes.byref(what), logs.ctypes.data, gaps.ctypes.data, *spoken, found.ctypes.data, peaks.ctypes.data,
+        states.ctypes.data,
     )  # fmt: skip
-    if texts < 0:
+    if length < 0:
         raise MemoryError(f"a beam of {settings.width} over {len(logs)} frames")
-    return [
-        (float(scores[text]), found[text, :length], peaks[text, :length], states[text, :length])
-        for text, length in enumerate(lengths[:texts].tolist())
-    ]
+    return found[:length], peaks[:length], states[:length]
 
 
 def as_c(array: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:

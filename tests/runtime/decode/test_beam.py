@@ -18,7 +18,7 @@ from tiny_model import CHARSET
 from htrjand.cli import main
 from htrjand.runtime import HtrjandError, Recognizer
 from htrjand.runtime.decode import kernel
-from htrjand.runtime.decode.beam import TINY, beam_search, candidates
+from htrjand.runtime.decode.beam import TINY, beam_search
 from htrjand.runtime.decode.confidence import confidences
 from htrjand.runtime.decode.greedy import softmax
 from htrjand.runtime.decode.language import CAPITAL, DIGIT, Language, codes_of, scales_of
@@ -85,10 +85,6 @@ def test_with_a_language_it_finds_the_text_of_the_best_score(ngram: Ngram, seed:
     for compiled in (True, False):
         ((classes, _, _),) = beam_search([logs], language, width=WIDE, compiled=compiled)
         assert tuple(classes) == max(scores, key=scores.__getitem__)
-        (best,) = candidates([logs], language, width=WIDE, many=20, compiled=compiled)
-        wanted = sorted(scores, key=scores.__getitem__, reverse=True)[:20]
-        assert [tuple(one.found.classes) for one in best] == wanted
-        np.testing.assert_allclose([one.score for one in best], [scores[text] for text in wanted], atol=1e-3)
 
 
 @pytest.mark.parametrize("compiled", [True, False])
@@ -117,10 +113,6 @@ def test_the_kernel_finds_what_numpy_finds(ngram: Ngram, width: int) -> None:
         with_it, without = (beam_search(lines, language, width=width, compiled=compiled) for compiled in (True, False))
         assert with_it == without
         assert len({tuple(line.classes) for line in with_it}) > 15
-        several, others = (candidates(lines, language, width=width, compiled=compiled) for compiled in (True, False))
-        for some, same in zip(several, others, strict=True):
-            assert len(some) == len(same) <= width
-            np.testing.assert_allclose([one.score for one in some], [one.score for one in same], rtol=1e-5, atol=1e-4)
 
 
 def test_the_kernel_finds_what_numpy_finds_with_the_bundled_files() -> None:

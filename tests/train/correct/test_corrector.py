@@ -86,12 +86,7 @@ def test_the_exported_parts_compute_what_transformers_does() -> None:
         keys, values = torch.zeros(2, 2, 2, 3, 0, 16)
         for place in range(targets.shape[1]):
             logits, keys, values = Step(network)(sources, *cross, targets[:, place : place + 1], keys, values)
-            torch.testing.assert_close(logits[:, 0], wanted[:, place], rtol=1e-4, atol=1e-4)
-        nothing = torch.zeros(2, 2, 3, 0, 16)
-        logits, keys, values = Step(network)(sources, *cross, targets[:, :30], nothing, nothing)
-        torch.testing.assert_close(logits, wanted[:, :30], rtol=1e-4, atol=1e-4)
-        torch.testing.assert_close(Step(network)(sources, *cross, targets[:, 30:], keys, values)[0], wanted[:, 30:],
-                                   rtol=1e-4, atol=1e-4)  # fmt: skip
+            torch.testing.assert_close(logits, wanted[:, place], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
