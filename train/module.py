@@ -282,10 +282,13 @@ class TrainingModule(lightning.LightningModule):
     def fingerprint(self) -> str:
         """SHA-256 of the run's lines, charset, network and history; a saved run is resumed only with the same.
 
-        What is fitted to finished weights is no part of it: states saved before cards had it are resumed.
+        What is fitted to finished weights is no part of it, nor are residual blocks where there are none: states saved
+        before cards had these are resumed.
         """
         card = asdict(self.card)
         del card["temperature"], card["language_model"]
+        if not any(card["network"]["deeper"]):
+            del card["network"]["deeper"]
         return hashlib.sha256(json.dumps([card, self.data_digest], sort_keys=True).encode()).hexdigest()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
