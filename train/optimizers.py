@@ -7,10 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
-
-from .network import Network
 
 Groups = list[dict[str, Any]]
 # AdamW's own even beside Muon: the first and last layers map pixels or classes, not features to features.
@@ -94,7 +92,9 @@ def orthogonal(matrices: Tensor) -> Tensor:
     return x
 
 
-def make_optimizer(network: Network, kind: str, rate: float, weight_decay: float, half: bool) -> Optimizer:
+def make_optimizer(
+    network: nn.Module, kind: str, rate: float, weight_decay: float, half: bool, by_adamw: tuple[str, ...] = BY_ADAMW
+) -> Optimizer:
     """The optimiser of the parameters of a network that are not frozen.
 
     Args:
@@ -102,10 +102,11 @@ def make_optimizer(network: Network, kind: str, rate: float, weight_decay: float
         rate: initial learning rate; see `set_rate`.
         weight_decay: of matrices and kernels; ten times as much where Muon updates them.
         half: see `Muon`.
+        by_adamw: beginnings or ends of the names of matrices that AdamW updates even beside Muon.
     """
     learning = [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
-    by_muon = [p for name, p in learning if kind == "muon" and is_by_muon(name, p)]
-    rest = [p for name, p in learning if kind != "muon" or not is_by_muon(name, p)]
+    by_muon = [p for name, p in learning if kind == "muon" and is_by_muon(name, p, by_adamw)]
+    rest = [p for name, p in learning if kind != "muon" or not is_by_muon(name, p, by_adamw)]
     groups: Groups = [
         {"params": [p for p in rest if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0},
@@ -115,9 +116,9 @@ def make_optimizer(network: Network, kind: str, rate: float, weight_decay: float
     return Muon([{"params": by_muon, "weight_decay": 10 * weight_decay}], groups, rate, half)
 
 
-def is_by_muon(name: str, parameter: Tensor) -> bool:
-    """Whether Muon updates a parameter: a matrix or kernel between the first convolution and the heads."""
-    return parameter.ndim > 1 and not name.startswith(BY_ADAMW)
+def is_by_muon(name: str, parameter: Tensor, by_adamw: tuple[str, ...] = BY_ADAMW) -> bool:
+    """Whether Muon updates a parameter: a matrix or kernel that is not left to AdamW (`make_optimizer`)."""
+    return parameter.ndim > 1 and not name.startswith(by_adamw) and not name.endswith(by_adamw)
 
 
 def set_rate(groups: Groups, rate: float, adamw_limit: float | None) -> None:

@@ -22,7 +22,7 @@ from ...runtime.files import atomic_path
 from ...runtime.text import json_text
 from ..checkpoint import load_state, read_rest, save_state, sha256
 from ..fit import Machine
-from ..optimizers import Muon, set_rate
+from ..optimizers import make_optimizer, set_rate
 from ..precision import mixed
 from ..recipe import find_data
 from ..recipe_loader import to_json
@@ -35,7 +35,7 @@ from .recipe import CorrectRecipe
 STATE, PAIRS, WEIGHTS = "state.safetensors", "pairs.json", "corrector.safetensors"
 READING = ("reader", "lm", "data", "augment", "mix", "strength", "readings", "seed")  # keys that decide the pairs
 VAL_BATCH = 64
-TABLES = ("shared.weight", "relative_attention_bias.weight")  # of embeddings; the head is one of them
+TABLES = ("shared.weight", "relative_attention_bias.weight")  # embeddings, of which one is the head: not by Muon
 Log = Callable[[str], None]
 
 
@@ -88,7 +88,8 @@ class Run:
         self.recipe, self.network, self.card, self.out = recipe, network.train(), card, out
         self.max_time, self.signed, self.device = max_time, signed, network.device
         self.average = copy.deepcopy(network).eval().requires_grad_(False)
-        self.optimizer = make_optimizer(network, recipe)
+        half = mixed(recipe.bf16, self.device.type)
+        self.optimizer = make_optimizer(network, "muon", recipe.rate, recipe.weight_decay, half, TABLES)
         self.step, self.seconds = 0, 0.0
 
     @property
@@ -169,20 +170,6 @@ class Run:
             averages: dict[str, Tensor] = dict(self.average.named_parameters())
             with torch.no_grad():
                 load_state(self.out / STATE, self.network, self.optimizer, averages)
-
-
-def make_optimizer(network: Any, recipe: CorrectRecipe) -> Muon:
-    """Muon for the matrices of the blocks; AdamW for what maps characters or distances, and for vectors."""
-    named = list(network.named_parameters())
-    tables = [p for name, p in named if p.ndim > 1 and name.endswith(TABLES)]
-    matrices = [p for name, p in named if p.ndim > 1 and not name.endswith(TABLES)]
-    rest = [
-        {"params": tables, "weight_decay": recipe.weight_decay},
-        {"params": [p for _, p in named if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    decay = 10 * recipe.weight_decay
-    half = mixed(recipe.bf16, network.device.type)
-    return Muon([{"params": matrices, "weight_decay": decay}], rest, recipe.rate, half)
 
 
 def groups(val: Sequence[Pair], after: Sequence[str]) -> Iterator[tuple[str, list[tuple[Pair, str]]]]:
