@@ -125,7 +125,7 @@ def add(a: float, b: float) -> float:
     return max(a, b) + math.log1p(math.exp(-abs(a - b))) if min(a, b) > NEVER else max(a, b)
 
 
-def search(logs: list[list[float]], fit: Fit, width: int = 12) -> tuple[tuple[int, ...], list[int]]:
+def search(logs: list[list[float]], fit: Fit, width: int = 24) -> tuple[tuple[int, ...], list[int]]:
     """Classes of the best text and the frame of each, of ln p [T, V]; class 0 is the blank."""
 
     def score(text: tuple[int, ...]) -> float:
@@ -135,7 +135,7 @@ def search(logs: list[list[float]], fit: Fit, width: int = 12) -> tuple[tuple[in
     beam = {(): Hypothesis(0.0, NEVER, 0.0, bytes([0]), ())}
     last = -1
     for frame, seen in enumerate(logs):
-        if seen[0] >= math.log(0.95):
+        if seen[0] >= math.log(0.99):
             continue
         gap, last = frame > last + 1, frame
         if gap:

@@ -22,7 +22,7 @@ import numpy as np
 
 from ...runtime import HtrjandError, Recognizer, UsageError
 from ...runtime.decode import decode_greedy
-from ...runtime.decode.beam import decode_beam
+from ...runtime.decode.beam import WIDTH, decode_beam
 from ...runtime.decode.language import Language
 from ...runtime.decode.ngram import Ngram
 from ...runtime.files import atomic_path
@@ -54,8 +54,8 @@ class Lines:
             raise UsageError(f"{self.reader.path}: the bundled language model is of other languages; name one by --lm")
         return language
 
-    def read(self, language: Language | None = None) -> list[str]:
-        """The texts, greedy or with a language model."""
+    def read(self, language: Language | None = None, beam: int = WIDTH) -> list[str]:
+        """The texts, greedy or with a language model, of which so many texts of a line are followed at a time."""
         info = self.reader.info
         widths = [(width, width) for width in self.widths]
         if language is None:
@@ -63,7 +63,7 @@ class Lines:
         return [
             line.text
             for part in (slice(begin, begin + BATCH) for begin in range(0, len(widths), BATCH))
-            for line in decode_beam(self.logits[part], info, language, widths[part])
+            for line in decode_beam(self.logits[part], info, language, widths[part], beam)
         ]
 
     def errors(self, texts: Sequence[str]) -> dict[str, list[LineErrors]]:
@@ -109,10 +109,11 @@ def main() -> None:
 @main.command()
 @line_options
 @LM
-def figures(lines: Lines, ngram: Path | None, output: Path | None) -> None:
+@click.option("--beam", type=click.IntRange(1), default=WIDTH, show_default=True, help="Texts followed at a time.")
+def figures(lines: Lines, ngram: Path | None, beam: int, output: Path | None) -> None:
     """Print CER and WER, greedy and with language, and what language takes off, with 95 % intervals."""
     language = lines.language(ngram)
-    before, after = lines.errors(lines.read()), lines.errors(lines.read(language))
+    before, after = lines.errors(lines.read()), lines.errors(lines.read(language, beam))
     found = {name: compared(before[name], after[name]) for name in before}
     click.echo(figures_table(found), nl=False)
     save(output, described(lines, language) | {"datasets": found})

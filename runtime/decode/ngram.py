@@ -28,6 +28,7 @@ the p after the context without its first character (Katz 1987).
 from __future__ import annotations
 
 import json
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -76,17 +77,14 @@ class Ngram:
     def _link(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
         """Makes of the file's arrays what a lookup needs, with the root as node 0."""
         size = len(arrays["characters"]) + 1
-        children = np.zeros(size, np.int64)
+        children = np.zeros(size, np.uint8)
         children[: len(arrays["children"])] = arrays["children"]
-        if children.sum() != size - 1 or len(arrays["probabilities"]) != size - 1:
+        if children.sum(dtype=np.int64) != size - 1 or len(arrays["probabilities"]) != size - 1:
             raise ValueError("its arrays do not fit together")
-        first = np.concatenate(([1], 1 + np.cumsum(children)))
-        self.first, self.characters = first.astype(np.uint32), arrays["characters"]
-        parent = np.repeat(np.arange(size, dtype=np.uint32), children)  # of nodes 1, 2, …
-        # One number a node, in rising order: by it a child is found.
-        self.keys: npt.NDArray[np.uint32] = (parent << np.uint32(8)) | arrays["characters"]
-        if (parent >= np.arange(1, size)).any() or (self.keys[1:] <= self.keys[:-1]).any():
-            raise ValueError("its n-grams are not in order")
+        self.first = np.ones(size + 1, np.uint32)
+        np.cumsum(children, out=self.first[1:])
+        self.first[1:] += 1
+        self.characters = arrays["characters"]
         self.logs = np.zeros(size, np.float32)
         self.logs[1:] = arrays["probability_table"][arrays["probabilities"]]
         inner = children > 0
@@ -98,23 +96,34 @@ class Ngram:
         self.backoff_logs[1:][inner[1:]] = arrays["backoff_table"][arrays["backoffs"]]
         self.suffixes = np.zeros(size, np.uint32)  # the node without its first character
         self.next = np.zeros(size, np.uint32)  # the state that a node leads to: itself, or a suffix, that has children
-        before, begin, end = 0, 1, int(first[1])  # of the nodes of one length less, and of one length
-        self.order = 0  # characters of the longest n-grams
+        before, begin, end = 0, 1, int(self.first[1])  # of the nodes of one length less, and of one length
+        self.order, known = 0, np.zeros(0, np.uint32)
         while begin < end:
             self.order += 1
             if self.order > LONGEST:
                 raise ValueError(f"n-grams of more than {LONGEST} characters")
-            nodes = slice(begin, end)
+            nodes, characters = slice(begin, end), self.characters[begin - 1 : end - 1]
+            parent = np.repeat(np.arange(before, begin, dtype=np.uint32), children[before:begin])
+            keys = (parent << np.uint32(8)) | characters
+            if (keys[1:] <= keys[:-1]).any():
+                raise ValueError("its n-grams are not in order")
             if self.order > 1:
-                keys = self.suffixes[parent[begin - 1 : end - 1]] << np.uint32(8)
-                keys |= arrays["characters"][begin - 1 : end - 1]
-                known = self.keys[before - 1 : begin - 1]  # among all keys it would be found too, and slower
-                places = known.searchsorted(keys)
-                if (known.take(places, mode="clip") != keys).any():
+                wanted = (self.suffixes[parent] << np.uint32(8)) | characters
+                places = known.searchsorted(wanted)
+                if (known.take(places, mode="clip") != wanted).any():
                     raise ValueError("an n-gram lacks the one without its first character")
                 self.suffixes[nodes] = places + before
             self.next[nodes] = np.where(inner[nodes], np.arange(begin, end), self.next[self.suffixes[nodes]])
-            before, begin, end = begin, end, int(first[end])
+            known, before, begin, end = keys, begin, end, int(self.first[end])
+        if begin != size:
+            raise ValueError("an n-gram has no beginning")
+
+    @cached_property
+    def keys(self) -> npt.NDArray[np.uint32]:
+        """One number a node from 1 on, in rising order: by it numpy finds a child. The compiled search needs none."""
+        parents = np.repeat(np.arange(len(self.first) - 1, dtype=np.uint32), np.diff(self.first))
+        keys: npt.NDArray[np.uint32] = (parents << np.uint32(8)) | self.characters
+        return keys
 
     @property
     def seal(self) -> str:
@@ -123,8 +132,7 @@ class Ngram:
 
     def start(self) -> int:
         """The state at the beginning of a line."""
-        place = int(np.searchsorted(self.keys, 0))
-        return int(self.next[place + 1]) if self.keys[place] == 0 else 0
+        return int(self.next[1]) if self.characters[0] == 0 else 0  # node 1 is the root's first child
 
     def encode(self, text: str) -> Codes:
         """Codes of the characters; `UNKNOWN` for those that the n-gram does not have."""

@@ -1,6 +1,6 @@
 // Reading with the character n-gram (docs/embedding.md, "The n-gram" and "The beam").
 
-const WIDTH = 12, CANDIDATES = 10, BEHIND = 10; // of the search
+const WIDTH = 24, CANDIDATES = 10, BEHIND = 10; // of the search
 const NEVER = -Infinity, UNKNOWN = -12;
 
 /** The n-gram of an .lm file: `log(context, code)` is [ln p of a character, the context after it]. */
@@ -86,7 +86,7 @@ function search(frames, { step, weight, bonus }) {
   const empty = { text: [], blank: 0, inked: NEVER, language: 0, context: [0], peaks: [] };
   let found = new Map([['', empty]]), last = -1;
   frames.forEach((seen, frame) => {
-    if (seen[0] >= Math.log(0.95)) return;
+    if (seen[0] >= Math.log(0.99)) return;
     if (frame > last + 1) for (const h of found.values()) Object.assign(h, { blank: add(h.blank, h.inked), inked: NEVER });
     last = frame;
     for (const h of found.values()) h.whole = add(h.blank, h.inked);
