@@ -44,7 +44,7 @@ STDIN = Path("-")
     "--lm", type=PATH, help="A language model (htrjand lm build). Default: the bundled one, for its languages."
 )
 @click.option("--no-lm", is_flag=True, help="Read each character by its image alone.")
-@click.option("--beam", type=click.IntRange(min=1), default=24, show_default=True,
+@click.option("--beam", type=click.IntRange(min=1), default=64, show_default=True,
               help="Texts of a line followed at a time, with a language model.")  # fmt: skip
 @click.option("--correct", "corrector", type=PATH,
               help="A corrector (htrjand correct export): changes doubtful lines, and tells of it.")  # fmt: skip

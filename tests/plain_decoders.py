@@ -125,7 +125,7 @@ def add(a: float, b: float) -> float:
     return max(a, b) + math.log1p(math.exp(-abs(a - b))) if min(a, b) > NEVER else max(a, b)
 
 
-def search(logs: list[list[float]], fit: Fit, width: int = 24) -> tuple[tuple[int, ...], list[int]]:
+def search(logs: list[list[float]], fit: Fit, width: int = 64) -> tuple[tuple[int, ...], list[int]]:
     """Classes of the best text and the frame of each, of ln p [T, V]; class 0 is the blank."""
 
     def score(text: tuple[int, ...]) -> float:
@@ -141,7 +141,7 @@ def search(logs: list[list[float]], fit: Fit, width: int = 24) -> tuple[tuple[in
         if gap:
             beam = {text: h._replace(blank=add(h.blank, h.inked), inked=NEVER) for text, h in beam.items()}
         wholes = {text: add(h.blank, h.inked) for text, h in beam.items()}
-        least = max(wholes.values()) + max(seen) - 10
+        least = max(wholes.values()) + max(seen) - 20
         tried = sorted((c for c in range(1, len(seen)) if seen[c] > -6), key=lambda c: -seen[c])[:10]
         grown = {}
         for text, h in beam.items():

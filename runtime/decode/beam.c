@@ -48,6 +48,14 @@ typedef struct {
     uint32_t state;
 } Link;
 
+/* What a frame is searched in. */
+typedef struct {
+    Hypothesis *next;  /* width * (1 + candidates) */
+    int32_t *places;   /* as many: of the best of them */
+    int32_t *tried;    /* candidates + 1: classes */
+    uint8_t *there;    /* width * candidates: whether a hypothesis with a class behind it is one already */
+} Work;
+
 static float log_add(float a, float b) {
     return a > b ? a + log1pf(expf(b - a)) : b + log1pf(expf(a - b));
 }
@@ -91,27 +99,37 @@ static int most_probable(const Search *search, const float *frame, int32_t *foun
     return count;
 }
 
-/* Puts the `width` best in front, in no order. */
-static int best(Hypothesis *all, int count, int width) {
-    for (int i = 0; i < width && i < count; i++) {
-        int top = i;
-        for (int j = i + 1; j < count; j++)
-            if (all[j].score > all[top].score) top = j;
-        if (top != i) {
-            Hypothesis other = all[i];
-            all[i] = all[top];
-            all[top] = other;
+/* Puts the places of the `width` best scores in front, in no order (Hoare's selection). */
+static int best(const Hypothesis *all, int32_t *places, int count, int width) {
+    int low = 0, high = count - 1;
+    for (int i = 0; i < count; i++) places[i] = i;
+    if (count <= width) return count;
+    while (low < high) {
+        float pivot = all[places[(low + high) / 2]].score;
+        int i = low, j = high;
+        while (i <= j) {
+            while (all[places[i]].score > pivot) i++;
+            while (all[places[j]].score < pivot) j--;
+            if (i <= j) {
+                int32_t other = places[i];
+                places[i++] = places[j];
+                places[j--] = other;
+            }
         }
+        if (width - 1 <= j) high = j;
+        else if (width - 1 >= i) low = i;
+        else break;
     }
-    return count < width ? count : width;
+    return width;
 }
 
-/* One frame: `beam` of `count` hypotheses becomes that of the next; returns its count. `next` has room for all. */
+/* One frame, in place: `beam` of `count` hypotheses becomes that of the next; returns its count. `work` has the room. */
 static int advance(const Search *search, const Ngram *ngram, const uint8_t *codes, const float *scales,
-                   const float *frame, int gap, int32_t step, Hypothesis *beam, int count, Hypothesis *next,
-                   int32_t *tried) {
+                   const float *frame, int gap, int32_t step, Hypothesis *beam, int count, const Work *work) {
+    int32_t *tried = work->tried, *places = work->places;
+    Hypothesis *next = work->next;
     int many = most_probable(search, frame, tried), total = count;
-    float top = NEVER, likeliest = NEVER;
+    float top = NEVER, likeliest = NEVER, least = 2 * NEVER;
     for (int32_t c = 0; c < search->classes; c++)
         if (frame[c] > likeliest) likeliest = frame[c];
     for (int i = 0; i < count; i++) {
@@ -133,24 +151,42 @@ static int advance(const Search *search, const Ngram *ngram, const uint8_t *code
             next[i].peak_step = step;
         }
     }
+    /* Texts that another one grows into are hypotheses already, and take what that brings. */
+    memset(work->there, 0, (size_t)count * (size_t)many);
+    for (int child = 0; child < count; child++) {
+        int k = 0, i = 0;
+        while (k < many && tried[k] != beam[child].last) k++;
+        if (k == many) continue;
+        while (i < count && beam[i].prefix != beam[child].parent) i++;
+        if (i == count) continue;
+        float ctc = (tried[k] == beam[i].last ? beam[i].blank : beam[i].whole) + frame[tried[k]];
+        next[child].inked = log_add(next[child].inked, ctc);
+        work->there[i * many + k] = 1;
+    }
+    for (int i = 0; i < count; i++) {
+        next[i].score = scored(search, log_add(next[i].blank, next[i].inked), next[i].language, next[i].length);
+        if (!i || next[i].score < least) least = next[i].score;
+    }
+    if (count < search->width) least = 2 * NEVER; /* else what is worse than all of these is not kept */
     for (int i = 0; i < count; i++) {
         for (int k = 0; k < many; k++) {
-            int32_t class = tried[k];
+            int32_t class = tried[k], length = beam[i].length + 1;
             float ctc = (class == beam[i].last ? beam[i].blank : beam[i].whole) + frame[class];
-            int child = 0;
-            while (child < count && (beam[child].parent != beam[i].prefix || beam[child].last != class)) child++;
-            if (child < count) { /* that text is a hypothesis already */
-                next[child].inked = log_add(next[child].inked, ctc);
-                continue;
-            }
-            if (!(ctc > top + likeliest - search->behind)) continue;
+            float language = beam[i].language;
+            uint32_t state = beam[i].state;
+            if (work->there[i * many + k] || !(ctc > top + likeliest - search->behind)) continue;
+            if (scored(search, ctc, language, length) < least) continue; /* and the language only takes away */
+            if (ngram) language += scales[class] * language_log(ngram, state, codes[class], &state);
+            float score = scored(search, ctc, language, length);
+            if (score < least) continue;
             Hypothesis *grown = next + total++;
             *grown = beam[i];
             grown->blank = NEVER;
             grown->inked = ctc;
-            if (ngram)
-                grown->language += scales[class] * language_log(ngram, beam[i].state, codes[class], &grown->state);
-            grown->length++;
+            grown->language = language;
+            grown->score = score;
+            grown->state = state;
+            grown->length = length;
             grown->last = class;
             grown->parent = beam[i].prefix;
             grown->prefix = (beam[i].prefix + (uint64_t)class + 1) * MIX;
@@ -162,9 +198,9 @@ static int advance(const Search *search, const Ngram *ngram, const uint8_t *code
             grown->peak_step = step;
         }
     }
-    for (int i = 0; i < total; i++)
-        next[i].score = scored(search, log_add(next[i].blank, next[i].inked), next[i].language, next[i].length);
-    return best(next, total, search->width);
+    count = best(next, places, total, search->width);
+    for (int i = 0; i < count; i++) beam[i] = next[places[i]];
+    return count;
 }
 
 /* Finds the best text of one line.
@@ -183,11 +219,13 @@ EXPORT int32_t htrjand_beam(const Search *search, const float *logs, const uint8
                             const uint8_t *codes, const float *scales, int32_t *found, int32_t *peaks,
                             uint32_t *states) {
     size_t room = (size_t)search->width * (1 + (size_t)search->candidates), frames = (size_t)search->frames;
-    Hypothesis *beam = malloc(room * sizeof *beam), *next = malloc(room * sizeof *next), *other;
+    Hypothesis *beam = malloc((size_t)search->width * sizeof *beam);
     Link *links = malloc(frames * (size_t)search->width * sizeof *links);
-    int32_t *tried = malloc(((size_t)search->candidates + 1) * sizeof *tried), length = -1, step;
+    Work work = {malloc(room * sizeof *work.next), malloc(room * sizeof *work.places),
+                 malloc(((size_t)search->candidates + 1) * sizeof *work.tried), malloc(room)};
+    int32_t length = -1, step;
     int count = 1, chosen = 0;
-    if (beam && next && links && tried) {
+    if (beam && links && work.next && work.places && work.tried && work.there) {
         memset(beam, 0, sizeof *beam);
         beam->inked = beam->peak = NEVER;
         beam->last = search->blank;
@@ -196,13 +234,10 @@ EXPORT int32_t htrjand_beam(const Search *search, const float *logs, const uint8
         beam->parent = NO_PARENT;
         for (step = 0; step < search->frames; step++) {
             count = advance(search, ngram, codes, scales, logs + (size_t)step * (size_t)search->classes, gaps[step],
-                            step, beam, count, next, tried);
+                            step, beam, count, &work);
             for (int i = 0; i < count; i++)
                 links[(size_t)step * (size_t)search->width + (size_t)i] =
-                    (Link){next[i].source, next[i].added, next[i].before, next[i].state};
-            other = beam;
-            beam = next;
-            next = other;
+                    (Link){beam[i].source, beam[i].added, beam[i].before, beam[i].state};
         }
         for (int i = 1; i < count; i++)
             if (beam[i].score > beam[chosen].score) chosen = i;
@@ -220,9 +255,11 @@ EXPORT int32_t htrjand_beam(const Search *search, const float *logs, const uint8
         }
     }
     free(beam);
-    free(next);
     free(links);
-    free(tried);
+    free(work.next);
+    free(work.places);
+    free(work.tried);
+    free(work.there);
     return length;
 }
 

@@ -22,11 +22,11 @@ from .greedy import softmax, spans
 from .language import Found, Language
 from .line import Character, Line
 
-WIDTH = 24  # hypotheses kept of each line
+WIDTH = 64  # hypotheses kept of each line
 CANDIDATES = 10  # characters tried at a frame
 UNLIKELY = -6.0  # ln p of a character that is not tried
 SURE = float(np.log(0.99))  # ln p of a blank after which nothing but a blank is tried
-BEHIND = 10.0  # a hypothesis whose CTC score is so far behind the best one's is given up before the language is asked
+BEHIND = 20.0  # a hypothesis whose CTC score is so far behind the best one's is given up before the language is asked
 TINY = np.float32(1e-30)  # of a probability: its logarithm is finite
 NEVER = np.float32(-1e30)  # the logarithm of nothing: small enough, and its sums stay finite
 MIX = np.uint64(0x9E3779B97F4A7C15)  # odd, of random bits: prefixes are told apart by a hash of their characters

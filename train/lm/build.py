@@ -25,8 +25,8 @@ LONGEST = 8  # characters of an n-gram: as many as 64 bits hold
 class LmRecipe:
     """How an n-gram is built."""
 
-    order: int = 6  # characters of the longest n-grams
-    size: int | None = 190_000  # n-grams to keep at most; none: all
+    order: int = 7  # characters of the longest n-grams
+    size: int | None = 1_300_000  # n-grams to keep at most; none: all
     piece: int = PIECE  # characters of prose that count as a line; 0: its lines as they are
     lines_weight: float = 10.0  # how often the text of a line file counts, against once for prose
     splits: tuple[str, ...] = ("train",)  # of line files

@@ -18,8 +18,8 @@ def lm() -> None:
 @lm.command()
 @click.argument("texts", nargs=-1, required=True, type=PATH)
 @click.option("-o", "--output", type=FILE, required=True, help="A .lm file.")
-@click.option("--order", type=click.IntRange(2, 8), default=6, show_default=True, help="Characters of the longest.")
-@click.option("--size", type=click.IntRange(1), default=190_000, show_default=True, help="N-grams to keep at most.")
+@click.option("--order", type=click.IntRange(2, 8), default=7, show_default=True, help="Characters of the longest.")
+@click.option("--size", type=click.IntRange(1), default=1_300_000, show_default=True, help="N-grams to keep at most.")
 @click.option("--lang", "languages", multiple=True, help="Of line files only lines of this language. Repeatable.")
 @click.option("--exclude", multiple=True, help="A dataset of line files to leave out. Repeatable.")
 @click.option("--lines-weight", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True,

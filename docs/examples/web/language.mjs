@@ -1,6 +1,6 @@
 // Reading with the character n-gram (docs/embedding.md, "The n-gram" and "The beam").
 
-const WIDTH = 24, CANDIDATES = 10, BEHIND = 10; // of the search
+const WIDTH = 64, CANDIDATES = 10, BEHIND = 20; // of the search
 const NEVER = -Infinity, UNKNOWN = -12;
 
 /** The n-gram of an .lm file: `log(context, code)` is [ln p of a character, the context after it]. */

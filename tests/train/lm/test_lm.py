@@ -169,7 +169,7 @@ def test_the_verbs(text: Path, tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["lm", "build", str(text), "-o", str(out), "--licence", "CC0"])
     assert done.exit_code == 0 and f"{out.stat().st_size:,} bytes" in done.stdout
     shown = json.loads(CliRunner().invoke(main, ["lm", "show", str(out), "-f", "json"]).stdout)
-    assert (shown["name"], shown["licence"], shown["sources"], shown["order"]) == ("fr", "CC0", ["text.txt"], 6)
+    assert (shown["name"], shown["licence"], shown["sources"], shown["order"]) == ("fr", "CC0", ["text.txt"], 7)
     scored = CliRunner().invoke(main, ["lm", "score", str(out), str(text)])
     assert scored.exit_code == 0 and "bits a character" in scored.stdout
     refused = CliRunner().invoke(main, ["lm", "build", str(text), "-o", str(out), "--split", "val"])
