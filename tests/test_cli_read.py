@@ -18,6 +18,8 @@ from PIL import Image
 from htrjand import __version__
 from htrjand.cli import main
 from htrjand.runtime.bundled import bundled_in
+from htrjand.runtime.cli import read
+from htrjand.runtime.decode.beam import WIDTH
 from htrjand.runtime.engines import open_session
 from htrjand.runtime.info import FORMAT as LINES
 from htrjand.runtime.page.detector import BUNDLED as DETECTOR
@@ -355,6 +357,11 @@ def test_an_empty_line_is_to_be_checked_by_its_own_confidence(htrjand, tmp_path)
     Image.fromarray(np.full((64, 300), 255, np.uint8)).save(tmp_path / "empty.png")
     done = htrjand("read", tmp_path / "empty.png", "--min-confidence", 1)
     assert done.stdout == "\n" and re.search(r"empty\.png: check whether it is empty \(\d\.\d\d\)$", done.stderr, re.M)
+
+
+def test_the_beam_is_as_wide_as_the_readers():
+    (option,) = [option for option in read.params if option.name == "beam"]
+    assert option.default == WIDTH
 
 
 def test_with_the_bundled_language_and_without(htrjand, tmp_path):
