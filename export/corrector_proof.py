@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..runtime.decode.corrector import Corrector
+from ..runtime.decode.corrector import ALONE, Corrector, with_context
 from ..runtime.decode.corrector_info import CorrectorInfo
 from ..runtime.errors import HtrjandError
 from ..runtime.files import atomic_path
@@ -50,7 +50,7 @@ def info_of(card: CorrectorCard, weights: Path, precision: str, rule: dict[str, 
     """What a file of these weights is to say of itself."""
     info = CorrectorInfo(
         card.name, card.version, card.charset, card.languages, card.licence, card.texts, sha256(weights), card.reader,
-        precision, FIRST, card.longest,
+        precision, FIRST, card.longest, int(card.context),
     )  # fmt: skip
     return replace(info, **{key: value for key, value in rule.items() if value is not None})
 
@@ -73,7 +73,8 @@ def prove(
     texts: dict[str, list[str]] = {"network": [], "file": []}
     for begin in range(0, len(pairs), BATCH):
         read = [one for _, one in pairs[begin : begin + BATCH]]
-        texts["network"] += corrected(network, read, card.charset)
+        given = [with_context(one, ALONE) for one in read] if card.context else read
+        texts["network"] += corrected(network, given, card.charset)
         texts["file"] += corrector.texts(read)
     truths = [text for text, _ in pairs]
     cer = {name: round(error_rate(list(zip(truths, some, strict=True))), 3) for name, some in texts.items()}

@@ -34,16 +34,28 @@ def recipe(**changes: object) -> CorrectRecipe:
     return CorrectRecipe(**(given | changes))  # type: ignore[arg-type]
 
 
-def train(out: Path, log: object = lambda _: None, **changes: object) -> Path:
-    """Trains it into a folder; the path of its weights."""
+def pairs_with_context() -> list[Pair]:
+    """Words whose second letter cannot be read: what stands before or after them tells it."""
+    made = []
+    for letter in "abc":
+        for text in (f"a{letter}a", f"b{letter}b"):
+            made += [Pair(text, misread(text), "words", around) for around in ((letter * 3, ""), ("", letter * 3))]
+    return made
+
+
+def train(out: Path, log: object = lambda _: None, known: Sequence[Pair] | None = None, **changes: object) -> Path:
+    """Trains it into a folder, on the pairs above unless others are given; the path of its weights."""
     made = recipe(**changes)
     out.mkdir(parents=True, exist_ok=True)
-    card = CorrectorCard(SHAPE, CHARSET[1:], ("fr",), name="tiny-corrector", version="1", longest=12)
-    corpus = Corpus(pairs(), [], made.prose, made.clean, made.batch_lines, made.seed)
+    card = CorrectorCard(
+        SHAPE, CHARSET[1:], ("fr",), name="tiny-corrector", version="1", longest=12, context=made.context
+    )
+    known = known or pairs()
+    corpus = Corpus(known, [], made.prose, made.clean, made.batch_lines, made.seed, made.context)
     import torch
 
     torch.manual_seed(made.seed)
     run = Run(made, make_network(SHAPE, len(card.charset)), card, out, None, "tiny")
     run.resume()
-    run.go(corpus, pairs(), log)  # type: ignore[arg-type]
+    run.go(corpus, known, log)  # type: ignore[arg-type]
     return out / "corrector.safetensors"

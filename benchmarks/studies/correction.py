@@ -45,6 +45,7 @@ class Read:
 
     rows: Sequence[LineRow]
     lines: Sequence[Line]
+    around: Sequence[tuple[str, str]]  # what was read before and after each line on its page
 
 
 def read_both(lines: Lines) -> dict[str, Read]:
@@ -52,12 +53,26 @@ def read_both(lines: Lines) -> dict[str, Read]:
     texts = [without_marks(row.text) for row in lines.rows]
     kept = [place for place, text in enumerate(texts) if text]
     rows = [replace(lines.rows[place], text=texts[place] or "") for place in kept]
-    logits, widths = [lines.logits[place] for place in kept], [(lines.widths[place],) * 2 for place in kept]
+    logits, widths = lines.logits, [(width, width) for width in lines.widths]
     info, language = lines.reader.info, lines.language(None)
     greedy = [decode_greedy(one, info, *width) for one, width in zip(logits, widths, strict=True)]
-    parts = [slice(begin, begin + BATCH) for begin in range(0, len(rows), BATCH)]
+    parts = [slice(begin, begin + BATCH) for begin in range(0, len(logits), BATCH)]
     spoken = [line for part in parts for line in decode_beam(logits[part], info, language, widths[part])]
-    return {way: Read(rows, read) for way, read in zip(WAYS, (greedy, spoken), strict=True)}
+    found = {}
+    for way, read in zip(WAYS, (greedy, spoken), strict=True):
+        around = neighbours(lines.rows, [line.text for line in read])
+        found[way] = Read(rows, [read[place] for place in kept], [around[place] for place in kept])
+    return found
+
+
+def neighbours(rows: Sequence[LineRow], texts: Sequence[str]) -> list[tuple[str, str]]:
+    """What was read before and after each line on its page, of texts in reading order; "" where there is nothing."""
+    pages = [(row.dataset, row.doc, row.page) for row in rows]
+
+    def text(place: int, other: int) -> str:
+        return texts[other] if 0 <= other < len(rows) and pages[other] == pages[place] else ""
+
+    return [(text(place, place - 1), text(place, place + 1)) for place in range(len(rows))]
 
 
 @click.group()
@@ -91,7 +106,7 @@ def examples(corrector: Path, lines: Lines, show: int, output: Path | None) -> N
     found = {}
     for way, read in read_both(lines).items():
         kinds: dict[str, list[list[str]]] = {"better": [], "worse": [], "as wrong": []}
-        for row, before, after in zip(read.rows, read.lines, opened.correct(read.lines), strict=True):
+        for row, before, after in zip(read.rows, read.lines, opened.correct(read.lines, read.around), strict=True):
             if after.read is not None:
                 change = edits(row, after) - edits(row, before)
                 kind = "better" if change < 0 else "worse" if change > 0 else "as wrong"
@@ -118,7 +133,8 @@ def rules(corrector: Path, lines: Lines, output: Path | None) -> None:
         row = [f"{doubt:g}", f"{most:g}", ", ".join(keep) or "nothing"]
         for read in reads.values():
             errors = [
-                compare(one.text, line.text) for one, line in zip(read.rows, opened.correct(read.lines), strict=True)
+                compare(one.text, line.text)
+                for one, line in zip(read.rows, opened.correct(read.lines, read.around), strict=True)
             ]
             row.append(f"{summary(errors)['cer']:.2f}")
         cells.append(row)
@@ -162,15 +178,20 @@ def pieces(text: str) -> Iterator[str]:
     return (text[place : place + GRAM] for place in range(len(text) - GRAM + 1))
 
 
-def remembered(texts: Callable[[Sequence[str]], list[str]]) -> Callable[[Sequence[str]], list[str]]:
-    """The same function, which computes each text once."""
-    known: dict[str, str] = {}
+Texts = Callable[[Sequence[str], Sequence[tuple[str, str]]], list[str]]
 
-    def found(read: Sequence[str]) -> list[str]:
-        new = [text for text in dict.fromkeys(read) if text not in known]
+
+def remembered(texts: Texts) -> Texts:
+    """The same function, which computes each text and what is around it once."""
+    known: dict[tuple[str, tuple[str, str]], str] = {}
+
+    def found(read: Sequence[str], around: Sequence[tuple[str, str]]) -> list[str]:
+        wanted = list(zip(read, around, strict=True))
+        new = [one for one in dict.fromkeys(wanted) if one not in known]
         for begin in range(0, len(new), BATCH):
-            known.update(zip(new[begin : begin + BATCH], texts(new[begin : begin + BATCH]), strict=True))
-        return [known[text] for text in read]
+            part = new[begin : begin + BATCH]
+            known.update(zip(part, texts([text for text, _ in part], [beside for _, beside in part]), strict=True))
+        return [known[one] for one in wanted]
 
     return found
 
@@ -185,9 +206,9 @@ def compared(corrector: Corrector, reads: dict[str, Read]) -> dict[str, dict[str
     found: dict[str, dict[str, Any]] = {}
     for way, read in reads.items():
         corrected, seconds = [], []
-        for line in read.lines:
+        for line, around in zip(read.lines, read.around, strict=True):
             start = time.perf_counter()
-            corrected += corrector.correct([line])
+            corrected += corrector.correct([line], [around])
             seconds.append(time.perf_counter() - start)
         for dataset in dict.fromkeys(row.dataset for row in read.rows):
             chosen = [place for place, row in enumerate(read.rows) if row.dataset == dataset]

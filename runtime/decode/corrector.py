@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PAD, END, UNKNOWN = 0, 1, 2
 TOGETHER = 16  # lines at a time
+ALONE = ("", "")  # the texts before and after a line that has no neighbours
 MORE = 8  # characters beyond those of the longest text, after which a correction is given up
 INPUTS = ("text", "source", "cross_keys_in", "cross_values_in", "last", "keys_in", "values_in")
 OUTPUTS = ("cross_keys", "cross_values", "logits", "keys", "values")
@@ -60,7 +61,7 @@ class Corrector:
             )
         # Every run is given all inputs; those of the part that does not run are as small as they can be.
         self.least = {name: np.zeros([size or 1 for size in port.shape], port.dtype) for name, port in ports.items()}
-        self.numbers = {char: self.info.first + place for place, char in enumerate(self.info.charset)}
+        self.numbers = {char: self.info.first + place for place, char in enumerate(self.info.charset)} | {"\n": END}
 
     def check(self, reader: ModelInfo) -> None:
         """Raises an HtrjandError unless it knows the characters, and a language, of a reader."""
@@ -76,8 +77,13 @@ class Corrector:
                 f"{', '.join(reader.languages)}; take a corrector of one of these"
             )
 
-    def correct(self, lines: Sequence[Line]) -> list[Line]:
-        """The lines, those corrected that may be; `read` of these is the text as it was read."""
+    def correct(self, lines: Sequence[Line], around: Sequence[tuple[str, str]] | None = None) -> list[Line]:
+        """The lines, those corrected that may be; `read` of these is the text as it was read.
+
+        Args:
+            around: what was read before and after each line on its page, for a file that was trained with that
+                (`info.context`); "" where there is none.
+        """
         chosen = [
             place for place, line in enumerate(lines)
             if line.confidence < self.info.doubt and 0 < len(line.text) <= self.info.longest
@@ -85,13 +91,21 @@ class Corrector:
         found = list(lines)
         for begin in range(0, len(chosen), TOGETHER):
             part = chosen[begin : begin + TOGETHER]
-            for place, text in zip(part, self.texts([lines[place].text for place in part]), strict=True):
+            beside = [around[place] if around else ALONE for place in part]
+            for place, text in zip(part, self.texts([lines[place].text for place in part], beside), strict=True):
                 found[place] = with_text(lines[place], self.allowed(lines[place].text, text))
         return found
 
-    def texts(self, read: Sequence[str]) -> list[str]:
+    def texts(self, read: Sequence[str], around: Sequence[tuple[str, str]] | None = None) -> list[str]:
         """What the network makes of texts, each at most as long as `info.longest`; a text without an end stays."""
-        rows = [[self.numbers.get(char, UNKNOWN) for char in text] + [END] for text in read]
+        whole = list(read)
+        if self.info.context:
+            most, beside = self.info.longest, around or [ALONE] * len(read)
+            whole = [
+                with_context(text, (before[-most:], after[:most]))
+                for text, (before, after) in zip(read, beside, strict=True)
+            ]
+        rows = [[self.numbers.get(char, UNKNOWN) for char in text] + [END] for text in whole]
         longest = max(map(len, rows))
         source = np.array([row + [PAD] * (longest - len(row)) for row in rows], np.int64)  # N, S
         cross = self.session.run_part(OUTPUTS[:2], self.least | {"text": source})
@@ -99,7 +113,7 @@ class Corrector:
         cache: list[npt.NDArray[Any]] = [np.zeros((blocks, len(rows), heads, 0, width), np.float32)] * 2
         last, found = np.full((len(rows), 1), PAD, np.int64), []
         ended = np.zeros(len(rows), bool)
-        for _ in range(longest + MORE):
+        for _ in range(max(map(len, read)) + 1 + MORE):
             given = dict(zip(INPUTS[1:], (source, *cross, last, *cache), strict=True))
             logits, *cache = self.session.run_part(OUTPUTS[2:], self.least | given)
             last = logits.argmax(-1)[:, None]
@@ -139,6 +153,14 @@ class Corrector:
             return True
         first = read.rfind(" ", 0, begin) + 1
         return not (read[first : first + 1].isupper() and " " not in read[first:end])
+
+
+def with_context(read: str, around: tuple[str, str]) -> str:
+    """A line as a network with context is given it: its reading, those before and after it, a newline between them.
+
+    The line comes first, so that its characters stand at the same places with neighbours and without.
+    """
+    return "\n".join((read, *around))
 
 
 def with_text(line: Line, text: str) -> Line:

@@ -12,6 +12,7 @@ The keys stand where those of a line reader do (`runtime/info.py`), and are text
 | `precision` | `fp32` or `int8` | `int8` |
 | `first` | integer: class of the first character; 0 is padding, which a text of the decoder begins with, 1 its end, 2 any other character | `3` |
 | `longest` | integer: characters of the longest text that it has seen | `120` |
+| `context` | `1`: a text is followed by those of the lines before and after it, class 1 behind each; `0`, or no such key: by nothing | `0` |
 | `doubt` | a line is corrected where its confidence is below this | `0.9` |
 | `most_change` | a correction that differs from the reading in a greater share of the characters is not taken | `0.3` |
 | `keep` | JSON list of what is left as it was read: `digits`, `capitals` (words that begin with one) | `["digits"]` |
@@ -36,9 +37,9 @@ PRECISIONS = ("fp32", "int8")
 KEEP = ("digits", "capitals")
 TEXTS = ("name", "version", "licence", "weights_sha256", "reader_sha256", "precision")
 LISTS = ("charset", "languages", "training_data", "keep")
-INTEGERS = ("first", "longest")
+INTEGERS = ("first", "longest", "context")
 SHARES = ("doubt", "most_change")
-RANGES = {"first": (3, 16), "longest": (1, 1024), "doubt": (0.0, 1.0), "most_change": (0.0, 1.0)}
+RANGES = {"first": (3, 16), "longest": (1, 1024), "context": (0, 1), "doubt": (0.0, 1.0), "most_change": (0.0, 1.0)}
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class CorrectorInfo:
     precision: str = "fp32"
     first: int = 3
     longest: int = 120
+    context: int = 0
     doubt: float = 1.0
     most_change: float = 0.3
     keep: tuple[str, ...] = KEEP
@@ -99,5 +101,5 @@ class CorrectorInfo:
         """
         check_format(metadata, path, FORMAT)
         with reading(path):
-            values = values_of(metadata, TEXTS, LISTS, INTEGERS)
+            values = values_of({"context": "0", **metadata}, TEXTS, LISTS, INTEGERS)
             return cls(**values | {key: float(metadata[key]) for key in SHARES})

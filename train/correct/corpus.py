@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...runtime.decode.corrector import ALONE, with_context
 from ..lm.texts import prose
 from .confusions import Confusions
 from .pairs import Pair
@@ -25,6 +26,7 @@ class Corpus:
         prose: share of pairs that are prose.
         clean: share without an error.
         size: pairs in a batch.
+        context: what was read comes with its neighbours: those of pairs, or of prose, with errors like the reader's.
     """
 
     pairs: Sequence[Pair]
@@ -33,6 +35,7 @@ class Corpus:
     clean: float
     size: int
     seed: int
+    context: bool = False
 
     def batches(self, start: int = 0) -> Iterator[list[tuple[str, str]]]:
         """The batches from step `start` on."""
@@ -55,12 +58,29 @@ class Corpus:
         clean = random.random() < self.clean
         if random.random() >= self.prose:
             pair = self.pairs[int(random.integers(len(self.pairs)))]
-            return (pair.text if clean else pair.read), pair.text
+            read = pair.text if clean else pair.read
+            return sourced(read, pair.around, self.context, confusions, random), pair.text
         text = ""
         while not text:
             book = self.books[int(random.integers(len(self.books)))]
-            text = passage(book, int(random.integers(len(book))), int(lengths[random.integers(len(lengths))]))
-        return (text if clean else confusions.spoil(text, random)), text
+            place, length = int(random.integers(len(book))), int(lengths[random.integers(len(lengths))])
+            text = passage(book, place, length)
+        around = ALONE
+        if self.context:
+            at = book.find(text, place)
+            around = line_before(book, at, length), passage(book, at + len(text), length)
+        read = text if clean else confusions.spoil(text, random)
+        return sourced(read, around, self.context, confusions, random), text
+
+
+def sourced(
+    read: str, around: tuple[str, str], context: bool, confusions: Confusions, random: np.random.Generator
+) -> str:
+    """What the network is given: what was read and, where it has context, the texts around it with errors."""
+    if not context:
+        return read
+    before, after = (confusions.spoil(text, random) for text in around)
+    return with_context(read, (before, after))
 
 
 def passage(book: str, place: int, length: int) -> str:
@@ -70,6 +90,12 @@ def passage(book: str, place: int, length: int) -> str:
     if len(part) > length:
         part = part[: max(part.rfind(" ", 0, length + 1), 0) or length]
     return part.strip()
+
+
+def line_before(book: str, place: int, length: int) -> str:
+    """Whole words of a book up to a place, at most so many characters, within one paragraph."""
+    part = book[max(0, place - length - 1) : place].rpartition("\n")[2]
+    return part.partition(" ")[2].strip() if len(part) > length else part.strip()
 
 
 def books_of(paths: Sequence[Path], charset: Sequence[str]) -> list[str]:

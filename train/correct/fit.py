@@ -12,6 +12,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -26,10 +27,10 @@ from ..optimizers import make_optimizer, set_rate
 from ..precision import mixed
 from ..recipe import find_data
 from ..recipe_loader import to_json
-from .confusions import error_rate
-from .corpus import Corpus, books_of
-from .network import PAD, CorrectorCard, corrected, encode, logits_of, make_network, save_corrector
-from .pairs import Pair, Readings
+from .confusions import Confusions, error_rate
+from .corpus import Corpus, books_of, sourced
+from .network import PAD, CorrectorCard, corrected, encode, load_corrector, logits_of, make_network, save_corrector
+from .pairs import Pair, Readings, with_neighbours
 from .recipe import CorrectRecipe
 
 STATE, PAIRS, WEIGHTS = "state.safetensors", "pairs.json", "corrector.safetensors"
@@ -63,15 +64,22 @@ def train(
     charset = tuple(char for number, char in enumerate(readings.info.charset) if number != readings.info.blank)
     log(readings.data.notes)
     pairs, val = pairs_of(readings, out, log)
+    if recipe.context:
+        pairs, val = with_neighbours(pairs, readings.rows("train")), with_neighbours(val, readings.rows("val"))
     files = find_data(recipe.texts, path)
-    corpus = Corpus(pairs, books_of(files, charset), recipe.prose, recipe.clean, recipe.batch_lines, recipe.seed)
+    corpus = Corpus(
+        pairs, books_of(files, charset), recipe.prose, recipe.clean, recipe.batch_lines, recipe.seed, recipe.context
+    )
     torch.manual_seed(recipe.seed)
     network = make_network(recipe.shape, len(charset), recipe.dropout)
     card = CorrectorCard(
         recipe.shape, charset, languages=readings.info.languages, version=__version__,
         licence=readings.info.licence, reader=sha256(path.resolve().parent / recipe.reader),
         texts=tuple(file.name for file in files), longest=max(len(pair.text) for pair in pairs),
+        context=recipe.context,
     )  # fmt: skip
+    if recipe.begin:
+        begin_from(network, card, path.resolve().parent / recipe.begin)
     run = Run(recipe, network.to(place), card, out, max_time, signed)
     log(f"{sum(p.numel() for p in network.parameters()) / 1e6:.2f} M parameters; {len(pairs)} pairs of read lines")
     run.resume()
@@ -145,9 +153,10 @@ class Run:
     def validate(self, val: Sequence[Pair], log: Log) -> None:
         """Corrects the validation lines by the moving average, writes it, and tells errors before and after."""
         after = []
+        confusions, random = Confusions((pair.text, pair.read) for pair in val), np.random.default_rng(0)
+        given = [sourced(pair.read, pair.around, self.recipe.context, confusions, random) for pair in val]
         for begin in range(0, len(val), VAL_BATCH):
-            part = val[begin : begin + VAL_BATCH]
-            after += corrected(self.average, [pair.read for pair in part], self.card.charset)
+            after += corrected(self.average, given[begin : begin + VAL_BATCH], self.card.charset)
         told = [
             f"{name} {error_rate([(p.text, p.read) for p, _ in some]):.2f} → "
             f"{error_rate([(p.text, read) for p, read in some]):.2f}"
@@ -170,6 +179,14 @@ class Run:
             averages: dict[str, Tensor] = dict(self.average.named_parameters())
             with torch.no_grad():
                 load_state(self.out / STATE, self.network, self.optimizer, averages)
+
+
+def begin_from(network: Any, card: CorrectorCard, path: Path) -> None:
+    """Gives a network the weights of another corrector; UsageError where that one has another shape or charset."""
+    other, known = load_corrector(path)
+    if (known.shape, known.charset) != (card.shape, card.charset):
+        raise UsageError(f"{path}: a corrector of another shape or charset; leave out begin, or take these of it")
+    network.load_state_dict(other.state_dict())
 
 
 def groups(val: Sequence[Pair], after: Sequence[str]) -> Iterator[tuple[str, list[tuple[Pair, str]]]]:

@@ -45,6 +45,7 @@ class CorrectorCard:
     reader: str = ""  # SHA-256 of the weights whose errors it knows
     texts: tuple[str, ...] = ()  # what it learnt from
     longest: int = 0  # characters of the longest text that it has seen
+    context: bool = False  # whether a text comes with those before and after it
     lines_seen: int = 0
 
 
@@ -66,8 +67,11 @@ def make_network(shape: CorrectorShape, characters: int, dropout: float = 0.0) -
 
 
 def encode(texts: Sequence[str], charset: Sequence[str]) -> Tensor:
-    """Classes int64 [N, S]: the characters of each text and the end, filled up with padding."""
-    numbers = {char: FIRST + number for number, char in enumerate(charset)}
+    """Classes int64 [N, S]: the characters of each text and the end, filled up with padding.
+
+    A newline is an end, too: behind it stands a text beside the one that is to be corrected (`with_context`).
+    """
+    numbers = {char: FIRST + number for number, char in enumerate(charset)} | {"\n": END}
     rows = [[numbers.get(char, UNKNOWN) for char in text] + [END] for text in texts]
     longest = max(map(len, rows))
     return torch.tensor([row + [PAD] * (longest - len(row)) for row in rows])

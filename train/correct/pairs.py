@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 
 from ...runtime.decode import decode_greedy
 from ...runtime.decode.beam import decode_beam
+from ...runtime.decode.corrector import ALONE
 from ...runtime.decode.language import Language
 from ...runtime.info import ModelInfo
 from ...runtime.recognizer import BUNDLED_LM, language_for
@@ -18,11 +19,15 @@ from ...runtime.text import normalize
 from ..augment import augment
 from ..batches import Batch, LineBatches
 from ..checkpoint import load_network
+from ..data.lines import placed_lines
+from ..data.marks import without_marks
+from ..data.row import LineRow
 from ..dataset import Data, load_data, repeats_of
 from ..module import hashed_seed
 from ..network import FRAME_STRIDE, Network
 from ..precision import mixed
 from ..reader import model_info
+from ..recipe import find_data
 from .recipe import CorrectRecipe
 
 COLUMNS = 28_672  # of a batch
@@ -30,11 +35,31 @@ COLUMNS = 28_672  # of a batch
 
 @dataclass(frozen=True)
 class Pair:
-    """A line's text and how it was read: greedily, with the n-gram, or by one draw from the posterior."""
+    """A line's text and how it was read: greedily, with the n-gram, or by one draw from the posterior.
+
+    `around` are the texts of the lines before and after it on its page; "" where there is none.
+    """
 
     text: str
     read: str
     dataset: str
+    around: tuple[str, str] = ALONE
+
+
+def with_neighbours(pairs: Iterable[Pair], rows: Iterable[LineRow]) -> list[Pair]:
+    """The pairs, each with the texts around its line among rows in reading order.
+
+    A line is known by its dataset and text; where several have the same, those around the first count.
+    """
+    known = [(row.dataset, row.doc, row.page, normalize(without_marks(row.text) or "")) for row in rows]
+    found: dict[tuple[str, str], tuple[str, str]] = {}  # by dataset and text
+    for place, (dataset, doc, page, text) in enumerate(known):
+        before, after = (
+            known[other][3] if 0 <= other < len(known) and known[other][:3] == (dataset, doc, page) else ""
+            for other in (place - 1, place + 1)
+        )
+        found.setdefault((dataset, text), (before, after))
+    return [replace(pair, around=found.get((pair.dataset, pair.text), ALONE)) for pair in pairs]
 
 
 class Readings:
@@ -46,7 +71,7 @@ class Readings:
     """
 
     def __init__(self, recipe: CorrectRecipe, path: Path) -> None:
-        self.recipe = recipe
+        self.recipe, self.path = recipe, path
         weights = path.resolve().parent / recipe.reader
         network, card = load_network(weights)
         self.network: Network = network.eval()
@@ -78,6 +103,12 @@ class Readings:
         """Pairs of the validation lines as they are: of each the greedy reading, and the one with language."""
         for batch in LineBatches(self.data.val, COLUMNS, 0.0, single_pass=True, origins=self.names):
             yield from self.read(batch.image, batch, None)
+
+    def rows(self, split: str) -> Iterator[LineRow]:
+        """All lines of a split, in reading order, without their images."""
+        data = self.recipe.data
+        files = find_data(data.files if split == "train" else data.val_files or data.files, self.path)
+        return (row for row, _ in placed_lines(files, split, exclude=data.exclude, images=False))
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -31,6 +31,7 @@ class CorrectRecipe:
     """What a corrector learns from, and how long."""
 
     reader: str = "../weights/student.safetensors"  # whose errors it is to know, relative to the recipe
+    begin: str | None = None  # weights of a corrector to begin from, relative to the recipe; none: random ones
     lm: str | None = "bundled"  # with which n-gram lines are read besides: bundled, a file, or none
     data: DataRecipe = field(default_factory=DataRecipe)  # lines that are read, distorted
     augment: AugmentRecipe = field(default_factory=AugmentRecipe)
@@ -40,6 +41,7 @@ class CorrectRecipe:
     texts: tuple[str, ...] = ()  # prose, in files of the data folder
     prose: float = 0.5  # share of pairs that are prose with errors like the reader's
     clean: float = 0.15  # share of pairs without an error
+    context: bool = False  # the lines before and after, as they might be read, go with what was read
     shape: CorrectorShape = field(default_factory=CorrectorShape)
     total_lines: int = 300_000  # that the run trains on
     batch_lines: int = 64  # pairs in a batch

@@ -11,7 +11,7 @@ import tiny_corrector
 from click.testing import CliRunner
 from tiny_model import CHARSET
 
-from htrjand.benchmarks.studies.correction import Read, compared, main, remembered, table
+from htrjand.benchmarks.studies.correction import Read, compared, main, neighbours, remembered, table
 from htrjand.runtime.decode.corrector import Corrector
 from htrjand.runtime.decode.line import Character, Line
 from htrjand.train.data.lines import LineRow, write_lines
@@ -25,7 +25,7 @@ class Mending(Corrector):
 
         self.info = CorrectorInfo("mending", "1", CHARSET[1:], doubt=0.9, most_change=1.0, keep=())
 
-    def texts(self, read):
+    def texts(self, read, around=None):
         return [text.replace("é", "a") for text in read]
 
 
@@ -40,7 +40,7 @@ def line(text: str, confidence: float = 0.5) -> Line:
 def test_better_worse_and_unchanged_lines_are_counted() -> None:
     rows = [row("abba"), row("béc"), row("cab"), row("baba")]
     lines = [line("ébba"), line("béc"), line("céb", 0.95), line("bébé")]  # mended, harmed, not doubted, mended
-    found = compared(Mending(), {"greedy": Read(rows, lines)})["words"]["greedy"]
+    found = compared(Mending(), {"greedy": Read(rows, lines, [("", "")] * 4)})["words"]["greedy"]
     assert (found["better"], found["worse"], found["changed"]) == (50, 25, 75)
     assert found["read"]["cer"] == pytest.approx(100 * 4 / 14, abs=0.01)
     assert found["corrected"]["cer"] == pytest.approx(100 * 2 / 14, abs=0.01)
@@ -52,13 +52,18 @@ def test_better_worse_and_unchanged_lines_are_counted() -> None:
 def test_what_was_corrected_once_is_known() -> None:
     asked: list[str] = []
 
-    def texts(read):
-        asked.extend(read)
+    def texts(read, around):
+        asked.extend(zip(read, around, strict=True))
         return [text.upper() for text in read]
 
-    known = remembered(texts)
-    assert known(["a", "b", "a"]) == ["A", "B", "A"] and known(["b", "c"]) == ["B", "C"]
-    assert asked == ["a", "b", "c"]
+    known, one, other = remembered(texts), ("", ""), ("x", "")
+    assert known(["a", "b", "a"], [one] * 3) == ["A", "B", "A"] and known(["b", "b"], [one, other]) == ["B", "B"]
+    assert asked == [("a", one), ("b", one), ("b", other)]
+
+
+def test_neighbours_are_of_the_same_page() -> None:
+    rows = [replace(row("a"), page=page) for page in "1122"]
+    assert neighbours(rows, list("abcd")) == [("", "b"), ("a", ""), ("", "d"), ("c", "")]
 
 
 def test_pieces_that_training_knows(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from htrjand.train.correct.confusions import Confusions, error_rate
 from htrjand.train.correct.corpus import Corpus, books_of, passage
-from htrjand.train.correct.pairs import Pair
+from htrjand.train.correct.pairs import Pair, with_neighbours
+from htrjand.train.data.lines import LineRow
 
 PAIRS = [("animal", "aniwal"), ("canal", "cawal"), ("navire", "navire"), ("il y a", "il ya"), ("il y va", "il yva")] * 4
 
@@ -56,6 +57,29 @@ def test_a_corpus_goes_on_as_if_it_had_never_stopped(tmp_path) -> None:
     assert 0.35 < np.mean([text in lines for _, text in drawn]) < 0.65, "half of them prose"
     assert all(text in lines or text in books[0] for _, text in drawn)
     assert 0.2 < np.mean([read == text for read, text in drawn]) < 0.8
+
+
+def test_prose_and_lines_come_with_what_stands_around_them(tmp_path) -> None:
+    book = "un deux trois quatre cinq six sept huit neuf dix onze douze treize quatorze"
+    lines = [Pair("un grand canal", "un grand cahal", "x", ("un", "navire"))]
+    corpus = Corpus(lines, [book], 0.5, 0.0, 4, 1, context=True)
+    whole = corpus.batches()
+    for given, text in (pair for _ in range(20) for pair in next(whole)):
+        read, before, after = given.split("\n")
+        if text == "un grand canal":
+            assert (read, before, after) == ("un grand cahal", "un", "navire")
+        else:
+            assert (before + text + after).replace(" ", "") in book.replace(" ", "")
+
+
+def test_neighbours_of_lines_are_those_of_their_page() -> None:
+    def row(text: str, page: str) -> LineRow:
+        return LineRow(text, "x", "doc", page, "train", "fr", text, b"", 64, 64)
+
+    rows = [row("a", "1"), row("b", "1"), row("c", "2"), row("b", "2")]
+    pairs = [Pair(text, "?", "x") for text in "abcd"]
+    found = [pair.around for pair in with_neighbours(pairs, rows)]
+    assert found == [("", "b"), ("a", ""), ("", "b"), ("", "")], "the first b counts, and d is nowhere"
 
 
 @pytest.mark.parametrize(

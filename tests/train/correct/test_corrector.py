@@ -17,13 +17,14 @@ from torch.nn import functional as F
 
 from htrjand.cli import main
 from htrjand.export.corrector import Encoder, Step
-from htrjand.export.corrector_proof import prove
+from htrjand.export.corrector_proof import export_corrector, prove
 from htrjand.export.onnx import put_metadata
-from htrjand.runtime import HtrjandError, Recognizer
+from htrjand.runtime import HtrjandError, Recognizer, UsageError
 from htrjand.runtime.decode.corrector import Corrector, with_text
 from htrjand.runtime.decode.line import Character, Line
 from htrjand.runtime.page.outputs.alto import alternatives
 from htrjand.runtime.seal import seal
+from htrjand.train.correct.fit import begin_from
 from htrjand.train.correct.network import PAD, CorrectorCard, corrected, encode, load_corrector, logits_of, make_network
 from htrjand.train.correct.recipe import CorrectorShape
 
@@ -100,6 +101,31 @@ def test_a_file_corrects_as_its_network_does(files: dict[str, Path], weights: Pa
     assert proof["cer_file"] == 0 and proof["cer_read"] > 10 and proof["lines"] == len(read)
     told = CliRunner().invoke(main, ["models", str(files[precision])])
     assert told.exit_code == 0 and "corrector" in told.output and "htrjand-corrector/1" in told.output
+
+
+def test_what_stands_around_a_line_decides(tmp_path: Path) -> None:
+    pairs = tiny_corrector.pairs_with_context()
+    weights = tiny_corrector.train(tmp_path, known=pairs, context=True, clean=0.0)
+    values = {"val": [{"text": pair.text, "read": pair.read} for pair in pairs]}
+    (tmp_path / "pairs.json").write_text(json.dumps(values), "utf-8")
+    rule = {"keep": (), "most_change": 1.0, "doubt": 1.0}
+    export_corrector(weights, tmp_path / "c.onnx", "fp32", None, **rule)
+    corrector = Corrector(tmp_path / "c.onnx", 1)
+    assert corrector.info.context == 1
+    found = corrector.correct([line(pair.read) for pair in pairs], [pair.around for pair in pairs])
+    assert [one.text for one in found] == [pair.text for pair in pairs]
+    again = corrector.correct([line(pairs[0].read)], [("b" * 40, "")])[0].text
+    assert again == corrector.correct([line(pairs[0].read)], [("b" * 12, "")])[0].text, "cut to what it has seen"
+    corrector.correct([line(pairs[0].read)])  # alone: nobody can tell the letter
+
+
+def test_a_run_may_begin_from_weights_of_another(weights: Path, tmp_path: Path) -> None:
+    known, card = load_corrector(weights)
+    other = make_network(card.shape, len(card.charset))
+    begin_from(other, card, weights)
+    torch.testing.assert_close(other.state_dict(), known.state_dict())
+    with pytest.raises(UsageError, match="of another shape or charset"):
+        begin_from(other, replace(card, charset=card.charset[1:]), weights)
 
 
 def test_int8_is_the_smaller_one(files: dict[str, Path]) -> None:
