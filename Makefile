@@ -4,6 +4,7 @@
 #                (needs cmake, a C++ compiler, libpng's headers, Node.js 20.9 or later and npm; for the web page a
 #                Chromium, or its tests are skipped)
 # make test-arm  our model files on an emulated ARM processor and with tflite-runtime (Debian 12, Python 3.11; minutes)
+# make test-archive  archive runs whose driver, worker or node is killed (minutes)
 # make lint      ruff and mypy alone
 # make release   put the weights of train/recipes/release.yaml into the package: cards, files, proofs, sums, test vectors
 #                (needs the folder of real lines; another recipe: make release RECIPE=…)
@@ -41,7 +42,7 @@ install = echo "installing into $(VENV); the first time takes minutes" && $(BIN)
 
 RECIPE ?= train/recipes/release.yaml
 
-.PHONY: demo test examples test-arm lint sample fonts release results bench-train bench-runtime fuzz
+.PHONY: demo test examples test-arm test-archive lint sample fonts release results bench-train bench-runtime fuzz
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/demo.stamp
@@ -78,6 +79,9 @@ examples: $(VENV)/test.stamp
 test-arm: $(VENV)/test.stamp
 	$(BIN)/python tests/edge/prepare.py
 	$(BIN)/python -m pytest tests/edge -m edge
+
+test-archive: $(VENV)/test.stamp
+	$(BIN)/python -m pytest tests/runtime/archive -m 'cluster or not cluster'
 
 lint: $(VENV)/test.stamp
 	mkdir -p .paths && ln -sfn .. .paths/htrjand

@@ -22,6 +22,7 @@ from .options import (
     machine_options,
     warn,
 )
+from .runtime.archive.cli import archive
 from .runtime.cli import read
 from .train.cli import train
 from .train.correct.cli import correct
@@ -44,6 +45,7 @@ EXTRAS = {
     "pdf": ("pypdfium2",),
     "hub": ("datasets",),
     "correct": ("transformers",),
+    "archive": ("fsspec", "pyarrow", "ray"),
 }
 
 
@@ -86,8 +88,8 @@ def main() -> None:
 
 
 OF_PARTS = (
-    train, detector, data, lm, correct, distill, prune, qat, search, sensitivity, quantize, export, prove, read, ablate,
-    bench,
+    train, detector, data, lm, correct, distill, prune, qat, search, sensitivity, quantize, export, prove, read,
+    archive, ablate, bench,
 )  # fmt: skip
 for verb in OF_PARTS:
     main.add_command(verb)

@@ -41,7 +41,7 @@ def check(monkeypatch: pytest.MonkeyPatch) -> Callable[[Command], None]:
         try:
             with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
                 command.main([word for word in words if word != "…"], standalone_mode=False)
-        except click.MissingParameter as error:
+        except (click.MissingParameter, click.exceptions.NoArgsIsHelpError) as error:
             assert "…" in words, error.format_message()
         except click.UsageError as error:
             raise AssertionError(error.format_message()) from error

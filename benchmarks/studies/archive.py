@@ -1,0 +1,169 @@
+"""What an archive run costs beside the plain loop, whether its workers keep to their memory, and what many cores would do.
+
+    python -m htrjand.benchmarks.studies.archive speed $HTRJAND_DATA/pagepacks --count 200 -o archive-speed.json
+    python -m htrjand.benchmarks.studies.archive memory benchmarks/sample/page.png --count 1000
+    python -m htrjand.benchmarks.studies.archive simulate archive-speed.json
+
+`speed` reads the same pages by `htrjand read` and by `htrjand archive`, each in processes of its own, one after the
+other. `simulate` computes, from those times, what cannot be run here; its figures are no measurements.
+"""  # noqa: E501
+
+from __future__ import annotations
+
+import heapq
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pyarrow.parquet as pq
+
+from ...runtime.archive.results import Results
+from ...runtime.archive.store import Entry, Store
+from ...runtime.archive.worker import Task, Worker
+from ...runtime.page.batch import How
+from ...runtime.page.run import Models
+from ...runtime.text import json_text
+from .language import markdown, save
+from .page_memory import resident
+
+PATH = click.Path(path_type=Path)
+BLOCK = 32  # files of a block in a simulation
+
+
+@click.group()
+def main() -> None:
+    """What an archive run costs."""
+
+
+@main.command()
+@click.argument("packs", type=PATH)
+@click.option("--count", type=click.IntRange(1), default=200, show_default=True, help="Pages.")
+@click.option("-o", "--output", type=PATH)
+def speed(packs: Path, count: int, output: Path | None) -> None:
+    """Print pages a second of the plain loop and of archive runs, over the same pages of a folder of Parquet files."""
+    with tempfile.TemporaryDirectory() as folder:
+        scans = Path(folder) / "scans"
+        scans.mkdir()
+        for name, image in pages_in(packs, count):
+            (scans / name).write_bytes(image)
+        found: dict[str, Any] = {"pages": len(list(scans.iterdir()))}
+        for workers in ("1", "2"):
+            for verb in ("read", "archive"):
+                out = f"{folder}/{verb}-{workers}"
+                where = ["-o", f"{out}/", "-f", "json", "--threads", "1"] if verb == "read" else [out]
+                command = [sys.executable, "-m", "htrjand", verb, str(scans), *where, "--page", "--workers", workers]
+                begun = time.perf_counter()
+                subprocess.run(command, check=True, capture_output=True)
+                one: dict[str, Any] = {"seconds": round(time.perf_counter() - begun, 1)}
+                if verb == "archive":
+                    times = [row["seconds"] for row in Results(Store(out)).rows(["seconds"])]
+                    one |= {"page_seconds": [round(value, 3) for value in times]}
+                found[f"{verb}, {workers}"] = one
+    click.echo(speed_table(found), nl=False)
+    save(output, found)
+
+
+def pages_in(packs: Path, count: int) -> list[tuple[str, bytes]]:
+    """So many images, from all of the files in turn."""
+    files = sorted(packs.glob("*.parquet"))
+    share = -(-count // len(files))
+    found: list[tuple[str, bytes]] = []
+    for path in files:
+        for row in pq.read_table(path, columns=["image"]).slice(0, share).to_pylist():
+            found.append((f"{path.stem}-{len(found):04}.jpg", row["image"]))
+    return found[:count]
+
+
+def speed_table(found: dict[str, Any]) -> str:
+    """Pages a second, what an archive run has of the plain loop's, and how much of its time a worker read in."""
+    cells = []
+    for name in ("read, 1", "archive, 1", "read, 2", "archive, 2"):
+        one, workers = found[name], int(name[-1])
+        share, reading = "", ""
+        if "page_seconds" in one:
+            share = f"{100 * found[f'read, {workers}']['seconds'] / one['seconds']:.0f}"
+            reading = f"{100 * sum(one['page_seconds']) / workers / one['seconds']:.0f}"
+        cells.append([name, f"{one['seconds']:.1f}", f"{found['pages'] / one['seconds']:.2f}", share, reading])
+    head = ["verb, workers", "seconds", "pages/s", "of the plain loop's, %", "of the time reading, %"]
+    return markdown(head, cells)
+
+
+@main.command()
+@click.argument("image", type=PATH)
+@click.option("--count", type=click.IntRange(20), default=1000, show_default=True, help="Times that it is read.")
+@click.option("-o", "--output", type=PATH)
+def memory(image: Path, count: int, output: Path | None) -> None:
+    """Print the memory of a worker that reads the same page again and again."""
+    held = []
+    with tempfile.TemporaryDirectory() as folder:
+        scans = Path(folder) / "scans"
+        scans.mkdir()
+        shutil.copy(image, scans / image.name)
+        models = Models.choose(None, None, "bundled", 64)
+        worker = Worker(Task(str(scans), f"{folder}/out", models, How("page")))
+        entry = Entry(image.name, image.stat().st_size, 0)
+        for number in range(count):
+            block = {"block": np.array([f"b{number}"]), "files": np.array([json_text([asdict(entry)])])}
+            worker(block)
+            held.append(resident(os.getpid()) / 1024)
+    parts = {f"{at}": round(held[at - 1], 1) for at in (10, count // 4, count // 2, count)}
+    click.echo(
+        markdown(["pages read", "memory, MB"], [[key, f"{value:.1f}"] for key, value in parts.items()]), nl=False
+    )
+    save(output, {"memory_mb": parts})
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a simulation takes for granted; times in seconds."""
+
+    pages: Sequence[float]  # reading a page, as measured; drawn from with replacement
+    store: float = 0.05  # a request to the store: each page is read, noted before, and each block written
+    start: float = 8.0  # of a worker: its process, the model, the first page
+    hands_out: float = 200.0  # blocks a second that the driver hands out
+    bandwidth: float = 2_000.0  # pages a second that the store gives to all
+
+
+def simulated(cores: int, pages: int, costs: Costs, seed: int = 1) -> dict[str, float]:
+    """Hours, pages a second, and the share of the cores' time in which they read, of a run of so many pages."""
+    random, blocks = np.random.default_rng(seed), -(-pages // BLOCK)
+    times = random.choice(np.array(costs.pages), (blocks, BLOCK)).sum(1)
+    overhead = costs.store * (2 * BLOCK + 2)
+    free = [costs.start] * cores
+    heapq.heapify(free)
+    ended = handed = 0.0
+    for number in range(blocks):
+        handed = max(heapq.heappop(free), handed + 1 / costs.hands_out, number * BLOCK / costs.bandwidth)
+        done = handed + float(times[number]) + overhead
+        ended = max(ended, done)
+        heapq.heappush(free, done)
+    return {"hours": ended / 3600, "pages_per_second": pages / ended, "busy": float(times.sum()) / (ended * cores)}
+
+
+@main.command()
+@click.argument("measured", type=PATH)
+@click.option("--pages", type=click.IntRange(1), default=1_000_000, show_default=True)
+def simulate(measured: Path, pages: int) -> None:
+    """Print what a run would take on 10, 100 and 1,000 cores, from the page times of `speed`."""
+    costs = Costs(json.loads(measured.read_text(encoding="utf-8"))["archive, 1"]["page_seconds"])
+    cells = []
+    for cores in (10, 100, 1000):
+        found = simulated(cores, pages, costs)
+        cells.append(
+            [f"{cores:,}", f"{found['hours']:.1f}", f"{found['pages_per_second']:.1f}", f"{100 * found['busy']:.0f}"]
+        )
+    click.echo(markdown(["cores", "hours", "pages/s", "of the cores' time reading, %"], cells), nl=False)
+
+
+if __name__ == "__main__":
+    main()

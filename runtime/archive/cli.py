@@ -1,0 +1,106 @@
+"""`htrjand archive`: any number of pages, read on one machine or many."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from ...options import FILE, PATH, log, warn
+
+ENGINES = ("onnx", "tflite", "openvino")
+
+
+class ReadsByDefault(click.Group):
+    """A group whose first verb may be left out."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ("-h", "--help"):
+            args = ["read", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group("archive", cls=ReadsByDefault)
+def archive() -> None:
+    """Read any number of pages, on one machine or many; `archive SRC DST` is `archive read SRC DST`."""
+
+
+@archive.command("read")
+@click.argument("source")
+@click.argument("target")
+@click.option("--address", help="A Ray cluster to join: auto, or ray://host:10001. Default: Ray is started here.")
+@click.option("--workers", type=click.IntRange(min=1), help="Pages read at a time. Default: one for each core.")
+@click.option("-f", "--format", "form", type=click.Choice(("alto", "page")), help="Write each page as XML besides.")
+@click.option("--page/--line", "page", default=None, help="What each image is. Default: told by its shape and lines.")
+@click.option("-m", "--model", type=PATH, help="A model file. Default: the bundled student.")
+@click.option("--engine", type=click.Choice(ENGINES), help="The format of the bundled models to read with.")
+@click.option("--lm", type=PATH, help="A language model. Default: the bundled one, for its languages.")
+@click.option("--no-lm", is_flag=True, help="Read each character by its image alone.")
+@click.option("--beam", type=click.IntRange(min=1), default=64, show_default=True, help="Texts of a line followed.")
+@click.option("--block", type=click.IntRange(min=1), default=32, show_default=True,
+              help="Files that are written down together, at most.")  # fmt: skip
+@click.pass_context
+def read(
+    ctx: click.Context, source: str, target: str, address: str | None, workers: int | None, form: str | None,
+    page: bool | None, model: Path | None, engine: str | None, lm: Path | None, no_lm: bool, beam: int, block: int,
+) -> None:  # fmt: skip
+    """Read all pages of SOURCE that are not read yet into TARGET.
+
+    SOURCE is a folder, an address such as s3://bucket/scans, or a Parquet file of images. TARGET is a folder or an
+    address; it gets Parquet files with a row a page. The same command goes on where a run ended, and reads what is new
+    or changed since. A page that cannot be read is a row with its error.
+    """
+    from ..errors import UsageError
+    from ..page.batch import How
+    from ..page.run import Models
+    from .run import archive as run
+    from .worker import Task
+
+    if lm and no_lm:
+        raise UsageError("--lm and --no-lm ask for opposite things; give one of them")
+    model, lm = model and model.absolute(), lm and lm.absolute()
+    models = Models.choose(model, engine, None if no_lm else lm or "bundled", beam)
+    how = How(None if page is None else "page" if page else "line")
+    shown = False
+
+    def show(files: int, pages: int, failed: int, seconds: float) -> None:
+        nonlocal shown
+        shown = True
+        left = "" if not pages else f", {clock(seconds / pages * max(0, files - pages))} left"
+        rate = pages / max(seconds, 1e-9)
+        click.echo(f"\r{pages} of {files} read, {failed} failed, {rate:.2f} a second{left}  ", nl=False, err=True)
+
+    task = Task(source, target, models, how, form)
+    try:
+        done = run(task, workers=workers, address=address, block=block, log=warn,
+                   show=show if sys.stderr.isatty() else None)  # fmt: skip
+    except KeyboardInterrupt:
+        warn("stopped; the same command reads the rest")
+        ctx.exit(130)
+    if shown:
+        click.echo(err=True)
+    log(f"{done.pages} pages read, {done.failed} failed, {done.before} files read before; {done.seconds:.1f} s")
+    ctx.exit(1 if done.failed else 0)
+
+
+@archive.command("report")
+@click.argument("target")
+@click.option("-o", "--output", type=FILE, default="archive.html", show_default=True, help="The page.")
+@click.option("--source", help="Where the images are now. Default: where they were read from.")
+def report(target: str, output: Path, source: str | None) -> None:
+    """Write what was read into TARGET as one page: failures, confidence, the least sure lines, a search."""
+    from ..files import atomic_path
+    from .report import report as page
+
+    html = page(target, source)
+    with atomic_path(output) as part:
+        part.write_text(html, encoding="utf-8")
+    log(str(output))
+
+
+def clock(seconds: float) -> str:
+    """`1:02:03`, or `2:03`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

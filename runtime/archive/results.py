@@ -1,0 +1,159 @@
+"""What an archive run keeps in its folder or store.
+
+| file | holds |
+|---|---|
+| `archive.json` | what was read, and with what: a run with other files or options goes elsewhere |
+| `pages/BLOCK.parquet` | a row a page, see `SCHEMA`; each is written once its block is read |
+| `tries/BLOCK.json` | of a block that is being read: how often each file was begun |
+| `alto/…`, `page/…` | the pages as XML, if asked for |
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..errors import HtrjandError, UsageError
+from ..text import json_text
+from .store import Entry, Store
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FORMAT = "htrjand-archive-1"
+MANIFEST, PAGES, TRIES = "archive.json", "pages", "tries"
+# Why a page could not be read: the image is broken or no page; the store did not give it; it ended its process.
+IMAGE, STORE, CRASH = "image", "store", "crash"
+AGAIN = (STORE, CRASH)  # what failed so is tried again by the next run
+KNOWN = ("path", "size", "modified", "page", "kind", "block")
+
+
+def schema() -> pa.Schema:
+    """The columns of the results: a row a page, or a file that could not be opened."""
+    import pyarrow as pa
+
+    points = pa.list_(pa.list_(pa.float32(), 2))
+    line = pa.struct([
+        ("text", pa.string()), ("confidence", pa.float32()), ("polygon", points), ("baseline", points),
+    ])  # fmt: skip
+    return pa.schema([
+        ("path", pa.string()),  # below the source's address
+        ("page", pa.int32()),  # of the file, from 1
+        ("size", pa.int64()),  # of the file, bytes
+        ("modified", pa.int64()),  # nanoseconds since 1970; of an image of a Parquet file its CRC-32
+        ("sha256", pa.string()),  # of the file
+        ("width", pa.int32()),  # pixels, as all coordinates
+        ("height", pa.int32()),
+        ("turned", pa.int32()),  # degrees clockwise, by which the page was turned to be read
+        ("text", pa.string()),  # a line of text a line
+        ("confidence", pa.float32()),  # mean of the lines'; null where there is none
+        ("lines", pa.list_(line)),  # in reading order
+        ("error", pa.string()),  # null where it was read
+        ("kind", pa.string()),  # of the error: image, store or crash
+        ("seconds", pa.float32()),  # from the first byte to the text
+        ("created", pa.string()),  # when it was read, UTC
+        ("block", pa.string()),
+    ])  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Results:
+    """The folder or store that an archive's results are in."""
+
+    store: Store
+
+    def claim(self, values: dict[str, Any]) -> None:
+        """Writes down what is read with what, or compares it with what stands there.
+
+        Raises:
+            UsageError: the place holds results of something else.
+        """
+        values = {"format": FORMAT, **values}
+        shown = self.store.shown()
+        if self.store.kind(MANIFEST) == "nothing":
+            if self.store.entries(PAGES):
+                raise UsageError(f"{shown}: holds {PAGES}/ and no {MANIFEST}; name an empty folder")
+            self.store.write(MANIFEST, (json_text(values, indent=1) + "\n").encode())
+            return
+        there = self.manifest()
+        told = [
+            f"{key} was {there.get(key)!r} and is {values[key]!r}"
+            for key in values if key != "models" and there.get(key) != values[key]
+        ]  # fmt: skip
+        known = there.get("models", {})
+        told += [
+            f"{name} is not among its models" for name, digest in values["models"].items() if known.get(name) != digest
+        ]
+        if told:
+            raise UsageError(f"{shown}: holds the results of another run ({'; '.join(told)}); name another folder")
+
+    def manifest(self) -> dict[str, Any]:
+        """What `claim` wrote; an HtrjandError where it cannot be read."""
+        try:
+            found = json.loads(self.store.read(MANIFEST))
+            if not isinstance(found, dict) or found.get("format") != FORMAT:
+                raise ValueError("of another format")
+        except ValueError as error:
+            raise HtrjandError(
+                f"{self.store.shown(MANIFEST)}: not that of an archive ({error}); name its folder"
+            ) from error
+        return found
+
+    def blocks(self) -> list[str]:
+        """Names of the files of results."""
+        return [entry.path for entry in self.store.entries(PAGES) if entry.path.endswith(".parquet")]
+
+    def rows(self, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """The newest row of each page that is there, in no order."""
+        newest: dict[str, tuple[str, str]] = {}
+        for name in self.blocks():
+            for row in self.store.parquet(name).read(columns=["path", "created", "block"]).to_pylist():
+                newest[row["path"]] = max(newest.get(row["path"], ("", "")), (row["created"], row["block"]))
+        for name in self.blocks():
+            for row in self.store.parquet(name).read(columns=[*dict.fromkeys([*columns, "path", "block"])]).to_pylist():
+                if newest[row["path"]][1] == row["block"]:
+                    yield row
+
+    def done(self) -> dict[str, tuple[int, int]]:
+        """Size and time of each file that was read, or never will be; what may be read the next time is left out."""
+        found: dict[str, tuple[int, int]] = {}
+        again = set()
+        for row in self.rows(KNOWN):
+            found[row["path"]] = row["size"], row["modified"]
+            if row["kind"] in AGAIN:
+                again.add(row["path"])
+        return {path: known for path, known in found.items() if path not in again}
+
+    def commit(self, block: str, rows: Sequence[dict[str, Any]]) -> None:
+        """Writes the rows of a block, whole or not at all."""
+        import pyarrow as pa
+        from pyarrow import parquet as pq
+
+        stream = io.BytesIO()
+        table = pa.Table.from_pylist([row | {"block": block} for row in rows], schema())
+        pq.write_table(table, stream, compression="zstd")
+        self.store.write(f"{PAGES}/{block}.parquet", stream.getvalue())
+
+    def tries(self, block: str) -> dict[str, int]:
+        """How often the files of a block were begun that is not written."""
+        name = f"{TRIES}/{block}.json"
+        if self.store.kind(name) == "nothing":
+            return {}
+        found: dict[str, int] = json.loads(self.store.read(name))
+        return found
+
+    def note(self, block: str, tries: dict[str, int]) -> None:
+        """Keeps that, before a file is begun."""
+        self.store.write(f"{TRIES}/{block}.json", json_text(tries).encode())
+
+    def forget(self, block: str) -> None:
+        """Once the block is written."""
+        self.store.remove(f"{TRIES}/{block}.json")
+
+
+def files_to_read(entries: Iterable[Entry], done: dict[str, tuple[int, int]]) -> list[Entry]:
+    """Those that are new, or not as they were."""
+    return [entry for entry in entries if done.get(entry.path) != (entry.size, entry.modified)]

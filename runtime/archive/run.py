@@ -1,0 +1,209 @@
+"""An archive run: lists what is to be read, has it read by a pool of workers on Ray Data, and counts."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import HtrjandError, UsageError
+from ..formats import parts_of
+from ..info import sha256
+from ..quiet import quiet_stderr
+from ..text import json_text
+from .results import Results, files_to_read
+from .source import Source, output_names
+from .store import Entry, Store
+from .worker import Task, Worker
+
+BLOCK = 32  # files that are read and written down together, at most
+SHARES = 8  # blocks for each worker, at least, so that all end at about the same time
+STORE_MEMORY = 128 * 2**20  # bytes of Ray's object store: only names and counts go through it
+KNOCK = 10  # seconds in which a cluster is to answer
+LOOK = 0.5  # seconds between two looks at the tally
+
+Bar = Callable[[int], Any]
+
+
+@dataclass
+class Outcome:
+    """What a run did: pages of this run, those of them that failed, and files that were read before."""
+
+    pages: int = 0
+    failed: int = 0
+    before: int = 0
+    workers: int = 0
+    seconds: float = 0.0
+
+
+def archive(
+    task: Task, *, workers: int | None = None, address: str | None = None, block: int = BLOCK,
+    show: Callable[[int, int, int, float], None] | None = None, log: Callable[[str], None] = print,
+) -> Outcome:  # fmt: skip
+    """Reads all of a source that is not read yet.
+
+    Args:
+        task: what to read, with what, where to.
+        workers: pages read at a time, each by one core; None: as many as the cluster or the machine has cores.
+        address: of a Ray cluster to join (`auto`, or `ray://…`); None: Ray is started here, and ended.
+        block: files that are written down together. A run that is killed reads at most those again that each worker
+            had begun.
+        show: told twice a second: files to read, pages read, those that failed, seconds.
+        log: takes what there is to report.
+
+    Raises:
+        HtrjandError: the source or the target cannot be used.
+    """
+    task = replace(task, source=absolute(task.source), target=absolute(task.target))
+    source, results = Source(Store(task.source)), Results(Store(task.target))
+    entries = source.entries()
+    if task.form:
+        list(output_names(entries))
+    results.claim(signature(task))
+    todo = files_to_read(entries, results.done())
+    outcome = Outcome(before=len(entries) - len(todo))
+    log(f"{len(entries)} files, {outcome.before} of them read before")
+    if not todo:
+        return outcome
+    begun = time.monotonic()
+    with ray_started(address, workers) as (ray, cores):
+        outcome.workers = min(workers or cores, len(todo))
+        blocks = blocks_of(todo, outcome.workers, block)
+        for told in results_of(ray, task, blocks, outcome.workers, len(todo), show):
+            if told["error"]:
+                raise HtrjandError(str(told["error"]))
+            outcome.pages += int(told["pages"])
+            outcome.failed += int(told["failed"])
+    outcome.seconds = time.monotonic() - begun
+    return outcome
+
+
+def absolute(address: str) -> str:
+    """The address as other processes understand it, which may have other working folders."""
+    return address if "://" in address else os.path.abspath(os.path.expanduser(address))
+
+
+def signature(task: Task) -> dict[str, Any]:
+    """What decides what is in the results, in plain words and sums."""
+    models = task.models
+    files = [path for path in (models.model, models.detector, models.lm, models.corrector) if isinstance(path, Path)]
+    return {
+        "source": Store(task.source).shown(),
+        "models": {part.name: sha256(part) for path in files for part in parts_of(path) if part.is_file()},
+        "lm": models.lm if models.lm is None else Path(models.lm).name,
+        "beam": models.beam,
+        "kind": task.how.kind,
+        "xml": task.form,
+    }
+
+
+def blocks_of(todo: Sequence[Entry], workers: int, most: int) -> list[dict[str, str]]:
+    """The files in blocks, each with a name that its files decide; smaller ones where there are few files."""
+    size = max(1, min(most, -(-len(todo) // (workers * SHARES))))
+    found = []
+    for begin in range(0, len(todo), size):
+        files = json_text([asdict(entry) for entry in todo[begin : begin + size]])
+        found.append({"block": hashlib.sha256(files.encode()).hexdigest()[:20], "files": files})
+    return found
+
+
+def results_of(
+    ray: Any, task: Task, blocks: list[dict[str, str]], workers: int, files: int,
+    show: Callable[[int, int, int, float], None] | None,
+) -> Iterator[dict[str, Any]]:  # fmt: skip
+    """What the workers say of each block, as it is done.
+
+    Ray Data hands the blocks to a pool of actors; where one ends, or its machine does, a new one reads its block again.
+    """
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+    tally = ray.remote(num_cpus=0)(Tally).options(scheduling_strategy=here, max_restarts=-1).remote()
+    data = ray.data.from_items(blocks, override_num_blocks=len(blocks)).map_batches(
+        Worker, fn_constructor_kwargs={"task": task, "tally": tally}, batch_size=1, num_cpus=1,
+        compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=2),
+    )  # fmt: skip
+    ended, begun = threading.Event(), time.monotonic()
+
+    def look() -> None:
+        while not ended.wait(LOOK) and show is not None:
+            try:
+                pages, failed = ray.get(tally.seen.remote(), timeout=LOOK)
+            except Exception:  # the tally is lost or late: the bar waits, the run does not
+                continue
+            show(files, pages, failed, time.monotonic() - begun)
+
+    looking = threading.Thread(target=look, daemon=True)
+    looking.start()
+    try:
+        for batch in data.iter_batches(batch_size=None, prefetch_batches=0):
+            for values in zip(*batch.values(), strict=True):
+                yield dict(zip(batch, values, strict=True))
+    except ray.exceptions.RayError as error:
+        raise HtrjandError(f"Ray ended the run ({last_line(error)}); the same command reads the rest") from error
+    finally:
+        ended.set()
+        looking.join()
+
+
+class Tally:
+    """Counts pages as they are read, before their blocks are whole: for the bar alone."""
+
+    def __init__(self) -> None:
+        self.pages, self.failed = 0, 0
+
+    def add(self, pages: int, failed: int) -> None:
+        self.pages += pages
+        self.failed += failed
+
+    def seen(self) -> tuple[int, int]:
+        return self.pages, self.failed
+
+
+def knock(address: str) -> None:
+    """Raises an OSError where nothing answers at `host:port`, of which Ray itself is sure after minutes alone."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=KNOCK).close()
+
+
+def last_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[-1]
+
+
+@contextmanager
+def ray_started(address: str | None, workers: int | None) -> Iterator[tuple[Any, int]]:
+    """Ray, started on this machine or joined, and the cores that it has."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # it warns of its own pool of actors
+    import ray
+    import ray.data
+
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    given: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    if address is None:
+        cores = workers or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        given |= {"num_cpus": cores, "include_dashboard": False, "object_store_memory": STORE_MEMORY}
+    try:
+        if address is not None:
+            knock(address)
+        with quiet_stderr():  # it tells that it tells little
+            ray.init(address=address, **given)
+    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+        where = f"{address}: no Ray cluster answers" if address else "Ray does not start here"
+        raise UsageError(f"{where} ({str(error).strip().splitlines()[0]}); check ray status") from error
+    try:
+        yield ray, int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call]
+    finally:
+        ray.shutdown()

@@ -1,0 +1,198 @@
+"""Folders and object stores behind one interface: Arrow's file systems, and fsspec's for what Arrow does not know."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ..errors import HtrjandError, UsageError
+
+Found = TypeVar("Found")
+
+TRIES = 5  # of a store that does not answer, or says that it is busy
+FIRST_WAIT = 0.5  # seconds before the second try; twice as long before each further one
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is read in one go: a file of a store, or an image of a Parquet file.
+
+    Attributes:
+        path: below the address; of an image its name.
+        size: bytes.
+        modified: when the file was changed, in nanoseconds; of an image its CRC-32.
+        group, row: where the image stands in its Parquet file.
+    """
+
+    path: str
+    size: int
+    modified: int
+    group: int = -1
+    row: int = -1
+
+
+@dataclass(frozen=True)
+class Store:
+    """A folder, or an address such as `s3://bucket/scans` or `gs://…`; opened anew in each process that is given one.
+
+    Arrow's options stand in the address: `s3://bucket/scans?endpoint_override=http://127.0.0.1:9000`.
+    """
+
+    address: str
+
+    @cached_property
+    def opened(self) -> tuple[Any, str]:
+        """The file system, and the path in it. An address without a scheme is a local path.
+
+        Raises:
+            UsageError: no file system has this scheme.
+        """
+        from pyarrow import ArrowException, fs
+
+        if "://" not in self.address:
+            return fs.LocalFileSystem(), os.path.abspath(os.path.expanduser(self.address))
+        try:
+            system, root = fs.FileSystem.from_uri(self.address)
+            return system, root.rstrip("/")
+        except (ArrowException, ValueError, OSError) as problem:
+            scheme, _, rest = self.address.partition("://")
+            try:
+                import fsspec
+
+                found = fsspec.filesystem(scheme)
+            except (ImportError, ValueError) as error:
+                raise UsageError(
+                    f"{self.address}: cannot be opened ({first_line(problem)}); give a folder, or an address that "
+                    f"Arrow or an installed fsspec library knows ({first_line(error)})"
+                ) from error
+            return fs.PyFileSystem(fs.FSSpecHandler(found)), rest.partition("?")[0].rstrip("/")
+
+    @property
+    def is_local(self) -> bool:
+        return bool(self.opened[0].type_name == "local")
+
+    def path(self, name: str = "") -> str:
+        """Where a file is in the file system."""
+        root = self.opened[1]
+        return f"{root}/{name}" if name else root
+
+    def shown(self, name: str = "") -> str:
+        """A file's address as a person is to read it, without options."""
+        return f"{self.address.partition('?')[0].rstrip('/')}{'/' * bool(name)}{name}"
+
+    def kind(self, name: str = "") -> str:
+        """`file`, `folder`, or `nothing`."""
+        from pyarrow import fs
+
+        info = self.attempt(lambda: self.opened[0].get_file_info(self.path(name)), name)
+        return {fs.FileType.File: "file", fs.FileType.Directory: "folder"}.get(info.type, "nothing")
+
+    def entries(self, name: str = "") -> list[Entry]:
+        """All files below a folder, by their paths from the root, sorted; none where the folder is not there."""
+        from pyarrow import fs
+
+        root = self.path().lstrip("/") + "/"
+        selector = fs.FileSelector(self.path(name), allow_not_found=True, recursive=True)
+        infos = self.attempt(lambda: self.opened[0].get_file_info(selector), name)
+        found = [
+            Entry(info.path.lstrip("/").removeprefix(root), info.size or 0, info.mtime_ns or 0)
+            for info in infos
+            if info.type == fs.FileType.File
+        ]
+        return sorted(found, key=lambda entry: entry.path)
+
+    def read(self, name: str = "") -> bytes:
+        """The contents of a file."""
+
+        def contents() -> bytes:
+            with self.opened[0].open_input_stream(self.path(name), compression=None) as stream:
+                data: bytes = stream.read()
+                return data
+
+        return self.attempt(contents, name)
+
+    def parquet(self, name: str = "") -> Any:
+        """A Parquet file, opened."""
+        from pyarrow import ArrowInvalid
+        from pyarrow import parquet as pq
+
+        try:
+            return self.attempt(lambda: pq.ParquetFile(self.opened[0].open_input_file(self.path(name))), name)
+        except ArrowInvalid as error:
+            raise HtrjandError(
+                f"{self.shown(name)}: not a whole Parquet file ({first_line(error)}); remove it, or copy it again"
+            ) from error
+
+    def write(self, name: str, data: bytes) -> None:
+        """Writes a file whole or not at all."""
+
+        def put() -> None:
+            system, final = self.opened[0], self.path(name)
+            # A store shows what is written once it is complete; a folder shows it at once.
+            target = f"{final}.{uuid.uuid4().hex}.part" if self.is_local else final
+            if self.is_local:
+                Path(final).parent.mkdir(parents=True, exist_ok=True)
+            with system.open_output_stream(target, compression=None) as stream:
+                stream.write(data)
+            if target != final:
+                with open(target, "rb") as written:
+                    os.fsync(written.fileno())
+                os.replace(target, final)
+
+        self.attempt(put, name)
+
+    def remove(self, name: str) -> None:
+        """Removes a file; one that is not there is not missed."""
+        if self.kind(name) == "file":
+            self.attempt(lambda: self.opened[0].delete_file(self.path(name)), name)
+
+    def attempt(self, step: Callable[[], Found], name: str) -> Found:
+        """What a step gives, tried again where the store is slow or busy.
+
+        Raises:
+            HtrjandError: a file is not there or may not be used.
+            StoreError: the store did not answer, after all tries.
+        """
+        shown = self.shown(name)
+        for wait in [*waits(), None]:
+            try:
+                return step()
+            except FileNotFoundError as error:
+                raise HtrjandError(f"{shown}: no such file or folder; check the address") from error
+            except (PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError) as error:
+                raise HtrjandError(f"{shown}: may not be used ({first_line(error)}); check permissions") from error
+            except OSError as error:
+                if refused(error):
+                    raise HtrjandError(
+                        f"{shown}: the store refuses it ({first_line(error)}); check the keys and their rights"
+                    ) from error
+                if wait is None or (self.is_local and error.errno is not None):
+                    raise StoreError(f"{shown}: {first_line(error)}; tried {TRIES} times") from error
+                time.sleep(wait)
+        raise AssertionError("the last try returns or raises")
+
+
+class StoreError(HtrjandError):
+    """A store did not answer, or a disk failed. What failed so is tried again by the next run."""
+
+
+def waits() -> Iterator[float]:
+    """Seconds between the tries."""
+    return (FIRST_WAIT * 2**number for number in range(TRIES - 1))
+
+
+def refused(error: OSError) -> bool:
+    """Whether a store says that this will not be had, however often it is asked."""
+    text = str(error)
+    return any(word in text for word in ("ACCESS_DENIED", "AccessDenied", "INVALID_ACCESS_KEY", "SIGNATURE_DOES_NOT",
+                                         "HTTP status 403", "NO_SUCH_BUCKET"))  # fmt: skip
+
+
+def first_line(error: object) -> str:
+    return str(error).strip().partition("\n")[0]

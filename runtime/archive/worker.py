@@ -1,0 +1,162 @@
+"""A worker of an archive run: one reader, one thread; it reads blocks of files and writes what it read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from ..errors import HtrjandError
+from ..page.batch import How, read_source
+from ..page.inputs import PageSource, pages_of
+from ..page.outputs import as_bytes, output_of
+from ..page.page import Page
+from ..page.run import Models
+from ..recognizer import Recognizer
+from .results import CRASH, IMAGE, STORE, Results
+from .source import Source, output_name
+from .store import Entry, Store
+
+MOST_TRIES = 2  # of a file whose reading ended the process
+
+
+@dataclass(frozen=True)
+class Task:
+    """All that a worker needs to know; it is sent to other machines."""
+
+    source: str
+    target: str
+    models: Models
+    how: How
+    form: str | None = None  # alto or page: written beside the results
+
+
+class Worker:
+    """Reads blocks, one file after the other. Ray makes one for each core, and a new one where one ends.
+
+    Args:
+        task: what to read with.
+        tally: is told of each file as (pages, pages that failed); None: nobody is.
+    """
+
+    def __init__(self, task: Task, tally: Any = None) -> None:
+        self.task, self.tally = task, tally
+        self.source, self.results = Source(Store(task.source)), Results(Store(task.target))
+
+    @cached_property
+    def reader(self) -> Recognizer:
+        """Opened for the first block, which tells what is wrong: Ray would start a worker again that cannot be made."""
+        return self.task.models.open(1)
+
+    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Reads the blocks of a batch, whose columns are `block` and `files`; a row a block of what became of it.
+
+        `error` is what ends the run: results that cannot be written, a model that cannot be opened.
+        """
+        told = []
+        for block, files in zip(batch["block"], batch["files"], strict=True):
+            try:
+                told.append(self.read_block(str(block), str(files)) | {"error": ""})
+            except HtrjandError as error:
+                told.append({"pages": 0, "failed": 0, "error": str(error)})
+        return {key: np.array([one[key] for one in told]) for key in ("pages", "failed", "error")}
+
+    def read_block(self, block: str, files: str) -> dict[str, Any]:
+        """Reads the files of a block, given as JSON, and commits their rows."""
+        entries = [Entry(**values) for values in json.loads(files)]
+        tries = self.results.tries(block)
+        _ = self.reader
+        rows: list[dict[str, Any]] = []
+        for entry in entries:
+            before = tries.get(entry.path, 0)
+            if before >= MOST_TRIES:
+                error = f"{entry.path}: ended the process that read it, {before} times; look at the file by itself"
+                found = [failed_row(entry, 1, CRASH, error)]
+            else:
+                self.results.note(block, tries | {entry.path: before + 1})
+                found = list(self.read_file(entry))
+            rows += found
+            if self.tally is not None:
+                self.tally.add.remote(len(found), sum(row["error"] is not None for row in found))
+        self.results.commit(block, rows)
+        self.results.forget(block)
+        return {"pages": len(rows), "failed": sum(row["error"] is not None for row in rows)}
+
+    def read_file(self, entry: Entry) -> Iterator[dict[str, Any]]:
+        """The rows of a file: of each page, or of why it cannot be opened."""
+        try:
+            data = self.source.data(entry)
+        except HtrjandError as error:
+            yield failed_row(entry, 1, STORE, str(error))
+            return
+        digest = hashlib.sha256(data).hexdigest()
+        with tempfile.TemporaryDirectory(prefix="htrjand-") as folder:
+            path = Path(folder) / f"page{PurePosixPath(entry.path).suffix}"
+            path.write_bytes(data)
+            del data
+            shown = entry.path
+            try:
+                sources = list(pages_of(path))
+            except Exception as error:
+                yield failed_row(entry, 1, IMAGE, named(error, path, shown)) | {"sha256": digest}
+                return
+            for source in sources:
+                yield self.read_page(entry, source, len(sources)) | {"sha256": digest}
+
+    def read_page(self, entry: Entry, source: PageSource, total: int) -> dict[str, Any]:
+        """The row of a page; its XML is written if that is asked for."""
+        begun = time.monotonic()
+        try:
+            page = read_source(self.reader, source, self.task.how).page
+        except Exception as error:  # a mistake of ours, or too little memory: what comes behind is read all the same
+            return failed_row(entry, source.number, IMAGE, named(error, source.path, entry.path))
+        row = row_of(entry, page, time.monotonic() - begun)
+        if self.task.form:
+            number = "" if total == 1 else f".{source.number:04}"
+            name = f"{self.task.form}/{output_name(entry.path)}{number}{output_of(self.task.form).suffix}"
+            self.results.store.write(name, as_bytes(replace(page, path=entry.path), self.task.form))
+        return row
+
+
+def row_of(entry: Entry, page: Page, seconds: float) -> dict[str, Any]:
+    """The row of a page that was read."""
+    sure = [line.line.confidence for line in page.lines]
+    return base_row(entry, page.number) | {
+        "width": page.width, "height": page.height, "turned": page.turned, "text": page.text,
+        "confidence": float(np.mean(sure)) if sure else None,
+        "lines": [
+            {
+                "text": line.text, "confidence": line.line.confidence, "polygon": list(map(list, line.polygon)),
+                "baseline": list(map(list, line.baseline)),
+            }
+            for line in page.lines
+        ],
+        "seconds": seconds,
+    }  # fmt: skip
+
+
+def failed_row(entry: Entry, page: int, kind: str, error: str) -> dict[str, Any]:
+    """The row of a page that could not be read, or of a file that could not be opened."""
+    return base_row(entry, page) | {"error": error, "kind": kind}
+
+
+def base_row(entry: Entry, page: int) -> dict[str, Any]:
+    now = datetime.now(UTC).isoformat(timespec="microseconds")
+    return {"path": entry.path, "page": page, "size": entry.size, "modified": entry.modified, "created": now,
+            "error": None, "kind": None}  # fmt: skip
+
+
+def named(error: Exception, path: Path, shown: str) -> str:
+    """What went wrong, with the file's own name in the place of the copy's."""
+    if isinstance(error, HtrjandError):
+        return str(error).replace(str(path), shown)
+    return f"{shown}: could not be read ({type(error).__name__}: {error}); please report it"

@@ -1,0 +1,219 @@
+"""Archive runs on a real Ray: what is read, what is not read again, and what is left where something is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from archive_pages import png, read_here, task
+from archive_server import Server
+from click.testing import CliRunner, Result
+from PIL import Image
+from pyarrow import parquet as pq
+
+from htrjand.cli import main
+from htrjand.runtime.archive.results import CRASH, IMAGE, STORE, Results
+from htrjand.runtime.archive.run import signature
+from htrjand.runtime.archive.store import Entry, Store
+
+Draw = Callable[..., np.ndarray]
+
+
+@pytest.fixture
+def scans(tmp_path: Path, draw: Draw) -> Path:
+    """A folder of five lines, one of them broken, in two folders, and a TIFF file of two."""
+    folder = tmp_path / "scans"
+    (folder / "box 1").mkdir(parents=True)
+    for name, text in (("a.png", "abba"), ("box 1/a.png", "cab"), ("box 1/é.png", "bac"), ("z.PNG", "aab")):
+        (folder / name).write_bytes(png(draw(text)))
+    (folder / "broken.png").write_bytes(png(draw("abc"))[:60])
+    (folder / "notes.txt").write_text("no image")
+    (folder / ".hidden.png").write_bytes(b"")
+    pages = [Image.fromarray(draw(text)) for text in ("ab", "ba")]
+    pages[0].save(folder / "both.tif", save_all=True, append_images=pages[1:])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """A Ray that runs join: it takes seconds to start."""
+    from ray.cluster_utils import Cluster
+
+    started = Cluster(True, head_node_args={"num_cpus": 2, "object_store_memory": 128 * 2**20})
+    yield started.address
+    started.shutdown()
+
+
+def archive(model: Path, *arguments: object) -> Result:
+    """`htrjand archive` of lines, with a tiny model, by two workers."""
+    options = ["--line", "-m", str(model), "--no-lm", "--workers", "2", "--block", "2"]
+    return CliRunner().invoke(main, ["archive", *map(str, arguments), *options])
+
+
+def rows(target: object) -> dict[tuple[str, int], dict[str, Any]]:
+    found = list(Results(Store(str(target))).rows(["page", "text", "error", "kind", "sha256", "lines", "confidence"]))
+    by_page = {(row["path"], row["page"]): row for row in found}
+    assert len(by_page) == len(found), "no page twice"
+    return by_page
+
+
+def test_a_folder_is_read_once_and_then_what_is_new(tiny_model: Path, scans: Path, tmp_path: Path, draw: Draw) -> None:
+    out = tmp_path / "out"
+    done = archive(tiny_model, scans, out)
+    assert done.exit_code == 1, done.output
+    assert "7 pages read, 1 failed, 0 files read before" in done.output
+    found = rows(out)
+    texts = {place: row["text"] for place, row in found.items()}
+    assert texts == {
+        ("a.png", 1): "abba", ("box 1/a.png", 1): "cab", ("box 1/é.png", 1): "bac", ("z.PNG", 1): "aab",
+        ("both.tif", 1): "ab", ("both.tif", 2): "ba", ("broken.png", 1): None,
+    }  # fmt: skip
+    broken = found["broken.png", 1]
+    assert broken["kind"] == IMAGE and broken["error"].startswith("broken.png: ") and "/tmp" not in broken["error"]
+    line = found["a.png", 1]["lines"][0]
+    assert line["text"] == "abba" and 0 < line["confidence"] <= 1 and len(line["polygon"]) == 4
+    assert found["a.png", 1]["sha256"] == sha256((scans / "a.png").read_bytes()).hexdigest()
+
+    again = archive(tiny_model, scans, out)
+    assert again.exit_code == 0 and "0 pages read, 0 failed, 6 files read before" in again.output
+
+    (scans / "a.png").write_bytes(png(draw("cc")))
+    (scans / "new.png").write_bytes(png(draw("cba")))
+    more = archive(tiny_model, scans, out)
+    assert more.exit_code == 0 and "2 pages read, 0 failed, 5 files read before" in more.output
+    texts |= {("a.png", 1): "cc", ("new.png", 1): "cba"}
+    assert texts == {place: row["text"] for place, row in rows(out).items()}
+    assert not list((out / "tries").iterdir())
+
+
+def test_a_store_is_read_into_a_store(tiny_model: Path, scans: Path, cluster: str) -> None:
+    with Server() as server:
+        source, target = server.bucket("scans", "of/1914"), server.bucket("texts", "of/1914")
+        for path in scans.rglob("*.*"):
+            Store(source).write(str(path.relative_to(scans)), path.read_bytes())
+        server.busy("a.png", times=3)
+        done = archive(tiny_model, source, target, "-f", "alto", "--address", cluster)
+        assert done.exit_code == 1 and "7 pages read, 1 failed" in done.output, done.output
+        assert rows(target)["box 1/a.png", 1]["text"] == "cab"
+        written = [entry.path for entry in Store(target).entries("alto")]
+        assert written == [
+            f"alto/{name}.alto.xml" for name in ("a", "both.0001", "both.0002", "box 1/a", "box 1/é", "z")
+        ]
+        assert b"cab" in Store(target).read("alto/box 1/a.alto.xml")
+
+
+def test_images_of_a_parquet_file(tiny_model: Path, tmp_path: Path, draw: Draw, cluster: str) -> None:
+    places = tmp_path / "in.parquet", tmp_path / "out", "--address", cluster
+
+    def write(texts: dict[str, str]) -> None:
+        images = [png(draw(text)) for text in texts.values()]
+        pq.write_table(pa.table({"id": list(texts), "image": images}), tmp_path / "in.parquet", row_group_size=2)
+
+    write({"one": "abc", "two": "cab", "three": "bb"})
+    assert "3 pages read, 0 failed" in archive(tiny_model, *places).output
+    write({"zero": "a", "one": "abc", "two": "caa", "three": "bb"})
+    more = archive(tiny_model, *places).output
+    assert "2 pages read, 0 failed, 2 files read before" in more, "a new image and one that has changed"
+    texts = {path: row["text"] for (path, _), row in rows(tmp_path / "out").items()}
+    assert texts == {"zero": "a", "one": "abc", "two": "caa", "three": "bb"}
+
+
+def test_a_file_that_ends_its_process_twice_is_given_up(tiny_model: Path, scans: Path, tmp_path: Path) -> None:
+    """As far as its results tell: the process ended while z.PNG was read, and once more."""
+    results = Results(Store(str(tmp_path)))
+    entries = [entry for entry in Store(str(scans)).entries() if entry.path in ("a.png", "z.PNG")]
+    results.note("b", {"a.png": 2, "z.PNG": 1})
+    told = read_here(task(tiny_model, scans, tmp_path), entries)
+    assert (told["pages"].tolist(), told["failed"].tolist()) == ([2], [1])
+    found = rows(tmp_path)
+    assert found["z.PNG", 1]["text"] == "aab", "it may be that another file ended it"
+    assert (
+        found["a.png", 1]["kind"] == CRASH and "ended the process that read it, 2 times" in found["a.png", 1]["error"]
+    )
+    assert set(results.done()) == {"z.PNG"}, "the next run tries again"
+    assert results.tries("b") == {}
+
+
+def test_what_a_store_did_not_give_is_asked_for_again(tiny_model: Path, scans: Path, tmp_path: Path) -> None:
+    gone = Entry("box 1/gone.png", 5, 1)
+    read_here(task(tiny_model, scans, tmp_path), [gone])
+    row = rows(tmp_path)["box 1/gone.png", 1]
+    assert row["kind"] == STORE and "no such file" in row["error"] and Results(Store(str(tmp_path))).done() == {}
+
+
+@pytest.mark.parametrize(
+    ("make", "wanted"),
+    [
+        (lambda folder: folder / "nowhere", "nowhere: nothing is there"),
+        (lambda folder: folder, "no image and no PDF is there"),
+        (lambda folder: ((folder / "a.png").write_bytes(b"") and None) or folder / "a.png", "is one file"),
+        (lambda folder: write_table(folder, {"id": ["a"]}), "needs a column `image`"),
+        (lambda folder: write_table(folder, {"id": ["a", "a"], "image": [b"", b""]}), "1 names stand more than once"),
+        (lambda folder: (folder / "x.parquet").write_bytes(b"PAR1") and folder / "x.parquet", "not a whole Parquet"),
+    ],
+)  # fmt: skip
+def test_sources_that_cannot_be_read(
+    make: Callable[[Path], Path], wanted: str, tiny_model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    done = archive(tiny_model, make(tmp_path / "in"), tmp_path / "out")
+    assert done.exit_code in (1, 2) and wanted in done.output and done.output.count("\n") == 1, done.output
+    assert not (tmp_path / "out").exists()
+
+
+def write_table(folder: Path, columns: dict[str, list[Any]]) -> Path:
+    pq.write_table(pa.table(columns), folder / "in.parquet")
+    return folder / "in.parquet"
+
+
+def test_results_of_something_else_are_not_touched(
+    make_model: Callable[..., Path], tiny_model: Path, scans: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    Results(Store(str(out))).claim(signature(task(tiny_model, scans, out)))
+    before = (out / "archive.json").read_bytes()
+    other = make_model("other.onnx", sharpness=0.02)
+    for arguments, wanted in (
+        ((other, scans, out), "results of another run (other.onnx is not among its models"),
+        ((tiny_model, scans / "box 1", out), "results of another run (source was"),
+        ((tiny_model, scans, out, "-f", "page"), "results of another run (xml was None and is 'page')"),
+    ):
+        done = archive(*arguments)
+        assert done.exit_code == 2 and wanted in done.output, done.output
+    (out / "archive.json").write_text("{")
+    assert "archive.json: not that of an archive" in archive(tiny_model, scans, out).output
+    (out / "archive.json").write_bytes(before)
+    (out / "pages").mkdir()
+    (out / "pages" / "x.parquet").write_bytes(b"PAR1")
+    done = archive(tiny_model, scans, out)
+    assert done.exit_code == 1 and "x.parquet: not a whole Parquet file" in done.output
+    (out / "archive.json").unlink()
+    assert "holds pages/ and no archive.json" in archive(tiny_model, scans, out).output
+
+
+def test_what_no_page_can_be_read_for_ends_the_run(tiny_model: Path, scans: Path, tmp_path: Path, cluster: str) -> None:
+    cut = tmp_path / "cut.onnx"
+    cut.write_bytes(tiny_model.read_bytes()[:-40])
+    done = archive(cut, scans, tmp_path / "out", "--address", cluster)
+    assert done.exit_code == 1 and "cut.onnx" in done.output.splitlines()[-1] and len(done.output.splitlines()) == 2
+    out = tmp_path / "other"
+    (out / "pages").mkdir(parents=True)
+    (out / "tries").write_text("in the way")
+    done = archive(tiny_model, scans, out, "--address", cluster)
+    assert done.exit_code == 1 and f"{out}/tries/" in done.output.splitlines()[-1], done.output
+
+
+def test_two_sources_with_one_name(tiny_model: Path, scans: Path, tmp_path: Path, draw: Draw) -> None:
+    (scans / "a.jpg").write_bytes(png(draw("b")))
+    done = archive(tiny_model, scans, tmp_path / "out", "-f", "alto")
+    assert done.exit_code == 1 and "a.png: its output would be that of a.jpg" in done.output
+
+
+def test_no_cluster_at_an_address(tiny_model: Path, scans: Path, tmp_path: Path) -> None:
+    done = archive(tiny_model, scans, tmp_path / "out", "--address", "127.0.0.1:1")
+    assert done.exit_code == 2 and "127.0.0.1:1: no Ray cluster answers" in done.output, done.output

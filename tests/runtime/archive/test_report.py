@@ -1,0 +1,86 @@
+"""The page that tells what was read, and the queries that docs/archive.md gives for the rest."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pytest
+from archive_pages import png, read_here, task
+from click.testing import CliRunner
+
+from htrjand.cli import main
+from htrjand.runtime import HtrjandError
+from htrjand.runtime.archive import report as module
+from htrjand.runtime.archive.report import report
+from htrjand.runtime.archive.store import Store
+
+DOCS = Path(__file__).resolve().parents[3] / "docs" / "archive.md"
+
+
+@pytest.fixture
+def read(tiny_model: Path, tmp_path: Path, draw: Callable[..., np.ndarray]) -> Path:
+    """Results of four lines, one of them broken, and where they are."""
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    for name, text in (("a", "abba cab"), ("<b>", "baé"), ("c", "ccc")):
+        (scans / f"{name}.png").write_bytes(png(draw(text)))
+    (scans / "bad.png").write_bytes(b"bad")
+    read_here(task(tiny_model, scans, tmp_path / "out"), Store(str(scans)).entries())
+    return tmp_path / "out"
+
+
+def data_of(html: str) -> dict[str, list]:
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.S)[1])
+
+
+def test_the_page_has_counts_failures_lines_and_their_images(read: Path) -> None:
+    html = report(str(read))
+    assert "<dt>pages</dt><dd>4</dd>" in html and "<dt>failed</dt><dd>1</dd>" in html
+    assert "image: 1" in html and "<td>bad.png</td>" in html
+    found = data_of(html)
+    assert found["pages"] == ["<b>.png", "a.png", "c.png"]
+    assert [line[:2] for line in found["lines"]] == [[0, "baé"], [1, "abba cab"], [2, "ccc"]]
+    assert html.count('<img src="data:image/jpeg;base64,') == 3
+    assert "<b>.png" not in html.replace(json.dumps("<b>.png"), "") and "&lt;b&gt;.png" in html, "names are text"
+    order = re.findall(r"<figcaption><b>.*?</b> <span class=\"soft\">([\d.]+)", html)
+    assert order == sorted(order)
+    assert not re.search(r"(src|href)=.?https?:", html), "it works without a network"
+
+
+def test_only_so_many_lines_are_kept_of_each_kind(read: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    everything = report(str(read))
+    least = re.findall(r"<figcaption><b>(.*?)</b>", everything)
+    monkeypatch.setattr(module, "DOUBTFUL", 2)
+    monkeypatch.setattr(module, "SEARCHED", 1)
+    html = report(str(read))
+    assert re.findall(r"<figcaption><b>(.*?)</b>", html) == least[:2]
+    assert len(data_of(html)["lines"]) == 1 and "3 lines, the first 1 of them" in html
+
+
+def test_images_that_are_gone_leave_the_text(read: Path, tmp_path: Path) -> None:
+    (tmp_path / "scans").rename(tmp_path / "moved")
+    html = report(str(read))
+    assert html.count('<p class="soft">no image</p>') == 3 and "abba cab" in html
+    assert report(str(read), str(tmp_path / "moved")).count("<img ") == 3
+
+
+def test_what_is_no_archive_is_told(tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["archive", "report", str(tmp_path), "-o", str(tmp_path / "r.html")])
+    assert done.exit_code == 1 and "archive.json: no such file" in done.output and not (tmp_path / "r.html").exists()
+    (tmp_path / "archive.json").write_text('{"format": "htrjand-archive-1", "source": "x", "models": {}, "lm": null}')
+    with pytest.raises(HtrjandError, match="no page was read yet"):
+        report(str(tmp_path))
+
+
+def test_the_queries_of_the_docs(read: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(read.parent)
+    queries = re.findall(r"```sql\n(.*?)```", DOCS.read_text("utf-8"), re.S)
+    assert len(queries) == 3
+    search, failures, pages = (duckdb.sql(query).fetchall() for query in queries)
+    assert [row[0] for row in search] == [] and failures == [("image", 1)]
+    assert {row[0] for row in pages} == {"a.png", "<b>.png", "c.png"}

@@ -1,0 +1,98 @@
+"""Folders and object stores: a real S3 client against a real server."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from archive_server import Server
+
+from htrjand.runtime import HtrjandError, UsageError
+from htrjand.runtime.archive import store as module
+from htrjand.runtime.archive.store import Store, StoreError
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with Server() as found:
+        yield found
+
+
+@pytest.fixture(params=["folder", "store"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    if request.param == "folder":
+        return Store(str(tmp_path / "a folder"))
+    server: Server = request.getfixturevalue("server")
+    return Store(server.bucket(f"b{abs(hash(str(tmp_path)))}", "below"))
+
+
+def test_what_is_written_is_read_and_listed(place: Store) -> None:
+    assert place.kind() == "nothing" and place.entries() == []
+    place.write("box/é 1.png", b"12345")
+    place.write("a.png", b"1")
+    place.write("a.png", b"22")
+    assert [(entry.path, entry.size) for entry in place.entries()] == [("a.png", 2), ("box/é 1.png", 5)]
+    assert all(entry.modified > 10**18 for entry in place.entries())
+    assert place.read("box/é 1.png") == b"12345" and place.kind("box/é 1.png") == "file"
+    place.remove("a.png")
+    place.remove("a.png")
+    assert place.kind("a.png") == "nothing" and [entry.path for entry in place.entries("box")] == ["box/é 1.png"]
+    with pytest.raises(HtrjandError, match="a.png: no such file"):
+        place.read("a.png")
+
+
+def test_a_folder_shows_whole_files_alone(tmp_path: Path) -> None:
+    place, seen = Store(str(tmp_path)), set()
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.is_set():
+            seen.update(len((tmp_path / "x").read_bytes()) for _ in range(1) if (tmp_path / "x").exists())
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    for size in (10_000_000, 20_000_000, 10_000_000):
+        place.write("x", bytes(size))
+    ended.set()
+    looking.join()
+    assert seen <= {10_000_000, 20_000_000} and [entry.path for entry in place.entries()] == ["x"]
+
+
+def test_a_busy_store_is_asked_again(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FIRST_WAIT", 0.01)
+    place = Store(server.bucket("busy", "scans"))
+    place.write("page.png", b"123")
+    server.busy("page.png", times=4)
+    assert place.read("page.png") == b"123"
+    assert server.refused == 4
+
+
+def test_a_store_that_stays_busy_is_given_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TRIES", 1)  # Arrow's own client tries for some seconds each time
+    place = Store(server.bucket("gone", "scans"))
+    place.write("page.png", b"123")
+    server.busy("page.png", times=10_000)
+    with pytest.raises(StoreError, match=r"s3://gone/scans/page.png: .*; tried 1 times"):
+        place.read("page.png")
+    server.busy("page.png", times=0)
+
+
+def test_keys_without_rights_are_told_at_once(server: Server) -> None:
+    place = Store(server.bucket("shut", "scans"))
+    place.write("page.png", b"123")
+    server.forbid("page.png")
+    with pytest.raises(HtrjandError, match=r"page.png: the store refuses it .*check the keys"):
+        place.read("page.png")
+
+
+def test_an_address_that_nothing_knows() -> None:
+    with pytest.raises(UsageError, match="nosuch://x/y: cannot be opened"):
+        Store("nosuch://x/y").entries()
+
+
+def test_what_arrow_does_not_know_fsspec_may(tmp_path: Path) -> None:
+    place = Store("memory://archive/scans")
+    place.write("a/b.png", b"123")
+    assert [entry.path for entry in place.entries()] == ["a/b.png"] and place.read("a/b.png") == b"123"
