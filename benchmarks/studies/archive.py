@@ -76,12 +76,11 @@ def speed(packs: Path, count: int, output: Path | None) -> None:
 def pages_in(packs: Path, count: int) -> list[tuple[str, bytes]]:
     """So many images, from all of the files in turn."""
     files = sorted(packs.glob("*.parquet"))
-    share = -(-count // len(files))
-    found: list[tuple[str, bytes]] = []
-    for path in files:
-        for row in pq.read_table(path, columns=["image"]).slice(0, share).to_pylist():
-            found.append((f"{path.stem}-{len(found):04}.jpg", row["image"]))
-    return found[:count]
+    columns = [pq.read_table(path, columns=["image"])["image"] for path in files]
+    places = [(row, number) for number, column in enumerate(columns) for row in range(len(column))]
+    return [
+        (f"{files[number].stem}-{row:03}.jpg", columns[number][row].as_py()) for row, number in sorted(places)[:count]
+    ]
 
 
 def speed_table(found: dict[str, Any]) -> str:
@@ -128,7 +127,7 @@ class Costs:
     """What a simulation takes for granted; times in seconds."""
 
     pages: Sequence[float]  # reading a page, as measured; drawn from with replacement
-    store: float = 0.05  # a request to the store: each page is read, noted before, and each block written
+    store: float = 0.05  # a request to the store: one a page, and four a block
     start: float = 8.0  # of a worker: its process, the model, the first page
     hands_out: float = 200.0  # blocks a second that the driver hands out
     bandwidth: float = 2_000.0  # pages a second that the store gives to all
@@ -138,7 +137,7 @@ def simulated(cores: int, pages: int, costs: Costs, seed: int = 1) -> dict[str, 
     """Hours, pages a second, and the share of the cores' time in which they read, of a run of so many pages."""
     random, blocks = np.random.default_rng(seed), -(-pages // BLOCK)
     times = random.choice(np.array(costs.pages), (blocks, BLOCK)).sum(1)
-    overhead = costs.store * (2 * BLOCK + 2)
+    overhead = costs.store * (BLOCK + 4)
     free = [costs.start] * cores
     heapq.heapify(free)
     ended = handed = 0.0

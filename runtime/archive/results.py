@@ -4,7 +4,7 @@
 |---|---|
 | `archive.json` | what was read, and with what: a run with other files or options goes elsewhere |
 | `pages/BLOCK.parquet` | a row a page, see `SCHEMA`; each is written once its block is read |
-| `tries/BLOCK.json` | of a block that is being read: how often each file was begun |
+| `tries/BLOCK.json` | that a block is begun, and the files that perhaps ended the process which read them |
 | `alto/…`, `page/…` | the pages as XML, if asked for |
 """
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 FORMAT = "htrjand-archive-1"
 MANIFEST, PAGES, TRIES = "archive.json", "pages", "tries"
+BEGUN = ""  # among the files of a block's tries: no file has this name
 # Why a page could not be read: the image is broken or no page; the store did not give it; it ended its process.
 IMAGE, STORE, CRASH = "image", "store", "crash"
 AGAIN = (STORE, CRASH)  # what failed so is tried again by the next run
@@ -137,21 +138,26 @@ class Results:
         pq.write_table(table, stream, compression="zstd")
         self.store.write(f"{PAGES}/{block}.parquet", stream.getvalue())
 
-    def tries(self, block: str) -> dict[str, int]:
-        """How often the files of a block were begun that is not written."""
+    def tries(self, block: str) -> list[str]:
+        """What `note` kept of a block that is not written; nothing where it was never begun."""
         name = f"{TRIES}/{block}.json"
         if self.store.kind(name) == "nothing":
-            return {}
-        found: dict[str, int] = json.loads(self.store.read(name))
+            return []
+        found: list[str] = json.loads(self.store.read(name))
         return found
 
-    def note(self, block: str, tries: dict[str, int]) -> None:
-        """Keeps that, before a file is begun."""
+    def note(self, block: str, tries: Sequence[str]) -> None:
+        """Keeps that a block is begun (`BEGUN`), and the files of it that were not finished, the present one last."""
         self.store.write(f"{TRIES}/{block}.json", json_text(tries).encode())
 
     def forget(self, block: str) -> None:
         """Once the block is written."""
         self.store.remove(f"{TRIES}/{block}.json")
+
+    def tidy(self) -> None:
+        """Removes what is kept of blocks that will not come again, at the end of a run."""
+        for entry in self.store.entries(TRIES):
+            self.store.remove(entry.path)
 
 
 def files_to_read(entries: Iterable[Entry], done: dict[str, tuple[int, int]]) -> list[Entry]:

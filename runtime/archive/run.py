@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -77,11 +77,13 @@ def archive(
     with ray_started(address, workers) as (ray, cores):
         outcome.workers = min(workers or cores, len(todo))
         blocks = blocks_of(todo, outcome.workers, block)
-        for told in results_of(ray, task, blocks, outcome.workers, len(todo), show):
-            if told["error"]:
-                raise HtrjandError(str(told["error"]))
-            outcome.pages += int(told["pages"])
-            outcome.failed += int(told["failed"])
+        with closing(results_of(ray, task, blocks, outcome.workers, len(todo), show)) as blocks_told:
+            for told in blocks_told:
+                if told["error"]:
+                    raise HtrjandError(str(told["error"]))
+                outcome.pages += int(told["pages"])
+                outcome.failed += int(told["failed"])
+    results.tidy()
     outcome.seconds = time.monotonic() - begun
     return outcome
 
@@ -206,4 +208,5 @@ def ray_started(address: str | None, workers: int | None) -> Iterator[tuple[Any,
     try:
         yield ray, int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call]
     finally:
-        ray.shutdown()
+        with quiet_stderr():  # of workers that it ends
+            ray.shutdown()

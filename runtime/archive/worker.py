@@ -22,11 +22,9 @@ from ..page.outputs import as_bytes, output_of
 from ..page.page import Page
 from ..page.run import Models
 from ..recognizer import Recognizer
-from .results import CRASH, IMAGE, STORE, Results
+from .results import BEGUN, CRASH, IMAGE, STORE, Results
 from .source import Source, output_name
 from .store import Entry, Store
-
-MOST_TRIES = 2  # of a file whose reading ended the process
 
 
 @dataclass(frozen=True)
@@ -71,18 +69,25 @@ class Worker:
         return {key: np.array([one[key] for one in told]) for key in ("pages", "failed", "error")}
 
     def read_block(self, block: str, files: str) -> dict[str, Any]:
-        """Reads the files of a block, given as JSON, and commits their rows."""
+        """Reads the files of a block, given as JSON, and commits their rows.
+
+        That a block is begun is written down. Where that stands there already, its process was ended, or killed: each file
+        is written down then before it is begun, and one that ends the process again is left out.
+        """
         entries = [Entry(**values) for values in json.loads(files)]
         tries = self.results.tries(block)
         _ = self.reader
+        again = bool(tries)
+        if not again:
+            self.results.note(block, [BEGUN])
         rows: list[dict[str, Any]] = []
         for entry in entries:
-            before = tries.get(entry.path, 0)
-            if before >= MOST_TRIES:
-                error = f"{entry.path}: ended the process that read it, {before} times; look at the file by itself"
+            if entry.path in tries:
+                error = f"{entry.path}: ended the process that read it, twice; look at the file by itself"
                 found = [failed_row(entry, 1, CRASH, error)]
             else:
-                self.results.note(block, tries | {entry.path: before + 1})
+                if again:
+                    self.results.note(block, [*tries, entry.path])
                 found = list(self.read_file(entry))
             rows += found
             if self.tally is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -17,9 +19,10 @@ from PIL import Image
 from pyarrow import parquet as pq
 
 from htrjand.cli import main
-from htrjand.runtime.archive.results import CRASH, IMAGE, STORE, Results
+from htrjand.runtime.archive.results import BEGUN, CRASH, IMAGE, STORE, Results
 from htrjand.runtime.archive.run import signature
 from htrjand.runtime.archive.store import Entry, Store
+from htrjand.runtime.archive.worker import Worker
 
 Draw = Callable[..., np.ndarray]
 
@@ -124,19 +127,35 @@ def test_images_of_a_parquet_file(tiny_model: Path, tmp_path: Path, draw: Draw, 
 
 
 def test_a_file_that_ends_its_process_twice_is_given_up(tiny_model: Path, scans: Path, tmp_path: Path) -> None:
-    """As far as its results tell: the process ended while z.PNG was read, and once more."""
+    """As far as its results tell: the process ended once, and then while it read a.png."""
     results = Results(Store(str(tmp_path)))
     entries = [entry for entry in Store(str(scans)).entries() if entry.path in ("a.png", "z.PNG")]
-    results.note("b", {"a.png": 2, "z.PNG": 1})
+    results.note("b", [BEGUN, "a.png"])
     told = read_here(task(tiny_model, scans, tmp_path), entries)
     assert (told["pages"].tolist(), told["failed"].tolist()) == ([2], [1])
     found = rows(tmp_path)
-    assert found["z.PNG", 1]["text"] == "aab", "it may be that another file ended it"
-    assert (
-        found["a.png", 1]["kind"] == CRASH and "ended the process that read it, 2 times" in found["a.png", 1]["error"]
-    )
+    assert found["z.PNG", 1]["text"] == "aab"
+    assert found["a.png", 1]["kind"] == CRASH and "ended the process that read it, twice" in found["a.png", 1]["error"]
     assert set(results.done()) == {"z.PNG"}, "the next run tries again"
-    assert results.tries("b") == {}
+    assert results.tries("b") == []
+
+
+def test_a_block_that_is_begun_again_says_which_file_it_reads(tiny_model: Path, scans: Path, tmp_path: Path) -> None:
+    (tmp_path / "tries").mkdir()
+    noted: list[list[str]] = []
+
+    class Noting(Results):
+        def note(self, block: str, tries: Sequence[str]) -> None:
+            noted.append(list(tries))
+
+    entries = [entry for entry in Store(str(scans)).entries() if entry.path in ("a.png", "z.PNG")]
+    for before in ([], [BEGUN]):
+        if before:
+            Results(Store(str(tmp_path))).note("b", before)
+        worker = Worker(task(tiny_model, scans, tmp_path))
+        worker.results = Noting(worker.results.store)
+        worker.read_block("b", json.dumps(list(map(asdict, entries))))
+    assert noted == [[BEGUN], [BEGUN, "a.png"], [BEGUN, "z.PNG"]]
 
 
 def test_what_a_store_did_not_give_is_asked_for_again(tiny_model: Path, scans: Path, tmp_path: Path) -> None:
@@ -196,16 +215,21 @@ def test_results_of_something_else_are_not_touched(
     assert "holds pages/ and no archive.json" in archive(tiny_model, scans, out).output
 
 
+def told(done: Result, begin: str) -> bool:
+    """Whether one line says what is wrong; Ray may say something of the workers that it ends besides."""
+    return sum(line.startswith(f"htrjand: {begin}") for line in done.output.splitlines()) == 1
+
+
 def test_what_no_page_can_be_read_for_ends_the_run(tiny_model: Path, scans: Path, tmp_path: Path, cluster: str) -> None:
     cut = tmp_path / "cut.onnx"
     cut.write_bytes(tiny_model.read_bytes()[:-40])
     done = archive(cut, scans, tmp_path / "out", "--address", cluster)
-    assert done.exit_code == 1 and "cut.onnx" in done.output.splitlines()[-1] and len(done.output.splitlines()) == 2
+    assert done.exit_code == 1 and told(done, f"{cut}: ")
     out = tmp_path / "other"
     (out / "pages").mkdir(parents=True)
     (out / "tries").write_text("in the way")
     done = archive(tiny_model, scans, out, "--address", cluster)
-    assert done.exit_code == 1 and f"{out}/tries/" in done.output.splitlines()[-1], done.output
+    assert done.exit_code == 1 and told(done, f"{out}/tries/"), done.output
 
 
 def test_two_sources_with_one_name(tiny_model: Path, scans: Path, tmp_path: Path, draw: Draw) -> None:
