@@ -8,7 +8,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -120,7 +120,7 @@ def blocks_of(todo: Sequence[Entry], workers: int, most: int) -> list[dict[str, 
 def results_of(
     ray: Any, task: Task, blocks: list[dict[str, str]], workers: int, files: int,
     show: Callable[[int, int, int, float], None] | None,
-) -> Iterator[dict[str, Any]]:  # fmt: skip
+) -> Generator[dict[str, Any], None, None]:  # fmt: skip
     """What the workers say of each block, as it is done.
 
     Ray Data hands the blocks to a pool of actors; where one ends, or its machine does, a new one reads its block again.

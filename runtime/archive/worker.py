@@ -71,8 +71,8 @@ class Worker:
     def read_block(self, block: str, files: str) -> dict[str, Any]:
         """Reads the files of a block, given as JSON, and commits their rows.
 
-        That a block is begun is written down. Where that stands there already, its process was ended, or killed: each file
-        is written down then before it is begun, and one that ends the process again is left out.
+        That a block is begun is written down. Where that stands there already, its process was ended, or killed: each
+        file is written down then before it is begun, and one that ends the process again is left out.
         """
         entries = [Entry(**values) for values in json.loads(files)]
         tries = self.results.tries(block)

@@ -165,6 +165,17 @@ def test_what_a_store_did_not_give_is_asked_for_again(tiny_model: Path, scans: P
     assert row["kind"] == STORE and "no such file" in row["error"] and Results(Store(str(tmp_path))).done() == {}
 
 
+def test_a_page_of_ten_thousand_by_ten_thousand_pixels(tiny_model: Path, tmp_path: Path) -> None:
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    Image.new("1", (10_000, 10_000), 1).save(scans / "large.png")
+    Image.new("1", (20_000, 20_000), 1).save(scans / "too large.png")
+    read_here(task(tiny_model, scans, tmp_path / "out", "page"), Store(str(scans)).entries())
+    found = rows(tmp_path / "out")
+    assert found["large.png", 1]["error"] is None and found["large.png", 1]["text"] == ""
+    assert found["too large.png", 1]["kind"] == IMAGE and "200" in found["too large.png", 1]["error"]
+
+
 @pytest.mark.parametrize(
     ("make", "wanted"),
     [
