@@ -28,7 +28,7 @@ def png(pixels: np.ndarray) -> bytes:
 
 def task(model: Path, source: object, target: object, kind: str = "line") -> Task:
     """What a run with a tiny model is given."""
-    return Task(str(source), str(target), Models.choose(model, None, None, 64), How(kind))
+    return Task(str(source), str(target), Models.choose(model, None, None, 64), How(kind), run="this run")
 
 
 def read_here(given: Task, entries: Iterable[Entry], block: str = "b") -> dict[str, np.ndarray]:

@@ -127,7 +127,7 @@ class Costs:
     """What a simulation takes for granted; times in seconds."""
 
     pages: Sequence[float]  # reading a page, as measured; drawn from with replacement
-    store: float = 0.05  # a request to the store: one a page, and four a block
+    store: float = 0.05  # a request to the store: two a page, and ten a block, as S3 has them
     start: float = 8.0  # of a worker: its process, the model, the first page
     hands_out: float = 200.0  # blocks a second that the driver hands out
     bandwidth: float = 2_000.0  # pages a second that the store gives to all
@@ -137,7 +137,7 @@ def simulated(cores: int, pages: int, costs: Costs, seed: int = 1) -> dict[str, 
     """Hours, pages a second, and the share of the cores' time in which they read, of a run of so many pages."""
     random, blocks = np.random.default_rng(seed), -(-pages // BLOCK)
     times = random.choice(np.array(costs.pages), (blocks, BLOCK)).sum(1)
-    overhead = costs.store * (BLOCK + 4)
+    overhead = costs.store * (2 * BLOCK + 10)
     free = [costs.start] * cores
     heapq.heapify(free)
     ended = handed = 0.0

@@ -9,6 +9,7 @@ import click
 
 from ...options import FILE, PATH, log, warn
 
+EVERY = 60  # seconds between two lines that say how far it is, where they go into a log
 ENGINES = ("onnx", "tflite", "openvino")
 
 
@@ -29,7 +30,7 @@ def archive() -> None:
 @archive.command("read")
 @click.argument("source")
 @click.argument("target")
-@click.option("--address", help="A Ray cluster to join: auto, or ray://host:10001. Default: Ray is started here.")
+@click.option("--address", help="A Ray cluster to join: auto, or host:port. Default: Ray is started here.")
 @click.option("--workers", type=click.IntRange(min=1), help="Pages read at a time. Default: one for each core.")
 @click.option("-f", "--format", "form", type=click.Choice(("alto", "page")), help="Write each page as XML besides.")
 @click.option("--page/--line", "page", default=None, help="What each image is. Default: told by its shape and lines.")
@@ -62,23 +63,26 @@ def read(
     model, lm = model and model.absolute(), lm and lm.absolute()
     models = Models.choose(model, engine, None if no_lm else lm or "bundled", beam)
     how = How(None if page is None else "page" if page else "line")
-    shown = False
+    shown = 0
 
     def show(files: int, pages: int, failed: int, seconds: float) -> None:
         nonlocal shown
-        shown = True
         left = "" if not pages else f", {clock(seconds / pages * max(0, files - pages))} left"
-        rate = pages / max(seconds, 1e-9)
-        click.echo(f"\r{pages} of {files} read, {failed} failed, {rate:.2f} a second{left}  ", nl=False, err=True)
+        text = f"{pages} of {files} read, {failed} failed, {pages / max(seconds, 1e-9):.2f} a second{left}"
+        if sys.stderr.isatty():
+            shown = 1
+            click.echo(f"\r{text}  ", nl=False, err=True)
+        elif seconds // EVERY > shown:  # in a log a line now and then
+            shown = int(seconds // EVERY)
+            warn(text)
 
     task = Task(source, target, models, how, form)
     try:
-        done = run(task, workers=workers, address=address, block=block, log=warn,
-                   show=show if sys.stderr.isatty() else None)  # fmt: skip
+        done = run(task, workers=workers, address=address, block=block, log=warn, show=show)
     except KeyboardInterrupt:
         warn("stopped; the same command reads the rest")
         ctx.exit(130)
-    if shown:
+    if shown and sys.stderr.isatty():
         click.echo(err=True)
     log(f"{done.pages} pages read, {done.failed} failed, {done.before} files read before; {done.seconds:.1f} s")
     ctx.exit(1 if done.failed else 0)

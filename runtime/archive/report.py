@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from importlib.resources import files
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from string import Template
 from typing import Any
 
@@ -21,7 +21,7 @@ from ..page.inputs import PageSource, pages_of
 from ..text import json_text
 from .results import Results
 from .source import Source
-from .store import Entry, Store
+from .store import Entry, Store, StoreError
 
 BINS = 20  # of the confidence of pages
 DOUBTFUL = 100  # lines shown
@@ -57,14 +57,16 @@ class Found:
         self.seconds += row["seconds"] or 0.0
         if row["confidence"] is not None:
             self.bins[min(BINS - 1, int(row["confidence"] * BINS))] += 1
-        self.names.append(name)
         for line in row["lines"]:
             if not line["text"].strip():
                 continue
             self.lines += 1
             if len(self.text) < SEARCHED:
+                if self.names[-1:] != [name]:
+                    self.names.append(name)
                 self.text.append((len(self.names) - 1, line["text"], round(line["confidence"], 2)))
-            item = -line["confidence"], self.lines, {**line, "path": row["path"], "page": row["page"], "name": name}
+            about = {key: row[key] for key in ("path", "page", "width", "turned")}
+            item = -line["confidence"], self.lines, {**line, **about, "name": name}
             if len(self.doubtful) < DOUBTFUL:
                 heapq.heappush(self.doubtful, item)
             elif item > self.doubtful[0]:
@@ -87,7 +89,7 @@ def report(target: str, source: str | None = None) -> str:
     """
     results = Results(Store(target))
     manifest, found = results.manifest(), Found()
-    columns = ("page", "error", "kind", "seconds", "confidence", "lines")
+    columns = ("page", "error", "kind", "seconds", "confidence", "lines", "width", "turned")
     for row in results.rows(columns):
         found.add(row)
     if not found.pages:
@@ -101,7 +103,7 @@ def report(target: str, source: str | None = None) -> str:
     data = json_text({"pages": found.names, "lines": found.text}).replace("<", "\\u003c")
     return Template((files(__package__) / "report.html").read_text(encoding="utf-8")).substitute(
         title=escape(f"Read: {manifest['source']}"),
-        about=escape(f"with {', '.join(manifest['models'])}; n-gram: {manifest['lm'] or 'none'}"),
+        about=escape(f"with {', '.join(manifest['models'])}"),
         counts="".join(f"<div><dt>{key}</dt><dd>{value}</dd></div>" for key, value in counts.items()),
         bars=bars(found.bins),
         failures=failures(found),
@@ -160,12 +162,17 @@ def pictures(lines: Sequence[dict[str, Any]], source: Source) -> Iterator[tuple[
         return
     for (path, page), numbers in by_page.items():
         try:
-            picture = page_picture(source, places.get(path, Entry(path, 0, 0)), page)
-        except HtrjandError:  # it is gone, or has changed: its lines are shown without
+            picture = page_picture(source, places[path] if places else Entry(path, 0, 0), page)
+        except StoreError:  # it would take as long for each of the others
+            return
+        except (HtrjandError, IndexError, KeyError):  # it is gone, or has changed: its lines are shown without
             continue
         for number in numbers:
-            x, y = zip(*lines[number]["polygon"], strict=True)
+            line = lines[number]
+            scale = picture.width / line["width"]  # a large page is opened smaller
+            x, y = ([value * scale for value in values] for values in zip(*line["polygon"], strict=True))
             cut = picture.crop((max(0, int(min(x))), max(0, int(min(y))), int(max(x)) + 1, int(max(y)) + 1))
+            cut = cut.rotate(-line["turned"], expand=True)
             if cut.height > HEIGHT:
                 cut = cut.resize((max(1, cut.width * HEIGHT // cut.height), HEIGHT))
             stream = io.BytesIO()
@@ -176,7 +183,7 @@ def pictures(lines: Sequence[dict[str, Any]], source: Source) -> Iterator[tuple[
 def page_picture(source: Source, entry: Entry, page: int) -> Any:
     """A page of a source as an image."""
     with tempfile.TemporaryDirectory(prefix="htrjand-") as folder:
-        path = Path(folder) / f"page{PurePosixPath(entry.path).suffix}"
+        path = Path(folder) / "page"
         path.write_bytes(source.data(entry))
         found: PageSource = list(pages_of(path))[page - 1]
         picture = found.picture()

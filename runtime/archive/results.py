@@ -12,8 +12,11 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..errors import HtrjandError, UsageError
@@ -25,11 +28,11 @@ if TYPE_CHECKING:
 
 FORMAT = "htrjand-archive-1"
 MANIFEST, PAGES, TRIES = "archive.json", "pages", "tries"
-BEGUN = ""  # among the files of a block's tries: no file has this name
 # Why a page could not be read: the image is broken or no page; the store did not give it; it ended its process.
 IMAGE, STORE, CRASH = "image", "store", "crash"
 AGAIN = (STORE, CRASH)  # what failed so is tried again by the next run
-KNOWN = ("path", "size", "modified", "page", "kind", "block")
+KNOWN = ("path", "size", "modified", "kind", "created", "block")
+READERS = 16  # files of results that are read at a time
 
 
 def schema() -> pa.Schema:
@@ -74,9 +77,12 @@ class Results:
         """
         values = {"format": FORMAT, **values}
         shown = self.store.shown()
-        if self.store.kind(MANIFEST) == "nothing":
-            if self.store.entries(PAGES):
-                raise UsageError(f"{shown}: holds {PAGES}/ and no {MANIFEST}; name an empty folder")
+        claimed, read = self.store.kind(MANIFEST) != "nothing", bool(self.store.entries(PAGES))
+        if read and not claimed:
+            raise UsageError(f"{shown}: holds {PAGES}/ and no {MANIFEST}; name an empty folder")
+        if not read:  # a claim of a run that read nothing binds nobody
+            if claimed:
+                self.manifest()
             self.store.write(MANIFEST, (json_text(values, indent=1) + "\n").encode())
             return
         there = self.manifest()
@@ -85,14 +91,16 @@ class Results:
             for key in values if key != "models" and there.get(key) != values[key]
         ]  # fmt: skip
         known = there.get("models", {})
-        told += [
-            f"{name} is not among its models" for name, digest in values["models"].items() if known.get(name) != digest
-        ]
+        now = values["models"]
+        told += [f"{name} is not among its models" for name in now if known.get(name) != now[name]]
+        told += [f"{name} is among its models" for name in known if name not in now]
         if told:
             raise UsageError(f"{shown}: holds the results of another run ({'; '.join(told)}); name another folder")
 
     def manifest(self) -> dict[str, Any]:
         """What `claim` wrote; an HtrjandError where it cannot be read."""
+        if self.store.kind(MANIFEST) == "nothing":
+            raise HtrjandError(f"{self.store.shown()}: no results of htrjand archive are here; name their folder")
         try:
             found = json.loads(self.store.read(MANIFEST))
             if not isinstance(found, dict) or found.get("format") != FORMAT:
@@ -110,23 +118,44 @@ class Results:
     def rows(self, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
         """The newest row of each page that is there, in no order."""
         newest: dict[str, tuple[str, str]] = {}
-        for name in self.blocks():
-            for row in self.store.parquet(name).read(columns=["path", "created", "block"]).to_pylist():
-                newest[row["path"]] = max(newest.get(row["path"], ("", "")), (row["created"], row["block"]))
-        for name in self.blocks():
-            for row in self.store.parquet(name).read(columns=[*dict.fromkeys([*columns, "path", "block"])]).to_pylist():
-                if newest[row["path"]][1] == row["block"]:
-                    yield row
+        for row in self.tables(("path", "created", "block")):
+            newest[row["path"]] = max(newest.get(row["path"], ("", "")), (row["created"], row["block"]))
+        for row in self.tables([*dict.fromkeys([*columns, "path", "block"])]):
+            if newest[row["path"]][1] == row["block"]:
+                yield row
+
+    def tables(self, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """All rows; a few files are read at a time, since a store takes its time for each."""
+        with ThreadPoolExecutor(READERS) as pool:
+            names = self.blocks()
+            for begin in range(0, len(names), READERS):
+                part = names[begin : begin + READERS]
+                for rows in pool.map(partial(self.table, columns=columns), part):
+                    yield from rows
+
+    def table(self, name: str, columns: Sequence[str]) -> list[dict[str, Any]]:
+        """The rows of one file."""
+        asked = set(columns)
+
+        def read(file: Any) -> list[dict[str, Any]]:
+            if lacking := asked - set(file.schema_arrow.names):
+                raise KeyError(f"it has no {', '.join(sorted(lacking))}")
+            rows: list[dict[str, Any]] = file.read(columns=list(columns)).to_pylist()
+            return rows
+
+        return self.store.parquet(read, name)
 
     def done(self) -> dict[str, tuple[int, int]]:
         """Size and time of each file that was read, or never will be; what may be read the next time is left out."""
-        found: dict[str, tuple[int, int]] = {}
-        again = set()
-        for row in self.rows(KNOWN):
-            found[row["path"]] = row["size"], row["modified"]
-            if row["kind"] in AGAIN:
-                again.add(row["path"])
-        return {path: known for path, known in found.items() if path not in again}
+        found: dict[str, tuple[str, str, int, int]] = {}
+        again: dict[str, str] = {}  # the newest block in which a file failed so that it is tried again
+        for row in self.tables(KNOWN):
+            path, block = row["path"], row["block"]
+            known = row["created"], block, row["size"], row["modified"]
+            found[path] = max(found.get(path, known), known)
+            if row["kind"] in AGAIN and block == found[path][1]:
+                again[path] = block
+        return {path: known[2:] for path, known in found.items() if again.get(path) != known[1]}
 
     def commit(self, block: str, rows: Sequence[dict[str, Any]]) -> None:
         """Writes the rows of a block, whole or not at all."""
@@ -138,17 +167,20 @@ class Results:
         pq.write_table(table, stream, compression="zstd")
         self.store.write(f"{PAGES}/{block}.parquet", stream.getvalue())
 
-    def tries(self, block: str) -> list[str]:
-        """What `note` kept of a block that is not written; nothing where it was never begun."""
+    def tries(self, block: str, run: str) -> list[str] | None:
+        """What `note` kept of a block in this run; None where it was not begun in it."""
         name = f"{TRIES}/{block}.json"
         if self.store.kind(name) == "nothing":
-            return []
-        found: list[str] = json.loads(self.store.read(name))
-        return found
+            return None
+        try:
+            first, *files = json.loads(self.store.read(name))
+        except ValueError:  # of a disk that lost its power: nothing is known
+            return None
+        return [str(file) for file in files] if first == run else None
 
-    def note(self, block: str, tries: Sequence[str]) -> None:
-        """Keeps that a block is begun (`BEGUN`), and the files of it that were not finished, the present one last."""
-        self.store.write(f"{TRIES}/{block}.json", json_text(tries).encode())
+    def note(self, block: str, run: str, files: Sequence[str] = ()) -> None:
+        """Keeps that a block is begun in a run, and which files of it were not finished, the present one last."""
+        self.store.write(f"{TRIES}/{block}.json", json_text([run, *files]).encode())
 
     def forget(self, block: str) -> None:
         """Once the block is written."""
@@ -157,7 +189,8 @@ class Results:
     def tidy(self) -> None:
         """Removes what is kept of blocks that will not come again, at the end of a run."""
         for entry in self.store.entries(TRIES):
-            self.store.remove(entry.path)
+            if re.fullmatch(rf"{TRIES}/[0-9a-f]{{20}}\.json(\.\w+\.part)?", entry.path):
+                self.store.remove(entry.path)
 
 
 def files_to_read(entries: Iterable[Entry], done: dict[str, tuple[int, int]]) -> list[Entry]:

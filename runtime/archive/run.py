@@ -8,19 +8,23 @@ import os
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ... import __version__
+from ..bundled import MODELS
 from ..errors import HtrjandError, UsageError
 from ..formats import parts_of
 from ..info import sha256
 from ..quiet import quiet_stderr
+from ..recognizer import BUNDLED_LM, LANGUAGE
 from ..text import json_text
 from .results import Results, files_to_read
-from .source import Source, output_names
+from .source import Source, check_names
 from .store import Entry, Store
 from .worker import Task, Worker
 
@@ -30,8 +34,6 @@ STORE_MEMORY = 128 * 2**20  # bytes of Ray's object store: only names and counts
 KNOCK = 10  # seconds in which a cluster is to answer
 LOOK = 0.5  # seconds between two looks at the tally
 
-Bar = Callable[[int], Any]
-
 
 @dataclass
 class Outcome:
@@ -40,7 +42,6 @@ class Outcome:
     pages: int = 0
     failed: int = 0
     before: int = 0
-    workers: int = 0
     seconds: float = 0.0
 
 
@@ -53,7 +54,7 @@ def archive(
     Args:
         task: what to read, with what, where to.
         workers: pages read at a time, each by one core; None: as many as the cluster or the machine has cores.
-        address: of a Ray cluster to join (`auto`, or `ray://…`); None: Ray is started here, and ended.
+        address: of a Ray cluster to join (`auto`, or `host:port`); None: Ray is started here, and ended.
         block: files that are written down together. A run that is killed reads at most those again that each worker
             had begun.
         show: told twice a second: files to read, pages read, those that failed, seconds.
@@ -62,11 +63,13 @@ def archive(
     Raises:
         HtrjandError: the source or the target cannot be used.
     """
-    task = replace(task, source=absolute(task.source), target=absolute(task.target))
+    task = replace(task, source=absolute(task.source), target=absolute(task.target), run=uuid.uuid4().hex)
+    if Store(task.source).shown() == Store(task.target).shown():
+        raise UsageError(f"{task.target}: is what is to be read; name another place for the results")
     source, results = Source(Store(task.source)), Results(Store(task.target))
     entries = source.entries()
     if task.form:
-        list(output_names(entries))
+        check_names(entries)
     results.claim(signature(task))
     todo = files_to_read(entries, results.done())
     outcome = Outcome(before=len(entries) - len(todo))
@@ -75,9 +78,9 @@ def archive(
         return outcome
     begun = time.monotonic()
     with ray_started(address, workers) as (ray, cores):
-        outcome.workers = min(workers or cores, len(todo))
-        blocks = blocks_of(todo, outcome.workers, block)
-        with closing(results_of(ray, task, blocks, outcome.workers, len(todo), show)) as blocks_told:
+        pool = min(workers or cores, len(todo))
+        blocks = blocks_of(todo, pool, block)
+        with closing(results_of(ray, task, blocks, pool, len(todo), show)) as blocks_told:
             for told in blocks_told:
                 if told["error"]:
                     raise HtrjandError(str(told["error"]))
@@ -96,11 +99,14 @@ def absolute(address: str) -> str:
 def signature(task: Task) -> dict[str, Any]:
     """What decides what is in the results, in plain words and sums."""
     models = task.models
-    files = [path for path in (models.model, models.detector, models.lm, models.corrector) if isinstance(path, Path)]
+    lm = MODELS / LANGUAGE if models.lm == BUNDLED_LM else models.lm
+    files = [part for path in (models.model, models.detector, lm) if isinstance(path, Path) for part in parts_of(path)]
+    if missing := next((path for path in files if not path.is_file()), None):
+        raise HtrjandError(f"{missing}: no such file; check the path")
     return {
         "source": Store(task.source).shown(),
-        "models": {part.name: sha256(part) for path in files for part in parts_of(path) if part.is_file()},
-        "lm": models.lm if models.lm is None else Path(models.lm).name,
+        "models": {path.name: sha256(path) for path in files},
+        "version": __version__,
         "beam": models.beam,
         "kind": task.how.kind,
         "xml": task.form,
@@ -195,13 +201,14 @@ def ray_started(address: str | None, workers: int | None) -> Iterator[tuple[Any,
         logging.getLogger(name).setLevel(logging.ERROR)
     given: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if address is None:
-        cores = workers or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        cores = workers or usable
         given |= {"num_cpus": cores, "include_dashboard": False, "object_store_memory": STORE_MEMORY}
     try:
         if address is not None:
             knock(address)
         with quiet_stderr():  # it tells that it tells little
-            ray.init(address=address, **given)
+            ray.init(address=address or "local", **given)
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
         where = f"{address}: no Ray cluster answers" if address else "Ray does not start here"
         raise UsageError(f"{where} ({str(error).strip().splitlines()[0]}); check ray status") from error

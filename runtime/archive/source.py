@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+from typing import Any
 
 from ..errors import HtrjandError
 from ..page.jobs import READ
@@ -20,7 +22,7 @@ class Source:
     """A folder or store of images, TIFF files and PDFs; or a Parquet file with a column `image` of encoded images."""
 
     store: Store
-    held: tuple[int, list[bytes | None]] = field(default=(-1, []), repr=False)  # a row group's images, in memory
+    held: tuple[int, list[bytes]] = field(default=(-1, []), repr=False)  # a row group's images, in memory
 
     @property
     def is_parquet(self) -> bool:
@@ -47,20 +49,25 @@ class Source:
 
     def images(self) -> list[Entry]:
         """The images of a Parquet file."""
-        shown, file = self.store.shown(), self.store.parquet()
-        columns = file.schema_arrow.names
+        shown = self.store.shown()
+        columns: list[str] = self.store.parquet(lambda file: file.schema_arrow.names)
         name = next((column for column in NAMES if column in columns), "")
         if not name or "image" not in columns:
             raise HtrjandError(
                 f"{shown}: needs a column `image` of encoded images and one of {', '.join(NAMES)} that names them; it "
                 f"has {', '.join(columns)}"
             )
-        found = []
-        for group in range(file.num_row_groups):
-            table = file.read_row_group(group, columns=[name, "image"])
-            for row in range(table.num_rows):
-                data = table["image"][row].as_py() or b""
-                found.append(Entry(str(table[name][row]), len(data), zlib.crc32(data), group, row))
+
+        def listed(file: Any) -> list[Entry]:
+            entries = []
+            for group in range(file.num_row_groups):
+                table = file.read_row_group(group, columns=[name, "image"])
+                for row, image in enumerate(table["image"]):
+                    data = self.encoded(image.as_py())
+                    entries.append(Entry(str(table[name][row]), len(data), zlib.crc32(data), group, row))
+            return entries
+
+        found = self.store.parquet(listed)
         twice = [label for label, count in Counter(entry.path for entry in found).items() if count > 1]
         if twice:
             raise HtrjandError(
@@ -69,14 +76,30 @@ class Source:
             )
         return found
 
+    def encoded(self, image: Any) -> bytes:
+        """The bytes of an image as a column holds it; in those of `datasets` they stand beside a path."""
+        image = image.get("bytes") if isinstance(image, dict) else image
+        if not isinstance(image, bytes | None):
+            raise HtrjandError(f"{self.store.shown()}: column image holds no encoded images but {type(image).__name__}")
+        return image or b""
+
     def data(self, entry: Entry) -> bytes:
-        """The encoded image, or the file."""
+        """The encoded image, or the file.
+
+        Raises:
+            HtrjandError: it cannot be had, or is no longer what was listed.
+        """
         if entry.group < 0:
             return self.store.read(entry.path)
         if self.held[0] != entry.group:
-            table = self.store.parquet().read_row_group(entry.group, columns=["image"])
-            self.held = entry.group, table["image"].to_pylist()
-        return self.held[1][entry.row] or b""
+            self.held = entry.group, self.store.parquet(
+                lambda file: [self.encoded(image) for image in
+                              file.read_row_group(entry.group, columns=["image"])["image"].to_pylist()]
+            )  # fmt: skip
+        data = self.held[1][entry.row] if entry.row < len(self.held[1]) else b""
+        if (len(data), zlib.crc32(data)) != (entry.size, entry.modified):
+            raise HtrjandError(f"{self.store.shown()}: image {entry.path} has changed since it was listed; run again")
+        return data
 
 
 def is_page(path: str) -> bool:
@@ -85,21 +108,23 @@ def is_page(path: str) -> bool:
     return parts.suffix.lower() in READ and not any(part.startswith(".") for part in parts.parts)
 
 
-def output_names(entries: Sequence[Entry]) -> Iterator[tuple[Entry, str]]:
-    """Each entry with the name of what is written beside the results of it, without a suffix; pages add a number.
-
-    Raises:
-        HtrjandError: two entries would have the same.
-    """
+def check_names(entries: Sequence[Entry]) -> None:
+    """Raises an HtrjandError where what is written of two entries would have one name, or lie elsewhere."""
     known: dict[str, str] = {}
     for entry in entries:
         name = output_name(entry.path)
+        if name.startswith("/") or ".." in PurePosixPath(name).parts:
+            raise HtrjandError(f"{entry.path}: its output would lie outside the results; rename it, or leave out -f")
         if name in known:
             raise HtrjandError(
                 f"{entry.path}: its output would be that of {known[name]}; rename one of the two, or leave out -f"
             )
         known[name] = entry.path
-        yield entry, name
+    for name, path in known.items():
+        if (other := re.sub(r"\.\d{4,}$", "", name)) != name and other in known:
+            raise HtrjandError(
+                f"{path}: its output might be that of a page of {known[other]}; rename one of the two, or leave out -f"
+            )
 
 
 def output_name(path: str) -> str:

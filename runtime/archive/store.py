@@ -6,6 +6,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -84,7 +85,8 @@ class Store:
 
     def shown(self, name: str = "") -> str:
         """A file's address as a person is to read it, without options."""
-        return f"{self.address.partition('?')[0].rstrip('/')}{'/' * bool(name)}{name}"
+        root = self.address.partition("?")[0] if "://" in self.address else self.address
+        return f"{root.rstrip('/')}{'/' * bool(name)}{name}"
 
     def kind(self, name: str = "") -> str:
         """`file`, `folder`, or `nothing`."""
@@ -94,9 +96,15 @@ class Store:
         return {fs.FileType.File: "file", fs.FileType.Directory: "folder"}.get(info.type, "nothing")
 
     def entries(self, name: str = "") -> list[Entry]:
-        """All files below a folder, by their paths from the root, sorted; none where the folder is not there."""
+        """All files below a folder, by their paths from the root, sorted; none where the folder is not there.
+
+        Raises:
+            HtrjandError: it may not be listed, or holds a name that is no text.
+        """
         from pyarrow import fs
 
+        if self.is_local:
+            return sorted(self.attempt(lambda: list(self.files(self.path(name))), name), key=lambda entry: entry.path)
         root = self.path().lstrip("/") + "/"
         selector = fs.FileSelector(self.path(name), allow_not_found=True, recursive=True)
         infos = self.attempt(lambda: self.opened[0].get_file_info(selector), name)
@@ -106,6 +114,31 @@ class Store:
             if info.type == fs.FileType.File
         ]
         return sorted(found, key=lambda entry: entry.path)
+
+    def files(self, folder: str) -> Iterator[Entry]:
+        """Those of a local folder and of the folders below; links are followed, each folder is looked into once."""
+        seen = set()
+
+        def refuse(error: OSError) -> None:
+            if not isinstance(error, FileNotFoundError):
+                raise error
+
+        for place, below, names in os.walk(folder, onerror=refuse, followlinks=True):
+            if os.path.realpath(place) in seen:
+                below.clear()
+                continue
+            seen.add(os.path.realpath(place))
+            for name in names:
+                path = os.path.join(place, name)
+                try:
+                    path.encode()
+                except UnicodeEncodeError as error:
+                    raise HtrjandError(f"{os.fsencode(path)!r}: the name is not UTF-8; rename the file") from error
+                try:
+                    stat = os.stat(path)
+                except FileNotFoundError:  # a link to nothing: a file that cannot be had, which its row will say
+                    stat = os.lstat(path)
+                yield Entry(os.path.relpath(path, self.path()), stat.st_size, stat.st_mtime_ns)
 
     def read(self, name: str = "") -> bytes:
         """The contents of a file."""
@@ -117,17 +150,32 @@ class Store:
 
         return self.attempt(contents, name)
 
-    def parquet(self, name: str = "") -> Any:
-        """A Parquet file, opened."""
-        from pyarrow import ArrowInvalid
+    def parquet(self, use: Callable[[Any], Found], name: str = "") -> Found:
+        """What a function makes of a Parquet file, which is opened for it.
+
+        Raises:
+            HtrjandError: it is cut short or damaged, or lacks what is asked of it; and as `attempt`.
+        """
+        from pyarrow import ArrowException
         from pyarrow import parquet as pq
 
-        try:
-            return self.attempt(lambda: pq.ParquetFile(self.opened[0].open_input_file(self.path(name))), name)
-        except ArrowInvalid as error:
-            raise HtrjandError(
+        def step() -> Found:
+            with self.opened[0].open_input_file(self.path(name)) as stream:
+                try:
+                    return use(pq.ParquetFile(stream))
+                except (ArrowException, KeyError, IndexError, ValueError) as error:
+                    raise damaged(error) from error
+                except OSError as error:
+                    if "deserialize" in str(error) or "Corrupt" in str(error):
+                        raise damaged(error) from error
+                    raise
+
+        def damaged(error: Exception) -> HtrjandError:
+            return HtrjandError(
                 f"{self.shown(name)}: not a whole Parquet file ({first_line(error)}); remove it, or copy it again"
-            ) from error
+            )
+
+        return self.attempt(step, name)
 
     def write(self, name: str, data: bytes) -> None:
         """Writes a file whole or not at all."""
@@ -149,8 +197,12 @@ class Store:
 
     def remove(self, name: str) -> None:
         """Removes a file; one that is not there is not missed."""
-        if self.kind(name) == "file":
-            self.attempt(lambda: self.opened[0].delete_file(self.path(name)), name)
+
+        def step() -> None:
+            with suppress(FileNotFoundError):
+                self.opened[0].delete_file(self.path(name))
+
+        self.attempt(step, name)
 
     def attempt(self, step: Callable[[], Found], name: str) -> Found:
         """What a step gives, tried again where the store is slow or busy.
@@ -166,7 +218,9 @@ class Store:
             except FileNotFoundError as error:
                 raise HtrjandError(f"{shown}: no such file or folder; check the address") from error
             except (PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError) as error:
-                raise HtrjandError(f"{shown}: may not be used ({first_line(error)}); check permissions") from error
+                raise HtrjandError(
+                    f"{shown}: may not be used ({first_line(error)}); check the path and its permissions"
+                ) from error
             except OSError as error:
                 if refused(error):
                     raise HtrjandError(

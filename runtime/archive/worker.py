@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from ..page.outputs import as_bytes, output_of
 from ..page.page import Page
 from ..page.run import Models
 from ..recognizer import Recognizer
-from .results import BEGUN, CRASH, IMAGE, STORE, Results
+from .results import CRASH, IMAGE, STORE, Results
 from .source import Source, output_name
 from .store import Entry, Store
 
@@ -36,6 +36,7 @@ class Task:
     models: Models
     how: How
     form: str | None = None  # alto or page: written beside the results
+    run: str = ""  # names the run, so that what another one left behind is not taken for its own
 
 
 class Worker:
@@ -66,28 +67,30 @@ class Worker:
                 told.append(self.read_block(str(block), str(files)) | {"error": ""})
             except HtrjandError as error:
                 told.append({"pages": 0, "failed": 0, "error": str(error)})
+            except Exception as error:  # a full disk, or a mistake of ours: Ray would not tell what it was
+                why = f"a worker failed ({type(error).__name__}: {error}); the same command reads the rest"
+                told.append({"pages": 0, "failed": 0, "error": why})
         return {key: np.array([one[key] for one in told]) for key in ("pages", "failed", "error")}
 
     def read_block(self, block: str, files: str) -> dict[str, Any]:
         """Reads the files of a block, given as JSON, and commits their rows.
 
-        That a block is begun is written down. Where that stands there already, its process was ended, or killed: each
-        file is written down then before it is begun, and one that ends the process again is left out.
+        That a block is begun is written down. Where this run began it before, a process ended over it: then each file
+        is written down before it is begun, and one that ends the process again is left out.
         """
         entries = [Entry(**values) for values in json.loads(files)]
-        tries = self.results.tries(block)
+        tries = self.results.tries(block, self.task.run)
         _ = self.reader
-        again = bool(tries)
-        if not again:
-            self.results.note(block, [BEGUN])
+        if tries is None:
+            self.results.note(block, self.task.run)
         rows: list[dict[str, Any]] = []
         for entry in entries:
-            if entry.path in tries:
+            if tries and entry.path in tries:
                 error = f"{entry.path}: ended the process that read it, twice; look at the file by itself"
                 found = [failed_row(entry, 1, CRASH, error)]
             else:
-                if again:
-                    self.results.note(block, [*tries, entry.path])
+                if tries is not None:
+                    self.results.note(block, self.task.run, [*tries, entry.path])
                 found = list(self.read_file(entry))
             rows += found
             if self.tally is not None:
@@ -103,9 +106,12 @@ class Worker:
         except HtrjandError as error:
             yield failed_row(entry, 1, STORE, str(error))
             return
+        except Exception as error:
+            yield failed_row(entry, 1, STORE, f"{entry.path}: cannot be had ({type(error).__name__}: {error})")
+            return
         digest = hashlib.sha256(data).hexdigest()
         with tempfile.TemporaryDirectory(prefix="htrjand-") as folder:
-            path = Path(folder) / f"page{PurePosixPath(entry.path).suffix}"
+            path = Path(folder) / "page"  # what it is shows in its bytes
             path.write_bytes(data)
             del data
             shown = entry.path

@@ -28,7 +28,7 @@ def test_without_other_costs_all_cores_read_all_the_time() -> None:
         ({"bandwidth": 50.0}, 50),  # a store that gives fifty pages a second
         ({"hands_out": 1.0}, BLOCK),  # a driver that hands out one block a second
         # Requests take as long as the two seconds of a page, and there are 100 cores.
-        ({"store": 2 * BLOCK / (BLOCK + 4)}, 25),
+        ({"store": 2 * BLOCK / (2 * BLOCK + 10)}, 25),
     ],
 )
 def test_what_is_scarce_decides(cost: dict[str, float], pages_per_second: float) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,10 @@ from PIL import Image
 from pyarrow import parquet as pq
 
 from htrjand.cli import main
-from htrjand.runtime.archive.results import BEGUN, CRASH, IMAGE, STORE, Results
+from htrjand.runtime import HtrjandError
+from htrjand.runtime.archive.results import CRASH, IMAGE, STORE, Results
 from htrjand.runtime.archive.run import signature
+from htrjand.runtime.archive.source import Source, check_names
 from htrjand.runtime.archive.store import Entry, Store
 from htrjand.runtime.archive.worker import Worker
 
@@ -130,14 +133,14 @@ def test_a_file_that_ends_its_process_twice_is_given_up(tiny_model: Path, scans:
     """As far as its results tell: the process ended once, and then while it read a.png."""
     results = Results(Store(str(tmp_path)))
     entries = [entry for entry in Store(str(scans)).entries() if entry.path in ("a.png", "z.PNG")]
-    results.note("b", [BEGUN, "a.png"])
+    results.note("b", "this run", ["a.png"])
     told = read_here(task(tiny_model, scans, tmp_path), entries)
     assert (told["pages"].tolist(), told["failed"].tolist()) == ([2], [1])
     found = rows(tmp_path)
     assert found["z.PNG", 1]["text"] == "aab"
     assert found["a.png", 1]["kind"] == CRASH and "ended the process that read it, twice" in found["a.png", 1]["error"]
     assert set(results.done()) == {"z.PNG"}, "the next run tries again"
-    assert results.tries("b") == []
+    assert results.tries("b", "this run") is None
 
 
 def test_a_block_that_is_begun_again_says_which_file_it_reads(tiny_model: Path, scans: Path, tmp_path: Path) -> None:
@@ -145,17 +148,16 @@ def test_a_block_that_is_begun_again_says_which_file_it_reads(tiny_model: Path, 
     noted: list[list[str]] = []
 
     class Noting(Results):
-        def note(self, block: str, tries: Sequence[str]) -> None:
-            noted.append(list(tries))
+        def note(self, block: str, run: str, files: Sequence[str] = ()) -> None:
+            noted.append([run, *files])
 
     entries = [entry for entry in Store(str(scans)).entries() if entry.path in ("a.png", "z.PNG")]
-    for before in ([], [BEGUN]):
-        if before:
-            Results(Store(str(tmp_path))).note("b", before)
+    for before in ("another run", "this run"):  # one that was ended by a person, say, and this one
+        Results(Store(str(tmp_path))).note("b", before)
         worker = Worker(task(tiny_model, scans, tmp_path))
         worker.results = Noting(worker.results.store)
         worker.read_block("b", json.dumps(list(map(asdict, entries))))
-    assert noted == [[BEGUN], [BEGUN, "a.png"], [BEGUN, "z.PNG"]]
+    assert noted == [["this run"], ["this run", "a.png"], ["this run", "z.PNG"]]
 
 
 def test_what_a_store_did_not_give_is_asked_for_again(tiny_model: Path, scans: Path, tmp_path: Path) -> None:
@@ -208,6 +210,8 @@ def test_results_of_something_else_are_not_touched(
     Results(Store(str(out))).claim(signature(task(tiny_model, scans, out)))
     before = (out / "archive.json").read_bytes()
     other = make_model("other.onnx", sharpness=0.02)
+    (out / "pages").mkdir()
+    pq.write_table(pa.table({"path": pa.array([], pa.string())}), out / "pages" / "x.parquet")
     for arguments, wanted in (
         ((other, scans, out), "results of another run (other.onnx is not among its models"),
         ((tiny_model, scans / "box 1", out), "results of another run (source was"),
@@ -218,7 +222,7 @@ def test_results_of_something_else_are_not_touched(
     (out / "archive.json").write_text("{")
     assert "archive.json: not that of an archive" in archive(tiny_model, scans, out).output
     (out / "archive.json").write_bytes(before)
-    (out / "pages").mkdir()
+    assert "x.parquet: not a whole Parquet file ('it has no" in archive(tiny_model, scans, out).output
     (out / "pages" / "x.parquet").write_bytes(b"PAR1")
     done = archive(tiny_model, scans, out)
     assert done.exit_code == 1 and "x.parquet: not a whole Parquet file" in done.output
@@ -241,6 +245,74 @@ def test_what_no_page_can_be_read_for_ends_the_run(tiny_model: Path, scans: Path
     (out / "tries").write_text("in the way")
     done = archive(tiny_model, scans, out, "--address", cluster)
     assert done.exit_code == 1 and told(done, f"{out}/tries/"), done.output
+
+
+def test_a_claim_that_nothing_was_read_under_binds_nobody(tiny_model: Path, scans: Path, tmp_path: Path) -> None:
+    given = task(tiny_model, scans, tmp_path / "out")
+    Results(Store(given.target)).claim(signature(given))
+    Results(Store(given.target)).claim(signature(replace(given, form="alto")))
+    assert Results(Store(given.target)).manifest()["xml"] == "alto"
+
+
+def test_results_do_not_go_where_the_source_is(tiny_model: Path, scans: Path) -> None:
+    done = archive(tiny_model, scans, f"{scans}/")
+    assert done.exit_code == 2 and "is what is to be read" in done.output and not (scans / "archive.json").exists()
+
+
+def test_images_that_change_after_they_were_listed_are_not_taken_for_others(
+    tiny_model: Path, tmp_path: Path, draw: Draw
+) -> None:
+    def write(**texts: str) -> None:
+        images = [png(draw(text)) for text in texts.values()]
+        pq.write_table(pa.table({"id": list(texts), "image": images}), tmp_path / "in.parquet", row_group_size=1)
+
+    given = task(tiny_model, tmp_path / "in.parquet", tmp_path / "out")
+    write(a="abc", b="cab", c="aa")
+    entries = Source(Store(given.source)).entries()
+    write(b="cab", a="abc")
+    read_here(given, entries)
+    found = {
+        path: (row["kind"], "has changed" in (row["error"] or "")) for (path, _), row in rows(given.target).items()
+    }
+    assert found == {"a": (STORE, True), "b": (STORE, True), "c": (STORE, False)}
+    assert Results(Store(given.target)).done() == {}, "the next run lists and reads them anew"
+
+
+@pytest.mark.parametrize("names", [("a.png", "a.jpg"), ("a.tif", "a.0001.png"), ("../a.png",), ("/a.png",)])
+def test_names_whose_outputs_would_meet_or_lie_elsewhere(names: tuple[str, ...]) -> None:
+    with pytest.raises(HtrjandError, match="or leave out -f"):
+        check_names([Entry(name, 1, 1) for name in names])
+    check_names([Entry(name, 1, 1) for name in ("a.png", "b/a.png", "b.0001.png", "x..y.png")])
+
+
+def test_odd_names_and_images_of_other_libraries(tiny_model: Path, tmp_path: Path, draw: Draw) -> None:
+    names = ["a?b.png", "x." + "y" * 300, "line\nbreak", "<b>#%41 é"]
+    images = [{"bytes": png(draw("cab")), "path": None} for _ in names]
+    pq.write_table(pa.table({"name": names, "image": images}), tmp_path / "in?1.parquet")
+    given = task(tiny_model, tmp_path / "in?1.parquet", tmp_path / "out?2")
+    read_here(given, Source(Store(given.source)).entries())
+    assert {path: row["text"] for (path, _), row in rows(given.target).items()} == dict.fromkeys(names, "cab")
+    pq.write_table(pa.table({"name": ["a"], "image": ["no bytes"]}), tmp_path / "in.parquet")
+    with pytest.raises(HtrjandError, match="column image holds no encoded images but str"):
+        Source(Store(str(tmp_path / "in.parquet"))).entries()
+
+
+def test_links_are_followed_once_and_names_that_are_no_text_are_told(scans: Path) -> None:
+    (scans / "again").symlink_to(".")
+    (scans / "gone.png").symlink_to("nowhere.png")
+    paths = [entry.path for entry in Source(Store(str(scans))).entries()]
+    assert paths == ["a.png", "both.tif", "box 1/a.png", "box 1/é.png", "broken.png", "gone.png", "z.PNG"]
+    (scans / os.fsdecode(b"caf\xe9.png")).write_bytes(b"")
+    with pytest.raises(HtrjandError, match="the name is not UTF-8; rename the file"):
+        Source(Store(str(scans))).entries()
+
+
+def test_only_what_is_ours_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "tries").mkdir()
+    for name in ("a.png", "notes.json", "0123456789abcdef0123.json", "0123456789abcdef0123.json.ab12.part"):
+        (tmp_path / "tries" / name).write_text("")
+    Results(Store(str(tmp_path))).tidy()
+    assert sorted(path.name for path in (tmp_path / "tries").iterdir()) == ["a.png", "notes.json"]
 
 
 def test_two_sources_with_one_name(tiny_model: Path, scans: Path, tmp_path: Path, draw: Draw) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
 from collections.abc import Callable
@@ -12,11 +14,13 @@ import numpy as np
 import pytest
 from archive_pages import png, read_here, task
 from click.testing import CliRunner
+from PIL import Image
 
 from htrjand.cli import main
 from htrjand.runtime import HtrjandError
 from htrjand.runtime.archive import report as module
-from htrjand.runtime.archive.report import report
+from htrjand.runtime.archive.report import pictures, report
+from htrjand.runtime.archive.source import Source
 from htrjand.runtime.archive.store import Store
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "archive.md"
@@ -27,7 +31,7 @@ def read(tiny_model: Path, tmp_path: Path, draw: Callable[..., np.ndarray]) -> P
     """Results of four lines, one of them broken, and where they are."""
     scans = tmp_path / "scans"
     scans.mkdir()
-    for name, text in (("a", "abba cab"), ("<b>", "baé"), ("c", "ccc")):
+    for name, text in (("a", "abba cab"), ("<b>", "baé cé"), ("c", "ccc")):
         (scans / f"{name}.png").write_bytes(png(draw(text)))
     (scans / "bad.png").write_bytes(b"bad")
     read_here(task(tiny_model, scans, tmp_path / "out"), Store(str(scans)).entries())
@@ -44,7 +48,7 @@ def test_the_page_has_counts_failures_lines_and_their_images(read: Path) -> None
     assert "image: 1" in html and "<td>bad.png</td>" in html
     found = data_of(html)
     assert found["pages"] == ["<b>.png", "a.png", "c.png"]
-    assert [line[:2] for line in found["lines"]] == [[0, "baé"], [1, "abba cab"], [2, "ccc"]]
+    assert [line[:2] for line in found["lines"]] == [[0, "baé cé"], [1, "abba cab"], [2, "ccc"]]
     assert html.count('<img src="data:image/jpeg;base64,') == 3
     assert "<b>.png" not in html.replace(json.dumps("<b>.png"), "") and "&lt;b&gt;.png" in html, "names are text"
     order = re.findall(r"<figcaption><b>.*?</b> <span class=\"soft\">([\d.]+)", html)
@@ -69,9 +73,27 @@ def test_images_that_are_gone_leave_the_text(read: Path, tmp_path: Path) -> None
     assert report(str(read), str(tmp_path / "moved")).count("<img ") == 3
 
 
+def test_images_of_large_and_turned_pages_show_their_lines(tmp_path: Path) -> None:
+    """A page with ink in its lower half, opened at half its size; and the same page on its side."""
+    page = np.full((200, 400), 255, np.uint8)
+    page[110:190, 10:390] = 0
+    upright, lying = [(0, 100), (400, 100), (400, 200), (0, 200)], [(100, 0), (200, 0), (200, 400), (100, 400)]
+    for turned, pixels, polygon in ((0, page, upright), (90, np.rot90(page), lying)):
+        (tmp_path / "p.png").write_bytes(png(np.ascontiguousarray(pixels[::2, ::2])))
+        line = {"path": "p.png", "page": 1, "width": pixels.shape[1], "turned": turned, "polygon": polygon}
+        ((_, data),) = pictures([line], Source(Store(str(tmp_path))))
+        image = Image.open(io.BytesIO(base64.b64decode(data)))
+        assert abs(image.width - 200) < 3 and abs(image.height - 50) < 3, (turned, image.size)
+        assert np.asarray(image).mean() < 100, turned
+
+
 def test_what_is_no_archive_is_told(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["archive", "report", str(tmp_path), "-o", str(tmp_path / "r.html")])
-    assert done.exit_code == 1 and "archive.json: no such file" in done.output and not (tmp_path / "r.html").exists()
+    assert (
+        done.exit_code == 1
+        and "no results of htrjand archive are here" in done.output
+        and not (tmp_path / "r.html").exists()
+    )
     (tmp_path / "archive.json").write_text('{"format": "htrjand-archive-1", "source": "x", "models": {}, "lm": null}')
     with pytest.raises(HtrjandError, match="no page was read yet"):
         report(str(tmp_path))
@@ -80,7 +102,8 @@ def test_what_is_no_archive_is_told(tmp_path: Path) -> None:
 def test_the_queries_of_the_docs(read: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(read.parent)
     queries = re.findall(r"```sql\n(.*?)```", DOCS.read_text("utf-8"), re.S)
-    assert len(queries) == 3
+    assert len(queries) == 3 and "'médecin'" in queries[0]
+    queries[0] = queries[0].replace("médecin", "É Ce")
     search, failures, pages = (duckdb.sql(query).fetchall() for query in queries)
-    assert [row[0] for row in search] == [] and failures == [("image", 1)]
+    assert search == [("<b>.png", 1, "baé cé")] and failures == [("image", 1)]
     assert {row[0] for row in pages} == {"a.png", "<b>.png", "c.png"}

@@ -57,7 +57,7 @@ def test_a_folder_shows_whole_files_alone(tmp_path: Path) -> None:
         place.write("x", bytes(size))
     ended.set()
     looking.join()
-    assert seen <= {10_000_000, 20_000_000} and [entry.path for entry in place.entries()] == ["x"]
+    assert seen and seen <= {10_000_000, 20_000_000} and [entry.path for entry in place.entries()] == ["x"]
 
 
 def test_a_busy_store_is_asked_again(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
