@@ -102,6 +102,19 @@ def test_actors(scans: Path, tmp_path: Path) -> None:
     check(out)
 
 
+def test_a_person_who_stops_it(scans: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run = started(scans, out, "--workers", "2")
+    wait_until(lambda: blocks(out) >= 2)
+    run.send_signal(signal.SIGINT)
+    told, _ = run.communicate(timeout=PATIENCE)
+    assert run.returncode == 130 and "htrjand: stopped; the same command reads the rest" in told and "Trace" not in told
+    again = started(scans, out, "--workers", "2")
+    told, _ = again.communicate(timeout=PATIENCE)
+    assert again.returncode == 0, told
+    check(out)
+
+
 def test_a_node(scans: Path, tmp_path: Path) -> None:
     from ray.cluster_utils import Cluster
 
