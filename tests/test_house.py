@@ -23,6 +23,7 @@ from htrjand.compress.quantize import QuantizeRecipe
 from htrjand.export.files import FLOATS
 from htrjand.export.page_proof import PAGE_BUDGET
 from htrjand.export.proof import BUDGET
+from htrjand.runtime.archive.run import BLOCK
 from htrjand.runtime.decode.beam import WIDTH
 from htrjand.runtime.image import MAX_WIDTH
 from htrjand.runtime.page.outputs import OUTPUTS
@@ -148,6 +149,8 @@ def test_defaults_that_help_shows_are_those_of_the_parts() -> None:
     assert choices("bench", "named") == [BUNDLED, *PEERS]
     assert choices("read", "form") == list(OUTPUTS)
     assert params["read", "beam"].default == WIDTH
+    archive = {param.name: param.default for param in main.commands["archive"].commands["read"].params}  # type: ignore[attr-defined]
+    assert (archive["beam"], archive["block"]) == (WIDTH, BLOCK)
     assert params["bench", "width"].type.max == MAX_WIDTH  # type: ignore[attr-defined]
     slower = next(param for param in main.commands["bench"].commands["compare"].params if param.name == "slower")  # type: ignore[attr-defined]
     assert slower.default == SLOWER

@@ -127,7 +127,7 @@ class Costs:
     """What a simulation takes for granted; times in seconds."""
 
     pages: Sequence[float]  # reading a page, as measured; drawn from with replacement
-    store: float = 0.05  # a request to the store: two a page, and ten a block, as S3 has them
+    store: float = 0.05  # a request to the store: two a page, and ten a block
     start: float = 8.0  # of a worker: its process, the model, the first page
     hands_out: float = 200.0  # blocks a second that the driver hands out
     bandwidth: float = 2_000.0  # pages a second that the store gives to all

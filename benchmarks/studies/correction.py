@@ -27,7 +27,7 @@ from ...runtime.decode.beam import decode_beam
 from ...runtime.decode.corrector import Corrector
 from ...runtime.text import normalize
 from ...train.data.error_rates import compare, summary
-from ...train.data.lines import LineRow
+from ...train.data.lines import LineRow, neighbours
 from ...train.data.marks import without_marks
 from ...train.lm.texts import prose, transcriptions
 from ..inputs import choose_lines
@@ -63,16 +63,6 @@ def read_both(lines: Lines) -> dict[str, Read]:
         around = neighbours(lines.rows, [line.text for line in read])
         found[way] = Read(rows, [read[place] for place in kept], [around[place] for place in kept])
     return found
-
-
-def neighbours(rows: Sequence[LineRow], texts: Sequence[str]) -> list[tuple[str, str]]:
-    """What was read before and after each line on its page, of texts in reading order; "" where there is nothing."""
-    pages = [(row.dataset, row.doc, row.page) for row in rows]
-
-    def text(place: int, other: int) -> str:
-        return texts[other] if 0 <= other < len(rows) and pages[other] == pages[place] else ""
-
-    return [(text(place, place - 1), text(place, place + 1)) for place in range(len(rows))]
 
 
 @click.group()

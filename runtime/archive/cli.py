@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 
 from ...options import FILE, PATH, log, warn
+from ..cli import ENGINES
 
 EVERY = 60  # seconds between two lines that say how far it is, where they go into a log
-ENGINES = ("onnx", "tflite", "openvino")
 
 
 class ReadsByDefault(click.Group):

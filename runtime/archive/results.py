@@ -3,7 +3,7 @@
 | file | holds |
 |---|---|
 | `archive.json` | what was read, and with what: a run with other files or options goes elsewhere |
-| `pages/BLOCK.parquet` | a row a page, see `SCHEMA`; each is written once its block is read |
+| `pages/BLOCK.parquet` | a row a page, see `schema`; each is written once its block is read |
 | `tries/BLOCK.json` | that a block is begun, and the files that perhaps ended the process which read them |
 | `alto/…`, `page/…` | the pages as XML, if asked for |
 """

@@ -37,7 +37,7 @@ LOOK = 0.5  # seconds between two looks at the tally
 
 @dataclass
 class Outcome:
-    """What a run did: pages of this run, those of them that failed, and files that were read before."""
+    """What a run did: pages of this run, those of them that failed, files that were read before, and seconds."""
 
     pages: int = 0
     failed: int = 0

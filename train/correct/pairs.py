@@ -19,7 +19,7 @@ from ...runtime.text import normalize
 from ..augment import augment
 from ..batches import Batch, LineBatches
 from ..checkpoint import load_network
-from ..data.lines import placed_lines
+from ..data.lines import neighbours, placed_lines
 from ..data.marks import without_marks
 from ..data.row import LineRow
 from ..dataset import Data, load_data, repeats_of
@@ -51,14 +51,11 @@ def with_neighbours(pairs: Iterable[Pair], rows: Iterable[LineRow]) -> list[Pair
 
     A line is known by its dataset and text; where several have the same, those around the first count.
     """
-    known = [(row.dataset, row.doc, row.page, normalize(without_marks(row.text) or "")) for row in rows]
+    rows = list(rows)
+    texts = [normalize(without_marks(row.text) or "") for row in rows]
     found: dict[tuple[str, str], tuple[str, str]] = {}  # by dataset and text
-    for place, (dataset, doc, page, text) in enumerate(known):
-        before, after = (
-            known[other][3] if 0 <= other < len(known) and known[other][:3] == (dataset, doc, page) else ""
-            for other in (place - 1, place + 1)
-        )
-        found.setdefault((dataset, text), (before, after))
+    for row, text, around in zip(rows, texts, neighbours(rows, texts), strict=True):
+        found.setdefault((row.dataset, text), around)
     return [replace(pair, around=found.get((pair.dataset, pair.text), ALONE)) for pair in pairs]
 
 

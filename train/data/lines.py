@@ -6,7 +6,7 @@ Rows are streamed; an image stays encoded until its pixels are asked for.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -116,6 +116,16 @@ def spread(rows: Iterable[Row], count: int, seed: int = 0) -> list[Row]:
         elif (place := int(rng.integers(seen + 1))) < count:
             chosen[place] = row
     return chosen
+
+
+def neighbours(rows: Sequence[LineRow], texts: Sequence[str]) -> list[tuple[str, str]]:
+    """The texts before and after each line on its page, of rows in reading order; "" where there is nothing."""
+    pages = [(row.dataset, row.doc, row.page) for row in rows]
+
+    def text(place: int, other: int) -> str:
+        return texts[other] if 0 <= other < len(rows) and pages[other] == pages[place] else ""
+
+    return [(text(place, place - 1), text(place, place + 1)) for place in range(len(rows))]
 
 
 def write_lines(path: Path, rows: Iterable[LineRow]) -> None:

@@ -11,10 +11,10 @@ import tiny_corrector
 from click.testing import CliRunner
 from tiny_model import CHARSET
 
-from htrjand.benchmarks.studies.correction import Read, compared, main, neighbours, remembered, table
+from htrjand.benchmarks.studies.correction import Read, compared, main, remembered, table
 from htrjand.runtime.decode.corrector import Corrector
 from htrjand.runtime.decode.line import Character, Line
-from htrjand.train.data.lines import LineRow, write_lines
+from htrjand.train.data.lines import LineRow, neighbours, write_lines
 
 
 class Mending(Corrector):
