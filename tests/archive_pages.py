@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +12,7 @@ from PIL import Image
 from htrjand.runtime.archive.results import Results
 from htrjand.runtime.archive.run import signature
 from htrjand.runtime.archive.store import Entry, Store
-from htrjand.runtime.archive.worker import Task, Worker
+from htrjand.runtime.archive.worker import Task, Worker, block_of
 from htrjand.runtime.page.batch import How
 from htrjand.runtime.page.run import Models
 
@@ -34,5 +32,5 @@ def task(model: Path, source: object, target: object, kind: str = "line") -> Tas
 def read_here(given: Task, entries: Iterable[Entry], block: str = "b") -> dict[str, np.ndarray]:
     """Reads a block in this process, as a run would have it read; what its worker says."""
     Results(Store(given.target)).claim(signature(given))
-    files = json.dumps(list(map(asdict, entries)))
-    return Worker(given)({"block": np.array([block]), "files": np.array([files])})
+    files = np.array([block_of(list(entries))["files"]], object)
+    return Worker(given)({"block": np.array([block]), "files": files})

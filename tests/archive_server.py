@@ -16,13 +16,18 @@ ANSWER = "<Error><Code>{0}</Code><Message>{0}</Message></Error>"
 
 
 class Server:
-    """Runs in a thread; `refused` counts the requests that were turned away."""
+    """Runs in a thread; `refused` counts the requests that were turned away.
 
-    def __init__(self) -> None:
+    Args:
+        host: the address of this machine that it is reached by; "": from this machine alone.
+    """
+
+    def __init__(self, host: str = "") -> None:
         self.app = DomainDispatcherApplication(create_backend_app)
         self.refused = 0
+        self.host = host or "127.0.0.1"
         self.turned_away: dict[str, tuple[str, int]] = {}  # end of a path -> status, how often still
-        self.server = make_server("127.0.0.1", 0, self.answer, threaded=True)
+        self.server = make_server("0.0.0.0" if host else "127.0.0.1", 0, self.answer, threaded=True)
         self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
 
     def __enter__(self) -> Server:
@@ -51,7 +56,7 @@ class Server:
         """Makes a bucket; the address of a folder in it."""
         from pyarrow import fs
 
-        options = f"endpoint_override=http://127.0.0.1:{self.server.server_port}"
+        options = f"endpoint_override=http://{self.host}:{self.server.server_port}"
         system, _ = fs.FileSystem.from_uri(f"s3://{name}?{options}&allow_bucket_creation=true")
         system.create_dir(name)
         return f"s3://{name}/{below}?{options}"

@@ -3,9 +3,11 @@
     python -m htrjand.benchmarks.studies.archive speed $HTRJAND_DATA/pagepacks --count 200 -o archive-speed.json
     python -m htrjand.benchmarks.studies.archive memory benchmarks/sample/page.png --count 1000
     python -m htrjand.benchmarks.studies.archive simulate archive-speed.json
+    python -m htrjand.benchmarks.studies.archive large --pages 100000
 
 `speed` reads the same pages by `htrjand read` and by `htrjand archive`, each in processes of its own, one after the
-other. `simulate` computes, from those times, what cannot be run here; its figures are no measurements.
+other. `simulate` computes, from those times, what cannot be run here; its figures are no measurements. `large` makes up
+the results of many pages, and times what a driver does with them.
 """  # noqa: E501
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +29,17 @@ import click
 import numpy as np
 import pyarrow.parquet as pq
 
-from ...runtime.archive.results import Results
+from ...runtime.archive.report import report
+from ...runtime.archive.results import Results, files_to_read
+from ...runtime.archive.run import BLOCK, blocks_of
 from ...runtime.archive.store import Entry, Store
-from ...runtime.archive.worker import Task, Worker
+from ...runtime.archive.worker import Task, Worker, base_row, block_of, files_of
 from ...runtime.page.batch import How
 from ...runtime.page.run import Models
-from ...runtime.text import json_text
 from .language import markdown, save
 from .page_memory import resident
 
 PATH = click.Path(path_type=Path)
-BLOCK = 32  # files of a block in a simulation
 
 
 @click.group()
@@ -112,7 +114,7 @@ def memory(image: Path, count: int, output: Path | None) -> None:
         worker = Worker(Task(str(scans), f"{folder}/out", models, How("page")))
         entry = Entry(image.name, image.stat().st_size, 0)
         for number in range(count):
-            block = {"block": np.array([f"b{number}"]), "files": np.array([json_text([asdict(entry)])])}
+            block = {"block": np.array([f"b{number}"]), "files": np.array([block_of([entry])["files"]], object)}
             worker(block)
             held.append(resident(os.getpid()) / 1024)
     parts = {f"{at}": round(held[at - 1], 1) for at in (10, count // 4, count // 2, count)}
@@ -162,6 +164,44 @@ def simulate(measured: Path, pages: int) -> None:
             [f"{cores:,}", f"{found['hours']:.1f}", f"{found['pages_per_second']:.1f}", f"{100 * found['busy']:.0f}"]
         )
     click.echo(markdown(["cores", "hours", "pages/s", "of the cores' time reading, %"], cells), nl=False)
+
+
+@main.command()
+@click.option("--pages", type=click.IntRange(1), default=100_000, show_default=True)
+def large(pages: int) -> None:
+    """Print how long made-up results of so many pages of 30 lines take: to see what is read, to hand out, to report."""
+    with tempfile.TemporaryDirectory() as folder:
+        results, random = Results(Store(folder)), np.random.default_rng(1)
+        results.claim({"source": f"{folder}/scans", "models": {}})
+        entries = [Entry(f"box {n // 500}/scan {n:08}.jpg", 1_000_000 + n, 10**18 + n) for n in range(pages)]
+        blocks, cells = blocks_of(entries, 10, BLOCK), []
+        begun = time.perf_counter()
+        for block in blocks:
+            results.commit(block["block"], [made_up(entry, random) for entry in files_of(block["files"])])
+        written = time.perf_counter() - begun
+        size = sum(entry.size for entry in results.store.entries("pages"))
+
+        def timed(name: str, step: Callable[[], object]) -> None:
+            begun = time.perf_counter()
+            step()
+            cells.append([name, f"{time.perf_counter() - begun:.1f}", f"{resident(os.getpid()) / 1024:.0f}"])
+
+        timed("hand out all", lambda: blocks_of(entries, 10, BLOCK))
+        timed("see what is read", lambda: files_to_read(entries, results.done()))
+        timed("report", lambda: report(folder))
+        click.echo(f"{pages:,} pages, {len(blocks):,} blocks, {size / 1e6:.0f} MB, written in {written:.0f} s")
+        click.echo(markdown(["step", "seconds", "memory after it, MB"], cells), nl=False)
+
+
+def made_up(entry: Entry, random: np.random.Generator) -> dict[str, Any]:
+    """A row with 30 lines of eight words."""
+    lines, boxes = [], random.integers(0, 4000, (30, 6, 2)).astype(float).tolist()
+    for words, sure, points in zip(random.integers(0, 10**6, (30, 8)), random.random(30), boxes, strict=True):
+        text = " ".join(f"{word:x}" for word in words)
+        lines.append({"text": text, "confidence": float(sure), "polygon": points[:4], "baseline": points[4:]})
+    text = "\n".join(line["text"] for line in lines)
+    return base_row(entry, 1) | {"width": 4000, "height": 4000, "turned": 0, "text": text, "confidence": 0.5,
+                                 "lines": lines, "seconds": 0.5}  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import heapq
 import io
+import math
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -13,15 +14,20 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ... import __version__
 from ..errors import HtrjandError
 from ..page.inputs import PageSource, pages_of
 from ..text import json_text
-from .results import Results
+from .results import PAGES, Results
 from .source import Source
 from .store import Entry, Store, StoreError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 BINS = 20  # of the confidence of pages
 DOUBTFUL = 100  # lines shown
@@ -29,6 +35,19 @@ SEARCHED = 100_000  # lines that can be searched in the page; 60 bytes each, abo
 SHOWN = 30  # failures named
 HEIGHT = 96  # pixels of a line's image, at most
 QUALITY = 70  # of it as JPEG
+# Without outlines, which are most of what is kept of a page.
+COLUMNS = ("page", "error", "kind", "seconds", "confidence", "lines.list.element.text", "lines.list.element.confidence")
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """A line that is not sure, and where its results are: its place among the lines of the page."""
+
+    block: str
+    path: str
+    page: int
+    name: str
+    number: int
 
 
 @dataclass
@@ -40,41 +59,72 @@ class Found:
     seconds: float = 0.0
     kinds: Counter[str] = field(default_factory=Counter)
     failed: list[tuple[str, str, str]] = field(default_factory=list)  # page, kind, error
-    bins: list[int] = field(default_factory=lambda: [0] * BINS)
+    bins: np.ndarray = field(default_factory=lambda: np.zeros(BINS, int))
     names: list[str] = field(default_factory=list)
     text: list[tuple[int, str, float]] = field(default_factory=list)  # number of the page, text, confidence
-    doubtful: list[tuple[float, int, dict[str, Any]]] = field(default_factory=list)
+    doubtful: list[tuple[float, int, Doubt]] = field(default_factory=list)  # a heap, the surest of them first
 
-    def add(self, row: dict[str, Any]) -> None:
-        """Counts a row."""
-        self.pages += 1
-        name = row["path"] if row["page"] == 1 else f"{row['path']}, page {row['page']}"
-        if row["error"] is not None:
-            self.kinds[row["kind"]] += 1
-            if len(self.failed) < SHOWN:
-                self.failed.append((name, row["kind"], row["error"]))
-            return
-        self.seconds += row["seconds"] or 0.0
-        if row["confidence"] is not None:
-            self.bins[min(BINS - 1, int(row["confidence"] * BINS))] += 1
-        for line in row["lines"]:
-            if not line["text"].strip():
-                continue
-            self.lines += 1
-            if len(self.text) < SEARCHED:
-                if self.names[-1:] != [name]:
-                    self.names.append(name)
-                self.text.append((len(self.names) - 1, line["text"], round(line["confidence"], 2)))
-            about = {key: row[key] for key in ("path", "page", "width", "turned")}
-            item = -line["confidence"], self.lines, {**line, **about, "name": name}
+    def add(self, table: pa.Table) -> None:
+        """Counts the rows of a file of results, with the columns `COLUMNS`."""
+        self.pages += len(table)
+        paths, pages, kinds, errors = (table[name].to_pylist() for name in ("path", "page", "kind", "error"))
+        names = [path if page == 1 else f"{path}, page {page}" for path, page in zip(paths, pages, strict=True)]
+        for name, kind, error in zip(names, kinds, errors, strict=True):
+            if error is not None:
+                self.kinds[kind] += 1
+                if len(self.failed) < SHOWN:
+                    self.failed.append((name, kind, error))
+        self.seconds += float(np.sum(table["seconds"].drop_null().to_numpy()))
+        sure = table["confidence"].drop_null().to_numpy()
+        self.bins += np.bincount(np.minimum((sure * BINS).astype(int), BINS - 1), minlength=BINS)
+        self.add_lines(table, names)
+
+    def add_lines(self, table: pa.Table, names: Sequence[str]) -> None:
+        """Counts the lines that have text; keeps the first to be searched, and the least sure."""
+        import pyarrow.compute as pc
+
+        rows = pc.list_parent_indices(table["lines"]).to_numpy()
+        lines = pc.list_flatten(table["lines"])
+        texts, sure = pc.struct_field(lines, "text"), pc.struct_field(lines, "confidence").to_numpy()
+        places = np.flatnonzero(pc.not_equal(pc.utf8_trim_whitespace(texts), "").to_numpy())
+        begins = np.searchsorted(rows, np.arange(len(table)))  # the first line of each page
+
+        for place in places[: max(0, SEARCHED - len(self.text))].tolist():
+            name = names[rows[place]]
+            if self.names[-1:] != [name]:
+                self.names.append(name)
+            self.text.append((len(self.names) - 1, texts[place].as_py(), round(float(sure[place]), 2)))
+
+        for count in np.argsort(sure[places], kind="stable")[:DOUBTFUL].tolist():
+            place = int(places[count])
+            item = -float(sure[place]), -self.lines - count
+            if len(self.doubtful) == DOUBTFUL and item < self.doubtful[0][:2]:
+                break  # the others of the file are surer
+            row = int(rows[place])
+            doubt = Doubt(table["block"][row].as_py(), table["path"][row].as_py(), table["page"][row].as_py(),
+                          names[row], place - int(begins[row]))  # fmt: skip
             if len(self.doubtful) < DOUBTFUL:
-                heapq.heappush(self.doubtful, item)
-            elif item > self.doubtful[0]:
-                heapq.heapreplace(self.doubtful, item)
+                heapq.heappush(self.doubtful, (*item, doubt))
+            else:
+                heapq.heapreplace(self.doubtful, (*item, doubt))
+        self.lines += len(places)
 
-    def least_sure(self) -> list[dict[str, Any]]:
-        """The doubtful lines, the least sure first."""
-        return [line for _, _, line in sorted(self.doubtful, key=lambda item: (-item[0], item[1]))]
+    def least_sure(self, results: Results) -> list[dict[str, Any]]:
+        """The doubtful lines, the least sure first, with what is needed to cut them out."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        doubts = [doubt for *_, doubt in sorted(self.doubtful, key=lambda item: item[:2], reverse=True)]
+        pages: dict[tuple[str, int], dict[str, Any]] = {}
+        for block in {doubt.block for doubt in doubts}:
+            table = results.table(f"{PAGES}/{block}.parquet", ("path", "page", "width", "lines"))
+            wanted = pc.is_in(table["path"], pa.array({doubt.path for doubt in doubts if doubt.block == block}))
+            pages |= {(row["path"], row["page"]): row for row in table.filter(wanted).to_pylist()}
+        found = []
+        for doubt in doubts:
+            page = pages[doubt.path, doubt.page]
+            found.append(page | page["lines"][doubt.number] | {"name": doubt.name})
+        return found
 
 
 def report(target: str, source: str | None = None) -> str:
@@ -89,9 +139,8 @@ def report(target: str, source: str | None = None) -> str:
     """
     results = Results(Store(target))
     manifest, found = results.manifest(), Found()
-    columns = ("page", "error", "kind", "seconds", "confidence", "lines", "width", "turned")
-    for row in results.rows(columns):
-        found.add(row)
+    for table in results.newest(COLUMNS):
+        found.add(table)
     if not found.pages:
         raise HtrjandError(f"{results.store.shown()}: no page was read yet; give it to htrjand archive first")
     failed = sum(found.kinds.values())
@@ -108,15 +157,15 @@ def report(target: str, source: str | None = None) -> str:
         bars=bars(found.bins),
         failures=failures(found),
         searchable=f"{found.lines:,} lines{cut}",
-        doubtful=doubtful(found.least_sure(), Source(Store(source or manifest["source"]))),
+        doubtful=doubtful(found.least_sure(results), Source(Store(source or manifest["source"]))),
         data=data,
         version=__version__,
     )
 
 
-def bars(counts: Sequence[int]) -> str:
+def bars(counts: np.ndarray) -> str:
     """Bars as high as their counts."""
-    most = max(1, *counts)
+    most = max(1, int(counts.max()))
     return "".join(
         f'<span style="height:{100 * count / most:.1f}%" title="{place / BINS:.2f} to {(place + 1) / BINS:.2f}: '
         f'{count} pages"></span>'
@@ -172,12 +221,19 @@ def pictures(lines: Sequence[dict[str, Any]], source: Source) -> Iterator[tuple[
             scale = picture.width / line["width"]  # a large page is opened smaller
             x, y = ([value * scale for value in values] for values in zip(*line["polygon"], strict=True))
             cut = picture.crop((max(0, int(min(x))), max(0, int(min(y))), int(max(x)) + 1, int(max(y)) + 1))
-            cut = cut.rotate(-line["turned"], expand=True)
+            cut = cut.rotate(90 * quarters(line["baseline"]), expand=True)
             if cut.height > HEIGHT:
                 cut = cut.resize((max(1, cut.width * HEIGHT // cut.height), HEIGHT))
             stream = io.BytesIO()
             cut.convert("L").save(stream, "jpeg", quality=QUALITY)
             yield number, base64.b64encode(stream.getvalue()).decode()
+
+
+def quarters(baseline: Sequence[Sequence[float]]) -> int:
+    """Quarters of a turn against the clock after which a line runs from left to right: more than one on a turned page,
+    and of lines that run up or down the page."""
+    (left, top), (right, bottom) = baseline[0], baseline[-1]
+    return round(math.atan2(bottom - top, right - left) / (math.pi / 2)) % 4
 
 
 def page_picture(source: Source, entry: Entry, page: int) -> Any:

@@ -117,31 +117,34 @@ class Results:
 
     def rows(self, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
         """The newest row of each page that is there, in no order."""
-        newest: dict[str, tuple[str, str]] = {}
-        for row in self.tables(("path", "created", "block")):
-            newest[row["path"]] = max(newest.get(row["path"], ("", "")), (row["created"], row["block"]))
-        for row in self.tables([*dict.fromkeys([*columns, "path", "block"])]):
-            if newest[row["path"]][1] == row["block"]:
-                yield row
+        for table in self.newest(columns):
+            yield from table.to_pylist()
 
-    def tables(self, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
-        """All rows; a few files are read at a time, since a store takes its time for each."""
+    def newest(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """The newest rows of each file of results, with `path` and `block` besides the columns asked for."""
+        newest: dict[str, tuple[str, str]] = {}
+        for table in self.tables(("path", "created", "block")):
+            for path, *made in zip(*table.to_pydict().values(), strict=True):
+                newest[path] = max(newest.get(path, ("", "")), tuple(made))
+        for table in self.tables([*dict.fromkeys([*columns, "path", "block"])]):
+            places = zip(table["path"].to_pylist(), table["block"].to_pylist(), strict=True)
+            yield table.filter([newest[path][1] == block for path, block in places])
+
+    def tables(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """All files of results; a few are read at a time, since a store takes its time for each."""
         with ThreadPoolExecutor(READERS) as pool:
             names = self.blocks()
             for begin in range(0, len(names), READERS):
-                part = names[begin : begin + READERS]
-                for rows in pool.map(partial(self.table, columns=columns), part):
-                    yield from rows
+                yield from pool.map(partial(self.table, columns=columns), names[begin : begin + READERS])
 
-    def table(self, name: str, columns: Sequence[str]) -> list[dict[str, Any]]:
-        """The rows of one file."""
-        asked = set(columns)
+    def table(self, name: str, columns: Sequence[str]) -> pa.Table:
+        """One file of results; of a nested column `lines.list.element.text` is a part."""
+        asked = {column.partition(".")[0] for column in columns}
 
-        def read(file: Any) -> list[dict[str, Any]]:
+        def read(file: Any) -> pa.Table:
             if lacking := asked - set(file.schema_arrow.names):
                 raise KeyError(f"it has no {', '.join(sorted(lacking))}")
-            rows: list[dict[str, Any]] = file.read(columns=list(columns)).to_pylist()
-            return rows
+            return file.read(columns=list(columns))
 
         return self.store.parquet(read, name)
 
@@ -149,12 +152,14 @@ class Results:
         """Size and time of each file that was read, or never will be; what may be read the next time is left out."""
         found: dict[str, tuple[str, str, int, int]] = {}
         again: dict[str, str] = {}  # the newest block in which a file failed so that it is tried again
-        for row in self.tables(KNOWN):
-            path, block = row["path"], row["block"]
-            known = row["created"], block, row["size"], row["modified"]
-            found[path] = max(found.get(path, known), known)
-            if row["kind"] in AGAIN and block == found[path][1]:
-                again[path] = block
+        for table in self.tables(KNOWN):
+            for path, size, modified, kind, created, block in zip(
+                *(table[name].to_pylist() for name in KNOWN), strict=True
+            ):
+                known = created, block, size, modified
+                found[path] = max(found.get(path, known), known)
+                if kind in AGAIN and block == found[path][1]:
+                    again[path] = block
         return {path: known[2:] for path, known in found.items() if again.get(path) != known[1]}
 
     def commit(self, block: str, rows: Sequence[dict[str, Any]]) -> None:

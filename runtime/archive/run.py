@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import socket
@@ -11,7 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +21,13 @@ from ..formats import parts_of
 from ..info import sha256
 from ..quiet import quiet_stderr
 from ..recognizer import BUNDLED_LM, LANGUAGE
-from ..text import json_text
 from .results import Results, files_to_read
 from .source import Source, check_names
 from .store import Entry, Store
-from .worker import Task, Worker
+from .worker import Task, Worker, block_of
 
-BLOCK = 32  # files that are read and written down together, at most
+BLOCK = 256  # files that are read and written down together, at most
+BLOCK_BYTES = 2**28  # of them, but for a single file: large ones are PDFs of many pages
 SHARES = 8  # blocks for each worker, at least, so that all end at about the same time
 STORE_MEMORY = 128 * 2**20  # bytes of Ray's object store: only names and counts go through it
 KNOCK = 10  # seconds in which a cluster is to answer
@@ -113,18 +112,23 @@ def signature(task: Task) -> dict[str, Any]:
     }
 
 
-def blocks_of(todo: Sequence[Entry], workers: int, most: int) -> list[dict[str, str]]:
+def blocks_of(todo: Sequence[Entry], workers: int, most: int) -> list[dict[str, Any]]:
     """The files in blocks, each with a name that its files decide; smaller ones where there are few files."""
-    size = max(1, min(most, -(-len(todo) // (workers * SHARES))))
-    found = []
-    for begin in range(0, len(todo), size):
-        files = json_text([asdict(entry) for entry in todo[begin : begin + size]])
-        found.append({"block": hashlib.sha256(files.encode()).hexdigest()[:20], "files": files})
-    return found
+    most = max(1, min(most, -(-len(todo) // (workers * SHARES))))
+    found: list[dict[str, Any]] = []
+    part: list[Entry] = []
+    size = 0
+    for entry in todo:
+        if part and (len(part) == most or size + entry.size > BLOCK_BYTES):
+            found.append(block_of(part))
+            part, size = [], 0
+        part.append(entry)
+        size += entry.size
+    return [*found, block_of(part)] if part else found
 
 
 def results_of(
-    ray: Any, task: Task, blocks: list[dict[str, str]], workers: int, files: int,
+    ray: Any, task: Task, blocks: list[dict[str, Any]], workers: int, files: int,
     show: Callable[[int, int, int, float], None] | None,
 ) -> Generator[dict[str, Any], None, None]:  # fmt: skip
     """What the workers say of each block, as it is done.
@@ -209,9 +213,12 @@ def ray_started(address: str | None, workers: int | None) -> Iterator[tuple[Any,
             knock(address)
         with quiet_stderr():  # it tells that it tells little
             ray.init(address=address or "local", **given)
-    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-        where = f"{address}: no Ray cluster answers" if address else "Ray does not start here"
-        raise UsageError(f"{where} ({str(error).strip().splitlines()[0]}); check ray status") from error
+    except (ConnectionError, ValueError, RuntimeError, OSError, ray.exceptions.RayError) as error:
+        where, remedy = "Ray does not start here", "check its log, /tmp/ray/session_latest/logs"
+        if address:
+            where = f"{address}: no Ray cluster answers, or it wants another token"
+            remedy = "check ray status, and RAY_AUTH_MODE and RAY_AUTH_TOKEN, which are the same on all its machines"
+        raise UsageError(f"{where} ({str(error).strip().splitlines()[0]}); {remedy}") from error
     try:
         yield ray, int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call]
     finally:

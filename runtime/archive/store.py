@@ -20,7 +20,7 @@ TRIES = 5  # of a store that does not answer, or says that it is busy
 FIRST_WAIT = 0.5  # seconds before the second try; twice as long before each further one
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """What is read in one go: a file of a store, or an image of a Parquet file.
 

@@ -6,8 +6,9 @@ import hashlib
 import json
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,7 @@ from ..page.outputs import as_bytes, output_of
 from ..page.page import Page
 from ..page.run import Models
 from ..recognizer import Recognizer
+from ..text import json_text
 from .results import CRASH, IMAGE, STORE, Results
 from .source import Source, output_name
 from .store import Entry, Store
@@ -37,6 +39,20 @@ class Task:
     how: How
     form: str | None = None  # alto or page: written beside the results
     run: str = ""  # names the run, so that what another one left behind is not taken for its own
+
+
+def block_of(entries: Sequence[Entry]) -> dict[str, Any]:
+    """A block as Ray hands it out: `block`, a name that its files decide, and `files`, which `files_of` reads.
+
+    Compressed, since those of a million files pass through the driver's memory.
+    """
+    files = json_text([astuple(entry) for entry in entries]).encode()
+    return {"block": hashlib.sha256(files).hexdigest()[:20], "files": zlib.compress(files)}
+
+
+def files_of(files: bytes) -> list[Entry]:
+    """The files of a block."""
+    return [Entry(*values) for values in json.loads(zlib.decompress(files))]
 
 
 class Worker:
@@ -64,7 +80,7 @@ class Worker:
         told = []
         for block, files in zip(batch["block"], batch["files"], strict=True):
             try:
-                told.append(self.read_block(str(block), str(files)) | {"error": ""})
+                told.append(self.read_block(str(block), files_of(files)) | {"error": ""})
             except HtrjandError as error:
                 told.append({"pages": 0, "failed": 0, "error": str(error)})
             except Exception as error:  # a full disk, or a mistake of ours: Ray would not tell what it was
@@ -72,13 +88,12 @@ class Worker:
                 told.append({"pages": 0, "failed": 0, "error": why})
         return {key: np.array([one[key] for one in told]) for key in ("pages", "failed", "error")}
 
-    def read_block(self, block: str, files: str) -> dict[str, Any]:
-        """Reads the files of a block, given as JSON, and commits their rows.
+    def read_block(self, block: str, entries: Sequence[Entry]) -> dict[str, Any]:
+        """Reads the files of a block, and commits their rows.
 
         That a block is begun is written down. Where this run began it before, a process ended over it: then each file
         is written down before it is begun, and one that ends the process again is left out.
         """
-        entries = [Entry(**values) for values in json.loads(files)]
         tries = self.results.tries(block, self.task.run)
         _ = self.reader
         if tries is None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -22,10 +21,10 @@ from pyarrow import parquet as pq
 from htrjand.cli import main
 from htrjand.runtime import HtrjandError
 from htrjand.runtime.archive.results import CRASH, IMAGE, STORE, Results
-from htrjand.runtime.archive.run import signature
+from htrjand.runtime.archive.run import blocks_of, signature
 from htrjand.runtime.archive.source import Source, check_names
 from htrjand.runtime.archive.store import Entry, Store
-from htrjand.runtime.archive.worker import Worker
+from htrjand.runtime.archive.worker import Worker, files_of
 
 Draw = Callable[..., np.ndarray]
 
@@ -156,8 +155,23 @@ def test_a_block_that_is_begun_again_says_which_file_it_reads(tiny_model: Path, 
         Results(Store(str(tmp_path))).note("b", before)
         worker = Worker(task(tiny_model, scans, tmp_path))
         worker.results = Noting(worker.results.store)
-        worker.read_block("b", json.dumps(list(map(asdict, entries))))
+        worker.read_block("b", entries)
     assert noted == [["this run"], ["this run", "a.png"], ["this run", "z.PNG"]]
+
+
+def test_blocks_hold_few_files_of_few_pages_or_large_ones() -> None:
+    def sizes(files: Sequence[int], workers: int = 2, most: int = 4) -> list[list[int]]:
+        entries = [Entry(f"{n}.pdf", size * 2**20, n) for n, size in enumerate(files)]
+        blocks = blocks_of(entries, workers, most)
+        found = [files_of(block["files"]) for block in blocks]
+        assert [entry for part in found for entry in part] == entries
+        assert len({block["block"] for block in blocks}) == len(blocks)
+        return [[entry.size // 2**20 for entry in part] for part in found]
+
+    assert sizes([]) == []
+    assert sizes([1] * 16) == [[1]] * 16, "all workers have some, and end at about the same time"
+    assert sizes([1] * 100) == [[1] * 4] * 25
+    assert sizes([100, 100, 100, 900, 1, 255, 1] * 16)[:4] == [[100, 100], [100], [900], [1, 255]]
 
 
 def test_what_a_store_did_not_give_is_asked_for_again(tiny_model: Path, scans: Path, tmp_path: Path) -> None:

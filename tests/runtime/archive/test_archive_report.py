@@ -21,7 +21,7 @@ from htrjand.runtime import HtrjandError
 from htrjand.runtime.archive import report as module
 from htrjand.runtime.archive.report import pictures, report
 from htrjand.runtime.archive.source import Source
-from htrjand.runtime.archive.store import Store
+from htrjand.runtime.archive.store import Entry, Store
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "archive.md"
 
@@ -66,6 +66,17 @@ def test_only_so_many_lines_are_kept_of_each_kind(read: Path, monkeypatch: pytes
     assert len(data_of(html)["lines"]) == 1 and "3 lines, the first 1 of them" in html
 
 
+def test_a_page_that_was_read_again_counts_once(read: Path, draw: Callable[..., np.ndarray], tiny_model: Path) -> None:
+    scans = read.parent / "scans"
+    (scans / "c.png").write_bytes(png(draw("bab")))
+    (scans / "bad.png").write_bytes(png(draw(" ")))
+    read_here(task(tiny_model, scans, read), [Entry("c.png", 1, 1), Entry("bad.png", 1, 1)], "another")
+    html = report(str(read))
+    assert "<dt>pages</dt><dd>4</dd>" in html and "<dt>failed</dt><dd>0</dd>" in html
+    assert sorted(line[1] for line in data_of(html)["lines"]) == ["abba cab", "bab", "baé cé"], "no empty line"
+    assert html.count('<img src="data:image/jpeg;base64,') == 3
+
+
 def test_images_that_are_gone_leave_the_text(read: Path, tmp_path: Path) -> None:
     (tmp_path / "scans").rename(tmp_path / "moved")
     html = report(str(read))
@@ -74,17 +85,21 @@ def test_images_that_are_gone_leave_the_text(read: Path, tmp_path: Path) -> None
 
 
 def test_images_of_large_and_turned_pages_show_their_lines(tmp_path: Path) -> None:
-    """A page with ink in its lower half, opened at half its size; and the same page on its side."""
+    """A page with a line in its lower half that begins with ink, opened at half its size; and turned by quarters."""
     page = np.full((200, 400), 255, np.uint8)
-    page[110:190, 10:390] = 0
-    upright, lying = [(0, 100), (400, 100), (400, 200), (0, 200)], [(100, 0), (200, 0), (200, 400), (100, 400)]
-    for turned, pixels, polygon in ((0, page, upright), (90, np.rot90(page), lying)):
+    page[110:190, 10:200] = 0
+    x, y = np.array([0, 400, 400, 0]), np.array([100, 100, 200, 200])  # its outline; its baseline is the lower side
+    for quarters in range(4):
+        pixels, polygon = np.rot90(page, quarters), np.stack([x, y], 1)
         (tmp_path / "p.png").write_bytes(png(np.ascontiguousarray(pixels[::2, ::2])))
-        line = {"path": "p.png", "page": 1, "width": pixels.shape[1], "turned": turned, "polygon": polygon}
+        line = {"path": "p.png", "page": 1, "width": pixels.shape[1], "polygon": polygon, "baseline": polygon[[3, 2]]}
         ((_, data),) = pictures([line], Source(Store(str(tmp_path))))
         image = Image.open(io.BytesIO(base64.b64decode(data)))
-        assert abs(image.width - 200) < 3 and abs(image.height - 50) < 3, (turned, image.size)
-        assert np.asarray(image).mean() < 100, turned
+        assert abs(image.width - 200) < 3 and abs(image.height - 50) < 3, (quarters, image.size)
+        left, right = np.asarray(image)[:, :100].mean(), np.asarray(image)[:, 100:].mean()
+        assert left < 100 < right, quarters
+        width = pixels.shape[1]
+        x, y = y, width - x
 
 
 def test_what_is_no_archive_is_told(tmp_path: Path) -> None:
