@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -26,6 +27,7 @@ class Server:
         self.app = DomainDispatcherApplication(create_backend_app)
         self.refused = 0
         self.host = host or "127.0.0.1"
+        self.late: dict[str, float] = {}  # end of a path -> seconds
         self.turned_away: dict[str, tuple[str, int]] = {}  # end of a path -> status, how often still
         self.server = make_server("0.0.0.0" if host else "127.0.0.1", 0, self.answer, threaded=True)
         self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
@@ -39,6 +41,8 @@ class Server:
         self.thread.join()
 
     def answer(self, environ: dict[str, Any], start: Any) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] == "GET":
+            time.sleep(next((seconds for end, seconds in self.late.items() if environ["PATH_INFO"].endswith(end)), 0))
         for end, (status, times) in self.turned_away.items():
             if environ["PATH_INFO"].endswith(end) and times > 0:
                 self.turned_away[end] = status, times - 1
@@ -68,3 +72,7 @@ class Server:
     def forbid(self, end: str) -> None:
         """Answers 403, for good."""
         self.turned_away[end] = "403 Access Denied", 10**9
+
+    def slow(self, end: str, seconds: float) -> None:
+        """Gives what a path that ends so holds after a while."""
+        self.late[end] = seconds

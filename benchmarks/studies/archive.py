@@ -31,7 +31,7 @@ import pyarrow.parquet as pq
 
 from ...runtime.archive.report import report
 from ...runtime.archive.results import Results, files_to_read
-from ...runtime.archive.run import BLOCK, blocks_of
+from ...runtime.archive.run import BLOCK, blocks_of, files_a_block
 from ...runtime.archive.store import Entry, Store
 from ...runtime.archive.worker import Task, Worker, base_row, block_of, files_of
 from ...runtime.page.batch import How
@@ -137,14 +137,15 @@ class Costs:
 
 def simulated(cores: int, pages: int, costs: Costs, seed: int = 1) -> dict[str, float]:
     """Hours, pages a second, and the share of the cores' time in which they read, of a run of so many pages."""
-    random, blocks = np.random.default_rng(seed), -(-pages // BLOCK)
-    times = random.choice(np.array(costs.pages), (blocks, BLOCK)).sum(1)
-    overhead = costs.store * (2 * BLOCK + 10)
+    size = files_a_block(pages, cores)
+    random, blocks = np.random.default_rng(seed), -(-pages // size)
+    times = random.choice(np.array(costs.pages), (blocks, size)).sum(1)
+    overhead = costs.store * (2 * size + 10)
     free = [costs.start] * cores
     heapq.heapify(free)
     ended = handed = 0.0
     for number in range(blocks):
-        handed = max(heapq.heappop(free), handed + 1 / costs.hands_out, number * BLOCK / costs.bandwidth)
+        handed = max(heapq.heappop(free), handed + 1 / costs.hands_out, number * size / costs.bandwidth)
         done = handed + float(times[number]) + overhead
         ended = max(ended, done)
         heapq.heappush(free, done)

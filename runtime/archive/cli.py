@@ -39,7 +39,7 @@ def archive() -> None:
 @click.option("--lm", type=PATH, help="A language model. Default: the bundled one, for its languages.")
 @click.option("--no-lm", is_flag=True, help="Read each character by its image alone.")
 @click.option("--beam", type=click.IntRange(min=1), default=64, show_default=True, help="Texts of a line followed.")
-@click.option("--block", type=click.IntRange(min=1), default=32, show_default=True,
+@click.option("--block", type=click.IntRange(min=1), default=256, show_default=True,
               help="Files that are written down together, at most.")  # fmt: skip
 @click.pass_context
 def read(

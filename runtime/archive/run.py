@@ -112,9 +112,14 @@ def signature(task: Task) -> dict[str, Any]:
     }
 
 
+def files_a_block(files: int, workers: int, most: int = BLOCK) -> int:
+    """How many files a block has, if they are small."""
+    return max(1, min(most, -(-files // (workers * SHARES))))
+
+
 def blocks_of(todo: Sequence[Entry], workers: int, most: int) -> list[dict[str, Any]]:
     """The files in blocks, each with a name that its files decide; smaller ones where there are few files."""
-    most = max(1, min(most, -(-len(todo) // (workers * SHARES))))
+    most = files_a_block(len(todo), workers, most)
     found: list[dict[str, Any]] = []
     part: list[Entry] = []
     size = 0

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ..errors import HtrjandError, UsageError
 
@@ -18,6 +19,8 @@ Found = TypeVar("Found")
 
 TRIES = 5  # of a store that does not answer, or says that it is busy
 FIRST_WAIT = 0.5  # seconds before the second try; twice as long before each further one
+FLAGS = {"true": True, "1": True, "false": False, "0": False}  # in an address
+CONNECTION, ANSWER = 10, 30  # seconds in which S3 is to take a connection, and to go on with an answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ class Store:
             return fs.LocalFileSystem(), os.path.abspath(os.path.expanduser(self.address))
         try:
             system, root = fs.FileSystem.from_uri(self.address)
-            return system, root.rstrip("/")
+            return patient(system, self.address), root.rstrip("/")
         except (ArrowException, ValueError, OSError) as problem:
             scheme, _, rest = self.address.partition("://")
             try:
@@ -68,8 +71,9 @@ class Store:
 
                 found = fsspec.filesystem(scheme)
             except (ImportError, ValueError) as error:
+                why = first_line(problem).replace(self.address, self.shown())
                 raise UsageError(
-                    f"{self.address}: cannot be opened ({first_line(problem)}); give a folder, or an address that "
+                    f"{self.shown()}: cannot be opened ({why}); give a folder, or an address that "
                     f"Arrow or an installed fsspec library knows ({first_line(error)})"
                 ) from error
             return fs.PyFileSystem(fs.FSSpecHandler(found)), rest.partition("?")[0].rstrip("/")
@@ -84,8 +88,12 @@ class Store:
         return f"{root}/{name}" if name else root
 
     def shown(self, name: str = "") -> str:
-        """A file's address as a person is to read it, without options."""
-        root = self.address.partition("?")[0] if "://" in self.address else self.address
+        """A file's address as a person is to read it, without options and keys."""
+        root = self.address
+        if "://" in root:
+            scheme, _, place = root.partition("?")[0].partition("://")
+            host, slash, path = place.partition("/")
+            root = f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
         return f"{root.rstrip('/')}{'/' * bool(name)}{name}"
 
     def kind(self, name: str = "") -> str:
@@ -230,6 +238,28 @@ class Store:
                     raise StoreError(f"{shown}: {first_line(error)}; tried {TRIES} times") from error
                 time.sleep(wait)
         raise AssertionError("the last try returns or raises")
+
+
+def patient(system: Any, address: str) -> Any:
+    """A file system of S3 that waits for an answer and asks once; all others as they are.
+
+    Arrow's own waits three seconds, but some thirty times, and `attempt` asks again besides.
+    """
+    from pyarrow import fs
+
+    if system.type_name != "s3":
+        return system
+    parts = urlsplit(address)
+    given: dict[str, Any] = {key: FLAGS.get(value.lower(), value) for key, value in parse_qsl(parts.query)}
+    if parts.username is not None:
+        given |= {"access_key": unquote(parts.username), "secret_key": unquote(parts.password or "")}
+    once = fs.AwsStandardS3RetryStrategy(max_attempts=1)
+    try:
+        return fs.S3FileSystem(
+            **{"region": system.region} | given, connect_timeout=CONNECTION, request_timeout=ANSWER, retry_strategy=once
+        )
+    except TypeError:  # an option that stands in addresses alone
+        return system
 
 
 class StoreError(HtrjandError):

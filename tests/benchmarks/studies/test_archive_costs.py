@@ -26,7 +26,7 @@ def test_without_other_costs_all_cores_read_all_the_time() -> None:
     ("cost", "pages_per_second"),
     [
         ({"bandwidth": 50.0}, 50),  # a store that gives fifty pages a second
-        ({"hands_out": 1.0}, BLOCK),  # a driver that hands out one block a second
+        ({"hands_out": 1.0}, BLOCK / 4),  # a driver that hands out a block a second, of fewer files for so many cores
         # Requests take as long as the two seconds of a page, and there are 100 cores.
         ({"store": 2 * BLOCK / (2 * BLOCK + 10)}, 25),
     ],

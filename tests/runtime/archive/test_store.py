@@ -79,6 +79,33 @@ def test_a_store_that_stays_busy_is_given_up(server: Server, monkeypatch: pytest
     server.busy("page.png", times=0)
 
 
+def test_a_slow_store_is_waited_for_so_long(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = server.bucket("slow", "scans")
+    Store(address).write("page.png", b"123")
+    server.slow("page.png", 3.5)  # Arrow's own client would ask again after three, and never be told
+    assert Store(address).read("page.png") == b"123"
+    monkeypatch.setattr(module, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(module, "TRIES", 2)
+    monkeypatch.setattr(module, "ANSWER", 1)
+    with pytest.raises(StoreError, match=r"Timeout was reached.*tried 2 times"):
+        Store(address).read("page.png")
+    server.slow("page.png", 0)
+
+
+def test_options_of_an_address(server: Server) -> None:
+    port = server.server.server_port
+    server.bucket("options")
+    for who in ("any:se%2Fcret@", ""):
+        place = Store(f"s3://{who}options/a%20b%C3%A9?scheme=http&endpoint_override=127.0.0.1:{port}&region=eu-west-1")
+        place.write("page.png", b"1")
+        assert place.read("page.png") == b"1" and place.opened[0].region == "eu-west-1"
+    for wrong in ("s3://any:secret@options/x?bogus=1", "s3://any:secret@options/x y?region=any"):
+        with pytest.raises(UsageError, match=r"s3://options/x( y)?: cannot be opened") as told:
+            Store(wrong).kind()
+        assert "bogus" in str(told.value) or "syntax error" in str(told.value)
+        assert "secret" not in str(told.value), "keys are not shown"
+
+
 def test_keys_without_rights_are_told_at_once(server: Server) -> None:
     place = Store(server.bucket("shut", "scans"))
     place.write("page.png", b"123")
