@@ -104,6 +104,7 @@ def test_actors(scans: Path, tmp_path: Path) -> None:
 
 def test_a_person_who_stops_it(scans: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background would ignore it
     run = started(scans, out, "--workers", "2")
     wait_until(lambda: blocks(out) >= 2)
     run.send_signal(signal.SIGINT)
