@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-BRIDGE, NETWORK = "htrjand0", "10.213.77"
+NETWORK = "10.213.77"
 HERE = f"{NETWORK}.254"  # where this computer is reached by the others
 
 
@@ -20,8 +20,9 @@ def why_not() -> str:
         return "needs root"
     if not all(map(shutil.which, ("ip", "unshare"))):
         return "needs iproute2 and util-linux"
-    made = subprocess.run(["unshare", "-nmpu", "--fork", "true"], capture_output=True)
-    return "" if made.returncode == 0 else "may not make namespaces"
+    probe = "ip link add htrjand9 type bridge && ip link add htrjand8 type veth peer name htrjand7"
+    made = subprocess.run(["unshare", "-nmpu", "--fork", "sh", "-c", probe], capture_output=True)
+    return "" if made.returncode == 0 else "may not make namespaces, bridges or cables"
 
 
 @dataclass
@@ -63,16 +64,17 @@ class Host:
 def hosts(*names: str) -> Iterator[list[Host]]:
     """So many machines on one network, on which this computer is `HERE`; they are gone afterwards."""
     made, run = [], uuid.uuid4().hex[:6]
-    ip("link", "add", BRIDGE, "type", "bridge")
+    bridge = f"htrjand-{run}"
+    ip("link", "add", bridge, "type", "bridge")
     try:
-        ip("addr", "add", f"{HERE}/24", "dev", BRIDGE)
-        ip("link", "set", BRIDGE, "up")
+        ip("addr", "add", f"{HERE}/24", "dev", bridge)
+        ip("link", "set", bridge, "up")
         for number, name in enumerate(names, 1):
             space = f"htrjand-{name}-{run}"
             ip("netns", "add", space)
             made.append(space)
             ip("link", "add", link(name), "type", "veth", "peer", "name", "eth0", "netns", space)
-            ip("link", "set", link(name), "master", BRIDGE, "up")
+            ip("link", "set", link(name), "master", bridge, "up")
             for command in ("link set lo up", f"addr add {NETWORK}.{number}/24 dev eth0", "link set eth0 up",
                             f"route add default via {HERE}"):  # fmt: skip
                 ip("-n", space, *command.split())
@@ -91,9 +93,9 @@ def hosts(*names: str) -> Iterator[list[Host]]:
                 host.shell.wait()
     finally:
         for name, space in zip(names, made, strict=False):
-            subprocess.run(["ip", "link", "delete", link(name)], capture_output=True)  # its space may go a little later
-            ip("netns", "delete", space)
-        ip("link", "delete", BRIDGE)
+            ip("link", "delete", link(name), check=False)  # its space may go a little later
+            ip("netns", "delete", space, check=False)
+        ip("link", "delete", bridge, check=False)
 
 
 def link(name: str) -> str:
@@ -106,5 +108,5 @@ def shell(space: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def ip(*arguments: str) -> None:
-    subprocess.run(["ip", *arguments], check=True, capture_output=True)
+def ip(*arguments: str, check: bool = True) -> None:
+    subprocess.run(["ip", *arguments], check=check, capture_output=True)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import heapq
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -105,23 +106,32 @@ def speed_table(found: dict[str, Any]) -> str:
 @click.option("-o", "--output", type=PATH)
 def memory(image: Path, count: int, output: Path | None) -> None:
     """Print the memory of a worker that reads the same page again and again."""
-    held = []
+    held: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         scans = Path(folder) / "scans"
         scans.mkdir()
         shutil.copy(image, scans / image.name)
         models = Models.choose(None, None, "bundled", 64)
-        worker = Worker(Task(str(scans), f"{folder}/out", models, How("page")))
+        worker = Worker(Task(str(scans), f"{folder}/out", models, How("page")), Meter(held))
         entry = Entry(image.name, image.stat().st_size, 0)
-        for number in range(count):
-            block = {"block": np.array([f"b{number}"]), "files": np.array([block_of([entry])["files"]], object)}
-            worker(block)
-            held.append(resident(os.getpid()) / 1024)
+        for begin in range(0, count, BLOCK):
+            files = block_of([entry] * min(BLOCK, count - begin))["files"]
+            worker({"block": np.array([f"b{begin}"]), "files": np.array([files], object)})
     parts = {f"{at}": round(held[at - 1], 1) for at in (10, count // 4, count // 2, count)}
     click.echo(
         markdown(["pages read", "memory, MB"], [[key, f"{value:.1f}"] for key, value in parts.items()]), nl=False
     )
     save(output, {"memory_mb": parts})
+
+
+class Meter:
+    """In the place of the tally that a worker tells of each file: keeps this process's memory then, in MB."""
+
+    def __init__(self, held: list[float]) -> None:
+        self.held, self.add = held, self
+
+    def remote(self, pages: int, failed: int) -> None:
+        self.held.append(resident(os.getpid()) / 1024)
 
 
 @dataclass(frozen=True)
@@ -131,7 +141,7 @@ class Costs:
     pages: Sequence[float]  # reading a page, as measured; drawn from with replacement
     store: float = 0.05  # a request to the store: two a page, and ten a block
     start: float = 8.0  # of a worker: its process, the model, the first page
-    hands_out: float = 200.0  # blocks a second that the driver hands out
+    hands_out: float = 100.0  # blocks a second that the driver hands out
     bandwidth: float = 2_000.0  # pages a second that the store gives to all
 
 
@@ -170,7 +180,7 @@ def simulate(measured: Path, pages: int) -> None:
 @main.command()
 @click.option("--pages", type=click.IntRange(1), default=100_000, show_default=True)
 def large(pages: int) -> None:
-    """Print how long made-up results of so many pages of 30 lines take: to see what is read, to hand out, to report."""
+    """Print how long made-up results of so many pages of 30 lines take: to divide, to look through, to report."""
     with tempfile.TemporaryDirectory() as folder:
         results, random = Results(Store(folder)), np.random.default_rng(1)
         results.claim({"source": f"{folder}/scans", "models": {}})
@@ -185,13 +195,14 @@ def large(pages: int) -> None:
         def timed(name: str, step: Callable[[], object]) -> None:
             begun = time.perf_counter()
             step()
-            cells.append([name, f"{time.perf_counter() - begun:.1f}", f"{resident(os.getpid()) / 1024:.0f}"])
+            most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            cells.append([name, f"{time.perf_counter() - begun:.1f}", f"{most:.0f}"])
 
-        timed("hand out all", lambda: blocks_of(entries, 10, BLOCK))
+        timed("divide into blocks", lambda: blocks_of(entries, 10, BLOCK))
         timed("see what is read", lambda: files_to_read(entries, results.done()))
         timed("report", lambda: report(folder))
         click.echo(f"{pages:,} pages, {len(blocks):,} blocks, {size / 1e6:.0f} MB, written in {written:.0f} s")
-        click.echo(markdown(["step", "seconds", "memory after it, MB"], cells), nl=False)
+        click.echo(markdown(["step", "seconds", "most memory by then, MB"], cells), nl=False)
 
 
 def made_up(entry: Entry, random: np.random.Generator) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def archive() -> None:
 @click.option("--no-lm", is_flag=True, help="Read each character by its image alone.")
 @click.option("--beam", type=click.IntRange(min=1), default=64, show_default=True, help="Texts of a line followed.")
 @click.option("--block", type=click.IntRange(min=1), default=256, show_default=True,
-              help="Files that are written down together, at most.")  # fmt: skip
+              help="Files that are written down together, at most; of 256 MiB, or one larger file.")  # fmt: skip
 @click.pass_context
 def read(
     ctx: click.Context, source: str, target: str, address: str | None, workers: int | None, form: str | None,

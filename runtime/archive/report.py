@@ -22,7 +22,7 @@ from ... import __version__
 from ..errors import HtrjandError
 from ..page.inputs import PageSource, pages_of
 from ..text import json_text
-from .results import PAGES, Results
+from .results import Results
 from .source import Source
 from .store import Entry, Store, StoreError
 
@@ -112,14 +112,16 @@ class Found:
     def least_sure(self, results: Results) -> list[dict[str, Any]]:
         """The doubtful lines, the least sure first, with what is needed to cut them out."""
         import pyarrow as pa
-        import pyarrow.compute as pc
 
         doubts = [doubt for *_, doubt in sorted(self.doubtful, key=lambda item: item[:2], reverse=True)]
         pages: dict[tuple[str, int], dict[str, Any]] = {}
-        for block in {doubt.block for doubt in doubts}:
-            table = results.table(f"{PAGES}/{block}.parquet", ("path", "page", "width", "lines"))
-            wanted = pc.is_in(table["path"], pa.array({doubt.path for doubt in doubts if doubt.block == block}))
-            pages |= {(row["path"], row["page"]): row for row in table.filter(wanted).to_pylist()}
+        blocks = {doubt.block: results.name(doubt.block) for doubt in doubts}
+        tables = results.tables(("path", "page", "width", "lines"), list(blocks.values()))
+        for block, table in zip(blocks, tables, strict=True):
+            wanted = {(doubt.path, doubt.page) for doubt in doubts if doubt.block == block}
+            places = zip(table["path"].to_pylist(), table["page"].to_pylist(), strict=True)
+            part = table.filter(pa.array([place in wanted for place in places], pa.bool_()))
+            pages |= {(row["path"], row["page"]): row for row in part.to_pylist()}
         found = []
         for doubt in doubts:
             page = pages[doubt.path, doubt.page]
@@ -206,6 +208,7 @@ def pictures(lines: Sequence[dict[str, Any]], source: Source) -> Iterator[tuple[
     for number, line in enumerate(lines):
         by_page.setdefault((line["path"], line["page"]), []).append(number)
     try:
+        _ = source.store.opened
         places = {entry.path: entry for entry in source.images()} if source.is_parquet else {}
     except HtrjandError:
         return
@@ -220,7 +223,8 @@ def pictures(lines: Sequence[dict[str, Any]], source: Source) -> Iterator[tuple[
             line = lines[number]
             scale = picture.width / line["width"]  # a large page is opened smaller
             x, y = ([value * scale for value in values] for values in zip(*line["polygon"], strict=True))
-            cut = picture.crop((max(0, int(min(x))), max(0, int(min(y))), int(max(x)) + 1, int(max(y)) + 1))
+            left, top = max(0, int(min(x))), max(0, int(min(y)))
+            cut = picture.crop((left, top, max(left, int(max(x))) + 1, max(top, int(max(y))) + 1))
             cut = cut.rotate(90 * quarters(line["baseline"]), expand=True)
             if cut.height > HEIGHT:
                 cut = cut.resize((max(1, cut.width * HEIGHT // cut.height), HEIGHT))

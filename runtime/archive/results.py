@@ -4,7 +4,7 @@
 |---|---|
 | `archive.json` | what was read, and with what: a run with other files or options goes elsewhere |
 | `pages/BLOCK.parquet` | a row a page, see `schema`; each is written once its block is read |
-| `tries/BLOCK.json` | that a block is begun, and the files that perhaps ended the process which read them |
+| `tries/BLOCK.json` | that a block is begun, and how far it is where a process ended over it |
 | `alto/…`, `page/…` | the pages as XML, if asked for |
 """
 
@@ -122,18 +122,20 @@ class Results:
 
     def newest(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         """The newest rows of each file of results, with `path` and `block` besides the columns asked for."""
+        import pyarrow as pa
+
+        names = self.blocks()  # once: others may be written meanwhile
         newest: dict[str, tuple[str, str]] = {}
-        for table in self.tables(("path", "created", "block")):
+        for table in self.tables(("path", "created", "block"), names):
             for path, *made in zip(*table.to_pydict().values(), strict=True):
                 newest[path] = max(newest.get(path, ("", "")), tuple(made))
-        for table in self.tables([*dict.fromkeys([*columns, "path", "block"])]):
+        for table in self.tables([*dict.fromkeys([*columns, "path", "block"])], names):
             places = zip(table["path"].to_pylist(), table["block"].to_pylist(), strict=True)
-            yield table.filter([newest[path][1] == block for path, block in places])
+            yield table.filter(pa.array([newest[path][1] == block for path, block in places], pa.bool_()))
 
-    def tables(self, columns: Sequence[str]) -> Iterator[pa.Table]:
-        """All files of results; a few are read at a time, since a store takes its time for each."""
+    def tables(self, columns: Sequence[str], names: Sequence[str]) -> Iterator[pa.Table]:
+        """Files of results; a few are read at a time, since a store takes its time for each."""
         with ThreadPoolExecutor(READERS) as pool:
-            names = self.blocks()
             for begin in range(0, len(names), READERS):
                 yield from pool.map(partial(self.table, columns=columns), names[begin : begin + READERS])
 
@@ -152,7 +154,7 @@ class Results:
         """Size and time of each file that was read, or never will be; what may be read the next time is left out."""
         found: dict[str, tuple[str, str, int, int]] = {}
         again: dict[str, str] = {}  # the newest block in which a file failed so that it is tried again
-        for table in self.tables(KNOWN):
+        for table in self.tables(KNOWN, self.blocks()):
             for path, size, modified, kind, created, block in zip(
                 *(table[name].to_pylist() for name in KNOWN), strict=True
             ):
@@ -162,6 +164,10 @@ class Results:
                     again[path] = block
         return {path: known[2:] for path, known in found.items() if again.get(path) != known[1]}
 
+    def name(self, block: str) -> str:
+        """Of the file that has a block's rows."""
+        return f"{PAGES}/{block}.parquet"
+
     def commit(self, block: str, rows: Sequence[dict[str, Any]]) -> None:
         """Writes the rows of a block, whole or not at all."""
         import pyarrow as pa
@@ -170,22 +176,23 @@ class Results:
         stream = io.BytesIO()
         table = pa.Table.from_pylist([row | {"block": block} for row in rows], schema())
         pq.write_table(table, stream, compression="zstd")
-        self.store.write(f"{PAGES}/{block}.parquet", stream.getvalue())
+        self.store.write(self.name(block), stream.getvalue())
 
-    def tries(self, block: str, run: str) -> list[str] | None:
+    def tries(self, block: str, run: str) -> tuple[int, int] | None:
         """What `note` kept of a block in this run; None where it was not begun in it."""
         name = f"{TRIES}/{block}.json"
         if self.store.kind(name) == "nothing":
             return None
         try:
-            first, *files = json.loads(self.store.read(name))
-        except ValueError:  # of a disk that lost its power: nothing is known
+            noted, done, times = json.loads(self.store.read(name))
+            return (int(done), int(times)) if noted == run else None
+        except (ValueError, TypeError):  # of a disk that lost its power, or of another version: nothing is known
             return None
-        return [str(file) for file in files] if first == run else None
 
-    def note(self, block: str, run: str, files: Sequence[str] = ()) -> None:
-        """Keeps that a block is begun in a run, and which files of it were not finished, the present one last."""
-        self.store.write(f"{TRIES}/{block}.json", json_text([run, *files]).encode())
+    def note(self, block: str, run: str, done: int = 0, times: int = 0) -> None:
+        """Keeps that a block is begun in a run; where a process ended over it, how many of its files are written since,
+        and how often the next one was begun."""
+        self.store.write(f"{TRIES}/{block}.json", json_text([run, done, times]).encode())
 
     def forget(self, block: str) -> None:
         """Once the block is written."""

@@ -22,14 +22,15 @@ from ..info import sha256
 from ..quiet import quiet_stderr
 from ..recognizer import BUNDLED_LM, LANGUAGE
 from .results import Results, files_to_read
-from .source import Source, check_names
+from .source import Source, check_names, holds_many
 from .store import Entry, Store
 from .worker import Task, Worker, block_of
 
 BLOCK = 256  # files that are read and written down together, at most
-BLOCK_BYTES = 2**28  # of them, but for a single file: large ones are PDFs of many pages
+BLOCK_BYTES = 2**28  # of them, but for a single file
+MANY_PAGES = 8  # times their size is what PDFs and TIFF files count: they may have hundreds of pages
 SHARES = 8  # blocks for each worker, at least, so that all end at about the same time
-STORE_MEMORY = 128 * 2**20  # bytes of Ray's object store: only names and counts go through it
+STORE_MEMORY = 128 * 2**20  # bytes of Ray's object store: only compressed names and counts go through it
 KNOCK = 10  # seconds in which a cluster is to answer
 LOOK = 0.5  # seconds between two looks at the tally
 
@@ -64,7 +65,7 @@ def archive(
     """
     task = replace(task, source=absolute(task.source), target=absolute(task.target), run=uuid.uuid4().hex)
     if Store(task.source).shown() == Store(task.target).shown():
-        raise UsageError(f"{task.target}: is what is to be read; name another place for the results")
+        raise UsageError(f"{Store(task.target).shown()}: is what is to be read; name another place for the results")
     source, results = Source(Store(task.source)), Results(Store(task.target))
     entries = source.entries()
     if task.form:
@@ -114,7 +115,7 @@ def signature(task: Task) -> dict[str, Any]:
 
 def files_a_block(files: int, workers: int, most: int = BLOCK) -> int:
     """How many files a block has, if they are small."""
-    return max(1, min(most, -(-files // (workers * SHARES))))
+    return max(1, min(most, files // (workers * SHARES)))
 
 
 def blocks_of(todo: Sequence[Entry], workers: int, most: int) -> list[dict[str, Any]]:
@@ -124,11 +125,12 @@ def blocks_of(todo: Sequence[Entry], workers: int, most: int) -> list[dict[str, 
     part: list[Entry] = []
     size = 0
     for entry in todo:
-        if part and (len(part) == most or size + entry.size > BLOCK_BYTES):
+        weight = entry.size * (MANY_PAGES if holds_many(entry.path) else 1)
+        if part and (len(part) == most or size + weight > BLOCK_BYTES):
             found.append(block_of(part))
             part, size = [], 0
         part.append(entry)
-        size += entry.size
+        size += weight
     return [*found, block_of(part)] if part else found
 
 

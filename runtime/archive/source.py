@@ -62,12 +62,16 @@ class Source:
             entries = []
             for group in range(file.num_row_groups):
                 table = file.read_row_group(group, columns=[name, "image"])
-                for row, image in enumerate(table["image"]):
+                for row, (label, image) in enumerate(zip(table[name], table["image"], strict=True)):
+                    if not label.is_valid:
+                        raise HtrjandError(f"{shown}: row {row} of row group {group} has no {name}; give it one")
                     data = self.encoded(image.as_py())
-                    entries.append(Entry(str(table[name][row]), len(data), zlib.crc32(data), group, row))
+                    entries.append(Entry(str(label), len(data), zlib.crc32(data), group, row))
             return entries
 
         found = self.store.parquet(listed)
+        if not found:
+            raise HtrjandError(f"{shown}: has no rows; name another file")
         twice = [label for label, count in Counter(entry.path for entry in found).items() if count > 1]
         if twice:
             raise HtrjandError(
@@ -106,6 +110,11 @@ def is_page(path: str) -> bool:
     """Whether a file of a folder is read: an image or a PDF, and not hidden."""
     parts = PurePosixPath(path)
     return parts.suffix.lower() in READ and not any(part.startswith(".") for part in parts.parts)
+
+
+def holds_many(path: str) -> bool:
+    """Whether a file may have more than a page."""
+    return PurePosixPath(path).suffix.lower() in (".pdf", ".tif", ".tiff")
 
 
 def check_names(entries: Sequence[Entry]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -56,6 +57,7 @@ class Store:
 
         Raises:
             UsageError: no file system has this scheme.
+            StoreError: the store is not reached.
         """
         from pyarrow import ArrowException, fs
 
@@ -64,16 +66,20 @@ class Store:
         try:
             system, root = fs.FileSystem.from_uri(self.address)
             return patient(system, self.address), root.rstrip("/")
-        except (ArrowException, ValueError, OSError) as problem:
+        except OSError as error:
+            raise StoreError(f"{self.shown()}: {first_line(error)}; check the address, and its options") from error
+        except (ArrowException, ValueError) as problem:
             scheme, _, rest = self.address.partition("://")
             try:
                 import fsspec
 
                 found = fsspec.filesystem(scheme)
-            except (ImportError, ValueError) as error:
-                why = first_line(problem).replace(self.address, self.shown())
+            except (ImportError, ValueError, TypeError) as error:
+                # A key that is not percent-encoded may be why, and part of anything.
+                hidden = re.sub(r"://.*@", "://…@", self.address)
+                why = first_line(problem).replace(self.address, hidden)
                 raise UsageError(
-                    f"{self.shown()}: cannot be opened ({why}); give a folder, or an address that "
+                    f"{hidden}: cannot be opened ({why}); give a folder, or an address that "
                     f"Arrow or an installed fsspec library knows ({first_line(error)})"
                 ) from error
             return fs.PyFileSystem(fs.FSSpecHandler(found)), rest.partition("?")[0].rstrip("/")
@@ -93,7 +99,10 @@ class Store:
         if "://" in root:
             scheme, _, place = root.partition("?")[0].partition("://")
             host, slash, path = place.partition("/")
-            root = f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
+            user, at, host = host.rpartition("@")
+            # In S3 both parts are a key; elsewhere the first is a name, in Azure that of a container.
+            user = "" if scheme == "s3" else user.partition(":")[0] + at
+            root = f"{scheme}://{user}{host}{slash}{path}"
         return f"{root.rstrip('/')}{'/' * bool(name)}{name}"
 
     def kind(self, name: str = "") -> str:
@@ -194,12 +203,17 @@ class Store:
             target = f"{final}.{uuid.uuid4().hex}.part" if self.is_local else final
             if self.is_local:
                 Path(final).parent.mkdir(parents=True, exist_ok=True)
-            with system.open_output_stream(target, compression=None) as stream:
-                stream.write(data)
-            if target != final:
-                with open(target, "rb") as written:
-                    os.fsync(written.fileno())
-                os.replace(target, final)
+            try:
+                with system.open_output_stream(target, compression=None) as stream:
+                    stream.write(data)
+                if target != final:
+                    with open(target, "rb") as written:
+                        os.fsync(written.fileno())
+                    os.replace(target, final)
+            except OSError:  # a full disk is not to be kept full by what it cut short
+                if target != final:
+                    Path(target).unlink(missing_ok=True)
+                raise
 
         self.attempt(put, name)
 
@@ -220,7 +234,7 @@ class Store:
             StoreError: the store did not answer, after all tries.
         """
         shown = self.shown(name)
-        for wait in [*waits(), None]:
+        for tries, wait in enumerate([*waits(), None], 1):
             try:
                 return step()
             except FileNotFoundError as error:
@@ -235,13 +249,13 @@ class Store:
                         f"{shown}: the store refuses it ({first_line(error)}); check the keys and their rights"
                     ) from error
                 if wait is None or (self.is_local and error.errno is not None):
-                    raise StoreError(f"{shown}: {first_line(error)}; tried {TRIES} times") from error
+                    raise StoreError(f"{shown}: {first_line(error)}; tried {tries} times") from error
                 time.sleep(wait)
         raise AssertionError("the last try returns or raises")
 
 
 def patient(system: Any, address: str) -> Any:
-    """A file system of S3 that waits for an answer and asks once; all others as they are.
+    """A file system of S3 that waits longer for an answer, and asks three times; all others as they are.
 
     Arrow's own waits three seconds, but some thirty times, and `attempt` asks again besides.
     """
@@ -253,11 +267,10 @@ def patient(system: Any, address: str) -> Any:
     given: dict[str, Any] = {key: FLAGS.get(value.lower(), value) for key, value in parse_qsl(parts.query)}
     if parts.username is not None:
         given |= {"access_key": unquote(parts.username), "secret_key": unquote(parts.password or "")}
-    once = fs.AwsStandardS3RetryStrategy(max_attempts=1)
+    given |= {"connect_timeout": CONNECTION, "request_timeout": ANSWER}
+    thrice = fs.AwsStandardS3RetryStrategy(max_attempts=3)  # a listing of a million files is a thousand requests
     try:
-        return fs.S3FileSystem(
-            **{"region": system.region} | given, connect_timeout=CONNECTION, request_timeout=ANSWER, retry_strategy=once
-        )
+        return fs.S3FileSystem(**{"region": system.region} | given, retry_strategy=thrice)
     except TypeError:  # an option that stands in addresses alone
         return system
 

@@ -7,7 +7,7 @@ import json
 import tempfile
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -27,6 +27,8 @@ from ..text import json_text
 from .results import CRASH, IMAGE, STORE, Results
 from .source import Source, output_name
 from .store import Entry, Store
+
+TIMES = 2  # processes that a file may end, after one that read it among others
 
 
 @dataclass(frozen=True)
@@ -92,29 +94,44 @@ class Worker:
         """Reads the files of a block, and commits their rows.
 
         That a block is begun is written down. Where this run began it before, a process ended over it: then each file
-        is written down before it is begun, and one that ends the process again is left out.
+        is a block of its own, and one that ends two more processes is left out.
         """
         tries = self.results.tries(block, self.task.run)
         _ = self.reader
-        if tries is None:
-            self.results.note(block, self.task.run)
-        rows: list[dict[str, Any]] = []
-        for entry in entries:
-            if tries and entry.path in tries:
-                error = f"{entry.path}: ended the process that read it, twice; look at the file by itself"
-                found = [failed_row(entry, 1, CRASH, error)]
-            else:
-                if tries is not None:
-                    self.results.note(block, self.task.run, [*tries, entry.path])
-                found = list(self.read_file(entry))
-            rows += found
-            if self.tally is not None:
-                self.tally.add.remote(len(found), sum(row["error"] is not None for row in found))
+        if tries is not None:
+            return self.read_one_by_one(block, entries, *tries)
+        self.results.note(block, self.task.run)
+        rows = [row for entry in entries for row in self.read_file(entry)]
         self.results.commit(block, rows)
         self.results.forget(block)
-        return {"pages": len(rows), "failed": sum(row["error"] is not None for row in rows)}
+        return counts(row["error"] for row in rows)
 
-    def read_file(self, entry: Entry) -> Iterator[dict[str, Any]]:
+    def read_one_by_one(self, block: str, entries: Sequence[Entry], done: int, times: int) -> dict[str, Any]:
+        """Reads a block over which a process ended, of which so many files are done, the next one begun so often."""
+        parts = [str(block_of([entry])["block"]) for entry in entries]
+        for number, (entry, part) in enumerate(zip(entries, parts, strict=True)):
+            if number < done:
+                continue
+            if times >= TIMES and number == done:
+                error = f"{entry.path}: ended {times} processes that read it; look at the file by itself"
+                rows = [failed_row(entry, 1, CRASH, error)]
+            else:
+                self.results.note(block, self.task.run, number, times + 1 if number == done else 1)
+                rows = list(self.read_file(entry))
+            self.results.commit(part, rows)
+            self.results.note(block, self.task.run, number + 1)
+        self.results.forget(block)
+        tables = self.results.tables(("error",), list(map(self.results.name, parts)))
+        return counts(error for table in tables for error in table["error"].to_pylist())
+
+    def read_file(self, entry: Entry) -> list[dict[str, Any]]:
+        """The rows of a file; the tally is told of them."""
+        rows = list(self.rows_of(entry))
+        if self.tally is not None:
+            self.tally.add.remote(*counts(row["error"] for row in rows).values())
+        return rows
+
+    def rows_of(self, entry: Entry) -> Iterator[dict[str, Any]]:
         """The rows of a file: of each page, or of why it cannot be opened."""
         try:
             data = self.source.data(entry)
@@ -151,6 +168,12 @@ class Worker:
             name = f"{self.task.form}/{output_name(entry.path)}{number}{output_of(self.task.form).suffix}"
             self.results.store.write(name, as_bytes(replace(page, path=entry.path), self.task.form))
         return row
+
+
+def counts(errors: Iterable[str | None]) -> dict[str, int]:
+    """How many pages there are, and how many of them failed."""
+    found = list(errors)
+    return {"pages": len(found), "failed": sum(error is not None for error in found)}
 
 
 def row_of(entry: Entry, page: Page, seconds: float) -> dict[str, Any]:

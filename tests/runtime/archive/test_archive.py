@@ -128,40 +128,52 @@ def test_images_of_a_parquet_file(tiny_model: Path, tmp_path: Path, draw: Draw, 
     assert texts == {"zero": "a", "one": "abc", "two": "caa", "three": "bb"}
 
 
-def test_a_file_that_ends_its_process_twice_is_given_up(tiny_model: Path, scans: Path, tmp_path: Path) -> None:
-    """As far as its results tell: the process ended once, and then while it read a.png."""
-    results = Results(Store(str(tmp_path)))
-    entries = [entry for entry in Store(str(scans)).entries() if entry.path in ("a.png", "z.PNG")]
-    results.note("b", "this run", ["a.png"])
-    told = read_here(task(tiny_model, scans, tmp_path), entries)
-    assert (told["pages"].tolist(), told["failed"].tolist()) == ([2], [1])
+def test_a_file_that_ends_its_processes_is_given_up(tiny_model: Path, scans: Path, tmp_path: Path) -> None:
+    """As a worker sees it that begins a block anew, each time after a process ended over the same two of its files."""
+    names = ("a.png", "box 1/a.png", "box 1/é.png", "z.PNG")
+    entries = [entry for entry in Store(str(scans)).entries() if entry.path in names]
+    begun: list[str] = []
+
+    class Dying(Worker):
+        def rows_of(self, entry: Entry) -> Iterator[dict[str, Any]]:
+            begun.append(entry.path)
+            if entry.path in names[1:3]:
+                raise SystemExit
+            return super().rows_of(entry)
+
+    given = task(tiny_model, scans, tmp_path)
+    passes = 0
+    while True:
+        passes += 1
+        try:
+            told = Dying(given).read_block("b", entries)
+            break
+        except SystemExit:
+            continue
+    assert begun == [*names[:2], *names[:2], names[1], names[2], names[2], names[3]] and passes == 6
+    assert told == {"pages": 4, "failed": 2}
     found = rows(tmp_path)
-    assert found["z.PNG", 1]["text"] == "aab"
-    assert found["a.png", 1]["kind"] == CRASH and "ended the process that read it, twice" in found["a.png", 1]["error"]
-    assert set(results.done()) == {"z.PNG"}, "the next run tries again"
+    assert {path: row["text"] for (path, _), row in found.items()} == dict(
+        zip(names, ("abba", None, None, "aab"), strict=True)
+    )
+    error = found["box 1/a.png", 1]["error"]
+    assert found["box 1/a.png", 1]["kind"] == CRASH and "ended 2 processes that read it" in error
+    results = Results(Store(str(tmp_path)))
+    assert set(results.done()) == {"a.png", "z.PNG"}, "the next run tries again"
     assert results.tries("b", "this run") is None
 
 
-def test_a_block_that_is_begun_again_says_which_file_it_reads(tiny_model: Path, scans: Path, tmp_path: Path) -> None:
-    (tmp_path / "tries").mkdir()
-    noted: list[list[str]] = []
-
-    class Noting(Results):
-        def note(self, block: str, run: str, files: Sequence[str] = ()) -> None:
-            noted.append([run, *files])
-
+def test_what_an_earlier_run_left_of_a_block_is_nothing(tiny_model: Path, scans: Path, tmp_path: Path) -> None:
     entries = [entry for entry in Store(str(scans)).entries() if entry.path in ("a.png", "z.PNG")]
-    for before in ("another run", "this run"):  # one that was ended by a person, say, and this one
-        Results(Store(str(tmp_path))).note("b", before)
-        worker = Worker(task(tiny_model, scans, tmp_path))
-        worker.results = Noting(worker.results.store)
-        worker.read_block("b", entries)
-    assert noted == [["this run"], ["this run", "a.png"], ["this run", "z.PNG"]]
+    Results(Store(str(tmp_path))).note("b", "another run", 1, 2)
+    read_here(task(tiny_model, scans, tmp_path), entries)
+    assert {path: row["text"] for (path, _), row in rows(tmp_path).items()} == {"a.png": "abba", "z.PNG": "aab"}
+    assert [path.name for path in (tmp_path / "pages").iterdir()] == ["b.parquet"]
 
 
 def test_blocks_hold_few_files_of_few_pages_or_large_ones() -> None:
-    def sizes(files: Sequence[int], workers: int = 2, most: int = 4) -> list[list[int]]:
-        entries = [Entry(f"{n}.pdf", size * 2**20, n) for n, size in enumerate(files)]
+    def sizes(files: Sequence[int], workers: int = 2, most: int = 4, suffix: str = ".png") -> list[list[int]]:
+        entries = [Entry(f"{n}{suffix}", size * 2**20, n) for n, size in enumerate(files)]
         blocks = blocks_of(entries, workers, most)
         found = [files_of(block["files"]) for block in blocks]
         assert [entry for part in found for entry in part] == entries
@@ -169,9 +181,10 @@ def test_blocks_hold_few_files_of_few_pages_or_large_ones() -> None:
         return [[entry.size // 2**20 for entry in part] for part in found]
 
     assert sizes([]) == []
-    assert sizes([1] * 16) == [[1]] * 16, "all workers have some, and end at about the same time"
+    assert sizes([1] * 31) == [[1]] * 31, "all workers have eight, and end at about the same time"
     assert sizes([1] * 100) == [[1] * 4] * 25
     assert sizes([100, 100, 100, 900, 1, 255, 1] * 16)[:4] == [[100, 100], [100], [900], [1, 255]]
+    assert sizes([10] * 100, suffix=".PDF") == [[10] * 3] * 33 + [[10]], "of many pages"
 
 
 def test_what_a_store_did_not_give_is_asked_for_again(tiny_model: Path, scans: Path, tmp_path: Path) -> None:
@@ -210,6 +223,14 @@ def test_sources_that_cannot_be_read(
     done = archive(tiny_model, make(tmp_path / "in"), tmp_path / "out")
     assert done.exit_code in (1, 2) and wanted in done.output and done.output.count("\n") == 1, done.output
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("names", "wanted"), [([None], "row 0 of row group 0 has no id"), ([], "has no rows")])
+def test_parquet_files_that_name_nothing(names: list[str | None], wanted: str, tmp_path: Path) -> None:
+    table = pa.table({"id": pa.array(names, pa.string()), "image": pa.array([b""] * len(names), pa.binary())})
+    pq.write_table(table, tmp_path / "in.parquet")
+    with pytest.raises(HtrjandError, match=wanted):
+        Source(Store(str(tmp_path / "in.parquet"))).entries()
 
 
 def write_table(folder: Path, columns: dict[str, list[Any]]) -> Path:

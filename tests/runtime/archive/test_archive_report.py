@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -19,9 +20,11 @@ from PIL import Image
 from htrjand.cli import main
 from htrjand.runtime import HtrjandError
 from htrjand.runtime.archive import report as module
-from htrjand.runtime.archive.report import pictures, report
+from htrjand.runtime.archive.report import Found, pictures, report
+from htrjand.runtime.archive.results import Results
 from htrjand.runtime.archive.source import Source
 from htrjand.runtime.archive.store import Entry, Store
+from htrjand.runtime.archive.worker import base_row
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "archive.md"
 
@@ -64,6 +67,54 @@ def test_only_so_many_lines_are_kept_of_each_kind(read: Path, monkeypatch: pytes
     html = report(str(read))
     assert re.findall(r"<figcaption><b>(.*?)</b>", html) == least[:2]
     assert len(data_of(html)["lines"]) == 1 and "3 lines, the first 1 of them" in html
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_counts_are_those_of_the_rows(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made-up results in several files, some of pages that were read again, against the plain way to count them."""
+    random, results = np.random.default_rng(seed), Results(Store(str(tmp_path)))
+    for block in range(random.integers(1, 5)):
+        rows = []
+        for number in random.permutation(6)[: random.integers(1, 7)]:
+            for page in range(1, random.integers(2, 5)):
+                row = base_row(Entry(f"{number}.pdf", 1, 1), page) | {"created": f"{block}", "width": 10}
+                if random.random() < 0.2:
+                    rows.append(row | {"error": "why", "kind": "image"})
+                    continue
+                lines = [
+                    {"text": str(random.choice(["", "  ", "a", "b c"])), "confidence": float(np.float32(sure)),
+                     "polygon": [[block, page], [number, line]], "baseline": []}
+                    for line, sure in enumerate(random.random(random.integers(0, 4)))
+                ]  # fmt: skip
+                mean = float(np.mean([line["confidence"] for line in lines])) if lines else None
+                rows.append(row | {"lines": lines, "seconds": 0.5, "confidence": mean})
+        results.commit(f"{random.integers(10**9):x}", rows)
+    monkeypatch.setattr(module, "DOUBTFUL", 7)
+    monkeypatch.setattr(module, "SEARCHED", 9)
+    found = Found()
+    for table in results.newest(module.COLUMNS):
+        found.add(table)
+    rows = list(results.rows(["page", "error", "kind", "seconds", "confidence", "lines", "width"]))
+    read = [row for row in rows if row["error"] is None]
+    lines = [
+        {**line, "path": row["path"], "page": row["page"]}
+        for row in read for line in row["lines"] if line["text"].strip()
+    ]  # fmt: skip
+    assert (found.pages, sum(found.kinds.values()), found.lines) == (len(rows), len(rows) - len(read), len(lines))
+    assert found.seconds == 0.5 * len(read) and found.bins.sum() == sum(bool(row["lines"]) for row in read)
+    searched = [(found.names[page], text, sure) for page, text, sure in found.text]
+    assert searched == [(name_of(line), line["text"], round(line["confidence"], 2)) for line in lines[:9]]
+    least = found.least_sure(results)
+    assert [line["polygon"] for line in least] == [
+        line["polygon"] for line in sorted(lines, key=lambda line: line["confidence"])[:7]
+    ]
+    assert [(line["text"], line["name"], line["width"]) for line in least] == [
+        (line["text"], name_of(line), 10) for line in sorted(lines, key=lambda line: line["confidence"])[:7]
+    ]
+
+
+def name_of(line: dict[str, Any]) -> str:
+    return line["path"] if line["page"] == 1 else f"{line['path']}, page {line['page']}"
 
 
 def test_a_page_that_was_read_again_counts_once(read: Path, draw: Callable[..., np.ndarray], tiny_model: Path) -> None:
