@@ -31,7 +31,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from ...runtime.archive.report import report
-from ...runtime.archive.results import Results, files_to_read
+from ...runtime.archive.results import Results, files_to_read, table_of
 from ...runtime.archive.run import BLOCK, blocks_of, files_a_block
 from ...runtime.archive.store import Entry, Store
 from ...runtime.archive.worker import Task, Worker, base_row, block_of, files_of
@@ -188,7 +188,7 @@ def large(pages: int) -> None:
         blocks, cells = blocks_of(entries, 10, BLOCK), []
         begun = time.perf_counter()
         for block in blocks:
-            results.commit(block["block"], [made_up(entry, random) for entry in files_of(block["files"])])
+            results.commit(block["block"], [table_of([made_up(entry, random) for entry in files_of(block["files"])])])
         written = time.perf_counter() - begun
         size = sum(entry.size for entry in results.store.entries("pages"))
 

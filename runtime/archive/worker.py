@@ -12,7 +12,7 @@ from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,9 +24,12 @@ from ..page.page import Page
 from ..page.run import Models
 from ..recognizer import Recognizer
 from ..text import json_text
-from .results import CRASH, IMAGE, STORE, Results
+from .results import CRASH, IMAGE, STORE, Results, table_of
 from .source import Source, output_name
 from .store import Entry, Store
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 TIMES = 2  # processes that a file may end, after one that read it among others
 
@@ -101,10 +104,10 @@ class Worker:
         if tries is not None:
             return self.read_one_by_one(block, entries, *tries)
         self.results.note(block, self.task.run)
-        rows = [row for entry in entries for row in self.read_file(entry)]
-        self.results.commit(block, rows)
+        tables = [self.read_file(entry) for entry in entries]
+        self.results.commit(block, tables)
         self.results.forget(block)
-        return counts(row["error"] for row in rows)
+        return counts(tables)
 
     def read_one_by_one(self, block: str, entries: Sequence[Entry], done: int, times: int) -> dict[str, Any]:
         """Reads a block over which a process ended, of which so many files are done, the next one begun so often."""
@@ -114,22 +117,21 @@ class Worker:
                 continue
             if times >= TIMES and number == done:
                 error = f"{entry.path}: ended {times} processes that read it; look at the file by itself"
-                rows = [failed_row(entry, 1, CRASH, error)]
+                table = table_of([failed_row(entry, 1, CRASH, error)])
             else:
                 self.results.note(block, self.task.run, number, times + 1 if number == done else 1)
-                rows = list(self.read_file(entry))
-            self.results.commit(part, rows)
+                table = self.read_file(entry)
+            self.results.commit(part, [table])
             self.results.note(block, self.task.run, number + 1)
         self.results.forget(block)
-        tables = self.results.tables(("error",), list(map(self.results.name, parts)))
-        return counts(error for table in tables for error in table["error"].to_pylist())
+        return counts(self.results.tables(("error",), list(map(self.results.name, parts))))
 
-    def read_file(self, entry: Entry) -> list[dict[str, Any]]:
+    def read_file(self, entry: Entry) -> pa.Table:
         """The rows of a file; the tally is told of them."""
-        rows = list(self.rows_of(entry))
+        table = table_of(list(self.rows_of(entry)))
         if self.tally is not None:
-            self.tally.add.remote(*counts(row["error"] for row in rows).values())
-        return rows
+            self.tally.add.remote(**counts([table]))
+        return table
 
     def rows_of(self, entry: Entry) -> Iterator[dict[str, Any]]:
         """The rows of a file: of each page, or of why it cannot be opened."""
@@ -170,10 +172,13 @@ class Worker:
         return row
 
 
-def counts(errors: Iterable[str | None]) -> dict[str, int]:
+def counts(tables: Iterable[pa.Table]) -> dict[str, int]:
     """How many pages there are, and how many of them failed."""
-    found = list(errors)
-    return {"pages": len(found), "failed": sum(error is not None for error in found)}
+    pages = failed = 0
+    for table in tables:
+        pages += len(table)
+        failed += len(table) - table["error"].null_count
+    return {"pages": pages, "failed": failed}
 
 
 def row_of(entry: Entry, page: Page, seconds: float) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from htrjand.cli import main
 from htrjand.runtime import HtrjandError
 from htrjand.runtime.archive import report as module
 from htrjand.runtime.archive.report import Found, pictures, report
-from htrjand.runtime.archive.results import Results
+from htrjand.runtime.archive.results import Results, table_of
 from htrjand.runtime.archive.source import Source
 from htrjand.runtime.archive.store import Entry, Store
 from htrjand.runtime.archive.worker import base_row
@@ -88,7 +88,7 @@ def test_counts_are_those_of_the_rows(seed: int, tmp_path: Path, monkeypatch: py
                 ]  # fmt: skip
                 mean = float(np.mean([line["confidence"] for line in lines])) if lines else None
                 rows.append(row | {"lines": lines, "seconds": 0.5, "confidence": mean})
-        results.commit(f"{random.integers(10**9):x}", rows)
+        results.commit(f"{random.integers(10**9):x}", [table_of(rows)])
     monkeypatch.setattr(module, "DOUBTFUL", 7)
     monkeypatch.setattr(module, "SEARCHED", 9)
     found = Found()
