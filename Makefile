@@ -4,7 +4,7 @@
 #                (needs cmake, a C++ compiler, libpng's headers, Node.js 20.9 or later and npm; for the web page a
 #                Chromium, or its tests are skipped)
 # make test-arm  our model files on an emulated ARM processor and with tflite-runtime (Debian 12, Python 3.11; minutes)
-# make test-archive  archive runs whose driver, worker or node is killed (minutes)
+# make test-archive  archive runs whose driver, worker or node is killed, and two machines (minutes)
 # make lint      ruff and mypy alone
 # make release   put the weights of train/recipes/release.yaml into the package: cards, files, proofs, sums, test vectors
 #                (needs the folder of real lines; another recipe: make release RECIPE=…)

@@ -112,17 +112,17 @@ class Worker:
     def read_one_by_one(self, block: str, entries: Sequence[Entry], done: int, times: int) -> dict[str, Any]:
         """Reads a block over which a process ended, of which so many files are done, the next one begun so often."""
         parts = [str(block_of([entry])["block"]) for entry in entries]
-        for number, (entry, part) in enumerate(zip(entries, parts, strict=True)):
-            if number < done:
-                continue
-            if times >= TIMES and number == done:
+        for number in range(done, len(entries)):
+            entry = entries[number]
+            if times >= TIMES:
                 error = f"{entry.path}: ended {times} processes that read it; look at the file by itself"
                 table = table_of([failed_row(entry, 1, CRASH, error)])
             else:
-                self.results.note(block, self.task.run, number, times + 1 if number == done else 1)
+                self.results.note(block, self.task.run, number, times + 1)
                 table = self.read_file(entry)
-            self.results.commit(part, [table])
+            self.results.commit(parts[number], [table])
             self.results.note(block, self.task.run, number + 1)
+            times = 0
         self.results.forget(block)
         return counts(self.results.tables(("error",), list(map(self.results.name, parts))))
 
