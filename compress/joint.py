@@ -232,7 +232,7 @@ def joint(path: Path, out: Path, seconds: float, device_name: str = "cuda") -> N
             validated = time.perf_counter()
     validate("student")
     validation.report(wait=True)
-    planner.terminate()
+    planner.kill()
     counter.shutdown()
 
 

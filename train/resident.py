@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,8 +47,9 @@ class ResidentLines:
 
     def __init__(self, lines: Sequence[Example], device: torch.device) -> None:
         chunks = [[line.row for line in lines[at : at + CHUNK]] for at in range(0, len(lines), CHUNK)]
-        with multiprocessing.get_context("fork").Pool() as pool:
-            parts: list[Decoded] = pool.map(decode, chunks, chunksize=1)
+        # Not a Pool: it ends its processes by SIGTERM, and an inherited handler may not let them end.
+        with ProcessPoolExecutor(mp_context=multiprocessing.get_context("fork")) as pool:
+            parts: list[Decoded] = list(pool.map(decode, chunks))
         self.widths = np.concatenate([widths for _, widths, _ in parts])
         self.lengths = np.array([len(line.classes) for line in lines])
         texts = np.zeros((len(lines), self.lengths.max()), np.int16)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import threading
 import time
@@ -215,6 +216,9 @@ def ray_started(address: str | None, workers: int | None) -> Iterator[tuple[Any,
         usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         cores = workers or usable
         given |= {"num_cpus": cores, "include_dashboard": False, "object_store_memory": STORE_MEMORY}
+    handler = signal.getsignal(
+        signal.SIGTERM
+    )  # Ray takes it for good; processes that the caller forks would have it, too
     try:
         if address is not None:
             knock(address)
@@ -231,3 +235,5 @@ def ray_started(address: str | None, workers: int | None) -> Iterator[tuple[Any,
     finally:
         with quiet_stderr():  # of workers that it ends
             ray.shutdown()
+        if handler is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)

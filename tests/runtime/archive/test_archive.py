@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from hashlib import sha256
@@ -68,9 +69,10 @@ def rows(target: object) -> dict[tuple[str, int], dict[str, Any]]:
 
 
 def test_a_folder_is_read_once_and_then_what_is_new(tiny_model: Path, scans: Path, tmp_path: Path, draw: Draw) -> None:
-    out = tmp_path / "out"
+    out, handler = tmp_path / "out", signal.getsignal(signal.SIGTERM)
     done = archive(tiny_model, scans, out)
     assert done.exit_code == 1, done.output
+    assert signal.getsignal(signal.SIGTERM) is handler
     assert "7 pages read, 1 failed, 0 files read before" in done.output
     found = rows(out)
     texts = {place: row["text"] for place, row in found.items()}
