@@ -42,7 +42,7 @@ CALIBRATE = click.option(
     show_default=True,
     help="Training lines, or pages of a line detector, for the ranges.",
 )
-KEEP = ("convs.0",)
+KEEP = ("convs.0.conv",)
 JSON_FILE = click.option("-o", "--output", type=FILE, help="A JSON file for the same table.")
 
 

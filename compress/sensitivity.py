@@ -23,7 +23,7 @@ from ..runtime.image import HEIGHT, pad_line
 from ..runtime.info import ModelInfo
 from ..train.data import error_rates
 from ..train.data.lines import LineRow
-from .quantize.in_float import HEAD
+from .quantize.in_float import HEAD, SQUEEZE_EXCITE
 from .quantize.onnx import weighted_nodes, write_quantized
 from .quantize.onnx_graph import QUANTISED
 from .quantize.recipe import Lines, check_calibration, check_float, fed
@@ -99,7 +99,7 @@ def sensitivity(
         ready, part, ranges = (Path(folder) / name for name in ("ready.onnx", "part.onnx", "ranges.json"))
         quant_pre_process(str(model), str(ready), skip_symbolic_shape=True)
         graph = onnx.load(ready)
-        modules = weighted_nodes(graph, QUANTISED)
+        modules = quantisable(graph)
         expected = run(ready, pixels)
         before = cer(expected, info, pixels, texts)
         sizes, work = weight_sizes(graph), multiply_adds(graph)
@@ -160,19 +160,24 @@ def log_softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
 def weight_sizes(graph: onnx.ModelProto) -> dict[str, tuple[int, int]]:
     """Numbers of a module's weight, and its output channels, for those that can be quantised."""
     weights = {tensor.name: tensor for tensor in graph.graph.initializer}
-    weighted, sizes = weighted_nodes(graph, QUANTISED), {}
+    weighted, sizes = quantisable(graph), {}
     for node in graph.graph.node:
         if node.name in weighted:
             shape = numpy_helper.to_array(next(weights[name] for name in node.input if name in weights)).shape
-            sizes[weighted[node.name]] = int(np.prod(shape)), shape[0 if node.op_type == "Conv" else -1]
+            sizes[weighted[node.name]] = int(np.prod(shape)), shape[-1 if node.op_type == "MatMul" else 0]
     return sizes
+
+
+def quantisable(graph: onnx.ModelProto) -> dict[str, str]:
+    """The nodes with a weight that int8 files can have in eight bits, each with the module it comes from."""
+    return {node: module for node, module in weighted_nodes(graph).items() if SQUEEZE_EXCITE not in module}
 
 
 def multiply_adds(graph: onnx.ModelProto) -> dict[str, int]:
     """Of a line 1024 columns wide: of each module with a weight, and, as `""`, of all other products together."""
     whole = onnx.ModelProto()
     whole.CopyFrom(graph)
-    products = [node for node in whole.graph.node if node.op_type in ("Conv", "MatMul", "Gemm")]
+    products = [node for node in whole.graph.node if node.op_type in QUANTISED]
     weights = {tensor.name: tuple(tensor.dims) for tensor in whole.graph.initializer}
     own = {output.name for output in whole.graph.output}
     for name in {name for node in products for name in (node.output[0], node.input[0])} - own - {"image"}:
@@ -184,7 +189,7 @@ def multiply_adds(graph: onnx.ModelProto) -> dict[str, int]:
     names = [output.name for output in session.get_outputs()]
     values = session.run(names, {"image": np.zeros((1, 1, HEIGHT, WIDTH), np.uint8)})
     shapes = weights | {name: value.shape for name, value in zip(names, values, strict=True)}
-    named = weighted_nodes(graph, QUANTISED)
+    named = weighted_nodes(graph)
     work = {"": 0} | dict.fromkeys(named.values(), 0)
     for node in products:
         of_one = np.prod(weights[node.input[1]][1:]) if node.op_type == "Conv" else shapes[node.input[0]][-1]

@@ -28,7 +28,7 @@ from .dataset import Data, load_data, stage_batches
 from .examples import Example
 from .module import TrainingModule
 from .network import Network
-from .precision import mixed
+from .precision import flushed_denormals, mixed
 from .recipe import TrainRecipe
 
 Log = Callable[[str], None]  # takes what a run has to report, a line at a time
@@ -144,7 +144,7 @@ def fit(module: TrainingModule, data: Data, machine: Machine, log: Log = print) 
                 f"distortions times {stage.strength:g}; from {module.lines_seen} lines seen"
             )
         val = LineBatches(data.val, recipe.batch_columns, 0.0, single_pass=True, shard=shard, origins=module.val_names)
-        with redirect_stdout(sys.stderr):  # where the bar belongs
+        with flushed_denormals(), redirect_stdout(sys.stderr):  # where the bar belongs
             trainer.fit(module, batches, val)
     if module.val_errors.any():
         last = (f"{name} {percent(*row):.2f}" for name, row in zip(module.val_names, module.val_errors, strict=True))

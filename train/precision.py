@@ -1,6 +1,9 @@
-"""Whether mixed precision pays on this processor."""
+"""How a processor computes while training: in mixed precision where that pays, and without the smallest numbers."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -16,3 +19,13 @@ def bf16_is_quick() -> bool:
 def mixed(asked: bool, device: str) -> bool:
     """Whether a training that asks for mixed precision gets it on a device: "cpu", or what torch calls a GPU."""
     return asked and (device != "cpu" or bf16_is_quick())
+
+
+@contextmanager
+def flushed_denormals() -> Iterator[None]:
+    """Results below 1e-38 are zero meanwhile. Intel's processors make them slowly; a step has many, most by softmax."""
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)

@@ -34,7 +34,7 @@ from ...train.data.lines import data_dir, read_lines, spread
 from .web import EXACT, EXAMPLE, KINDS, PATH, exact_reader, exact_session, read_here
 
 Array = npt.NDArray[Any]
-INT8 = ("QLinearConv", "QLinearMatMul")
+INT8 = ("QLinearConv", "QGemm")
 
 
 def session_of(model: onnx.ModelProto, level: str = "ORT_DISABLE_ALL", out: Path | None = None) -> Any:

@@ -26,10 +26,8 @@ from ...runtime.kinds import info_of
 from ...runtime.page.detector_info import DetectorInfo
 from ...runtime.seal import seal
 from .in_float import stays_in_float
-from .onnx_graph import QUANTISED, move_shapes, pool_means, unsign_shared
+from .onnx_graph import QUANTISED, move_shapes, pool_means, round_once, unsign_shared
 from .recipe import Images, QuantizeRecipe, check_kept
-
-WEIGHTED = (*QUANTISED, "Gemm")  # squeeze-and-excitation
 
 
 class Feed(CalibrationDataReader):  # type: ignore[misc]
@@ -63,6 +61,7 @@ def quantize(model: Path, images: Images, out: Path, recipe: QuantizeRecipe) -> 
         write_quantized(ready, images, out, excluded, unsigned=isinstance(info, DetectorInfo))
     quantized = onnx.load(out)
     pool_means(quantized)
+    round_once(quantized)
     unsign_shared(quantized)
     put_metadata(quantized, dataclasses.replace(info, precision="int8"))
     out.write_bytes(quantized.SerializeToString())
@@ -80,13 +79,18 @@ def write_quantized(
         ranges: a JSON file of the ranges of tensors: taken from there where it is, else written there.
         unsigned: of activations. A convolution and the ReLU behind it are fused only then: a detector, which consists
             of these, takes half the time. Weights have 7 bits then, or sums would saturate on x86 without VNNI.
+
+    What a dense layer answers stays in float: onnxruntime adds its bias and scales its sums at one go then.
     """
     quantize_static(
         str(ready), str(out), Feed(images), quant_format=QuantFormat.QDQ, per_channel=True,
         activation_type=QuantType.QUInt8 if unsigned else QuantType.QInt8, weight_type=QuantType.QInt8,
         reduce_range=unsigned, op_types_to_quantize=list(QUANTISED),
         nodes_to_exclude=excluded, calibrate_method=CalibrationMethod.MinMax, calibration_cache_path=ranges,
-        extra_options={"CalibMovingAverage": True},  # the mean over the images, in fact
+        extra_options={
+            "CalibMovingAverage": True,  # the mean over the images, in fact
+            "OpTypesToExcludeOutputQuantization": ["Gemm"],
+        },
     )  # fmt: skip
 
 
@@ -96,12 +100,12 @@ def unweighted_products(model: onnx.ModelProto) -> list[str]:
     return [node.name for node in model.graph.node if node.op_type in QUANTISED and node.name not in weighted]
 
 
-def weighted_nodes(model: onnx.ModelProto, kinds: tuple[str, ...] = WEIGHTED) -> dict[str, str]:
-    """The nodes of these kinds with a weight among their inputs, each with the module it comes from."""
+def weighted_nodes(model: onnx.ModelProto) -> dict[str, str]:
+    """The products whose second input is a weight, each with the module it comes from."""
     weights = {tensor.name for tensor in model.graph.initializer}
     weights |= {output for node in model.graph.node if node.op_type == "Constant" for output in node.output}
     return {
         node.name: node.name.partition("/")[0]
         for node in model.graph.node
-        if node.op_type in kinds and any(name in weights for name in node.input)
+        if node.op_type in QUANTISED and node.input[1] in weights
     }

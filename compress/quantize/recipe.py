@@ -29,7 +29,7 @@ class QuantizeRecipe:
     """
 
     calibrate: int = 128  # training lines that the ranges of activations are seen on
-    keep: tuple[str, ...] = ("convs.0",)  # modules of the network that stay in float, with all inside them
+    keep: tuple[str, ...] = ("convs.0.conv",)  # modules of the network that stay in float, with all inside them
 
     def keeps(self, module: str) -> bool:
         """Whether a module, by its dotted path, is to stay in float."""

@@ -150,7 +150,7 @@ def test_it_repairs_what_int8_hurts(hurt: Path, tmp_path: Path) -> None:
     history = card.history
     assert (card.cer, card.temperature, card.language_model) == ({}, 1.0, None), "these were found with other weights"
     assert len(history["begins from"]) == 64
-    assert "convs.0 in float" in history["int8"]
+    assert "convs.0.conv in float" in history["int8"]
 
 
 class Killed(Exception):

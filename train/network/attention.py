@@ -30,17 +30,17 @@ class Attention(nn.Module):
         slopes = torch.tensor([2.0**-h for h in range(heads)])
         self.fade = nn.Parameter(torch.log(torch.expm1(slopes))) if proxima else None
 
-    def forward(self, x: Tensor, padding: Tensor | None) -> Tensor:
-        """Takes x [N, T, dim] and the bias that masks padding [N, 1, 1, T], or None; returns [N, T, inner].
+    def forward(self, x: Tensor, lines: int, padding: Tensor | None) -> Tensor:
+        """Takes x [N·T, dim], N, and the bias that masks padding [N, 1, 1, T], or None; returns [N·T, inner].
 
         In bf16, and so in training, scores stay in bf16 and those beyond the band are not computed: attention is
         limited by memory there, and this makes it more than twice as fast.
         """
-        n, t, _ = x.shape
+        n, t = lines, x.shape[0] // lines
         q, k, v = self.qkv(x).reshape(n, t, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # each N, H, T, D
         if q.dtype == torch.bfloat16:
             out = attend(q, k, v, padding) if self.fade is None else self.in_windows(q, k, v, padding)
-            return out.transpose(1, 2).reshape(n, t, -1)
+            return out.transpose(1, 2).reshape(n * t, -1)
         scores = q @ k.transpose(-2, -1) * (1 / math.sqrt(q.shape[-1]))  # N, H, T, T
         if self.fade is not None:
             position = torch.arange(t, device=x.device, dtype=torch.float32)
@@ -48,7 +48,7 @@ class Attention(nn.Module):
         if padding is not None:
             scores = scores + padding
         out = torch.softmax(scores, -1).to(v.dtype) @ v  # N, H, T, D
-        joined: Tensor = out.transpose(1, 2).reshape(n, t, -1)  # N, T, inner
+        joined: Tensor = out.transpose(1, 2).reshape(n * t, -1)  # N·T, inner
         return joined
 
     def distance_bias(self, offsets: Tensor) -> Tensor:
@@ -106,10 +106,14 @@ class AttentionBlock(nn.Module):
         self.feed = nn.Sequential(nn.Linear(dim, feed), nn.ReLU(), nn.Linear(feed, dim))
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, padding: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, lines: int, padding: Tensor | None) -> Tensor:
+        """Takes x [N·T, D], N, and what `Attention` takes; returns [N·T, D].
+
+        Lines are joined because engines multiply matrices with a bias at one go, and stacks of them without.
+        """
         if self.out is not None:
             y = self.norm(x)
-            y = torch.cat([attention(y, padding) for attention in self.attentions], -1)  # N, T, 2·inner
+            y = torch.cat([attention(y, lines, padding) for attention in self.attentions], -1)  # N·T, 2·inner
             x = x + self.dropout(self.out(y))
         x = x + self.dropout(self.feed(self.feed_norm(x)))
-        return x  # N, T, D
+        return x

@@ -124,29 +124,32 @@ class Network(nn.Module):
         x = normalise(image.float(), mask)
         for conv in self.convs:
             x, mask = conv(x, mask)  # N, C, H/s, W/s
-        x = x.permute(0, 3, 1, 2).flatten(2)  # N, W/4, C·H
-        columns: Tensor = self.neck(x)  # N, W/4, D
-        return columns
+        n, _, _, width = x.shape
+        x = x.permute(0, 3, 1, 2).reshape(n * width, -1)  # N·W/4, C·H
+        columns: Tensor = self.neck(x)  # N·W/4, D
+        return columns.reshape(n, width, -1)
 
     def scores(self, columns: Tensor, widths: Tensor | None) -> Tensor:
         """Logits [N, W/4, V] from the CNN's columns [N, W/4, D]."""
         token = self.recipe.token
         x = columns[:, :: token // FRAME_STRIDE]  # N, T, D
+        n, t, _ = x.shape
         padding = None
         if widths is not None:
-            real = torch.arange(x.shape[1], device=x.device) < widths[:, None] // token  # N, T
+            real = torch.arange(t, device=x.device) < widths[:, None] // token  # N, T
             padding = (~real).float()[:, None, None, :] * FAR  # N, 1, 1, T
+        x = x.reshape(n * t, -1)  # N·T, D
         for number, block in enumerate(self.attention):
             inner = 0 < number < len(self.attention) - 1
             if self.training and inner and torch.rand(()) < self.recipe.layer_drop:
                 continue
-            x = block(x, padding)
+            x = block(x, n, padding)
         x = self.norm(x)
         if token > FRAME_STRIDE:
-            x = self.split(x)  # N, T, 2·D
-            x = F.relu(x.reshape(columns.shape) + self.skip(columns))  # N, W/4, D
-        logits: Tensor = self.head(x)  # N, W/4, V
-        return logits.float()
+            x = self.split(x)  # N·T, 2·D
+            x = F.relu(x.reshape(-1, columns.shape[2]) + self.skip(columns.flatten(0, 1)))  # N·W/4, D
+        logits: Tensor = self.head(x)  # N·W/4, V
+        return logits.float().reshape(n, columns.shape[1], -1)
 
 
 def pooled(columns: Tensor, widths: Tensor) -> Tensor:
