@@ -47,6 +47,7 @@ class Node:
         multiply_adds: of convolutions and matrix products; 0 for others.
         bytes: that it reads and writes, weights among them.
         ms: it takes; 0 where that was not asked for.
+        channels: that each output of a convolution reads; 0 for other operators.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Node:
     multiply_adds: int
     bytes: int
     ms: float = 0.0
+    channels: int = 0
 
 
 def nodes_of(path: str | Path, inputs: Inputs | None = None, width: int = 1024) -> list[Node]:
@@ -129,17 +131,25 @@ def node(event: Mapping[str, Any]) -> Node:
     kind = "moves" if operator in MOVES | VIEWS else "arithmetic"
     if operator in PRODUCTS:
         kind = "int8 products" if given[0][0] in ("uint8", "int8") else "fp32 products"
-    work = multiply_adds(operator, [shape for _, shape in given], made[0]) if operator in PRODUCTS else 0
-    return Node(event["name"].removesuffix("_kernel_time"), operator, kind, work, 0 if operator in VIEWS else size)
+    shapes = [shape for _, shape in given]
+    work = multiply_adds(operator, shapes, made[0]) if operator in PRODUCTS else 0
+    channels = weights_of(shapes)[1] if operator in PRODUCTS and "Conv" in operator else 0
+    name = event["name"].removesuffix("_kernel_time")
+    return Node(name, operator, kind, work, 0 if operator in VIEWS else size, channels=channels)
 
 
 def multiply_adds(operator: str, given: Sequence[Shape], made: Shape) -> int:
     """Of a convolution, or of a product of matrices, by the shapes of what it is given and of what it makes."""
     if "Conv" in operator:
-        weights = [shape for shape in given if len(shape) == 4][1]  # out, in a group, height, width
+        weights = weights_of(given)
         maps = given[0] if operator == "ConvTranspose" else made
         return math.prod(maps) * math.prod(weights[1:])
     return math.prod(made) * given[0][-1]
+
+
+def weights_of(given: Sequence[Shape]) -> Shape:
+    """Of a convolution, by the shapes of what it is given: outputs, inputs in a group, height, width."""
+    return [shape for shape in given if len(shape) == 4][1]
 
 
 def by_operator(nodes: Sequence[Node]) -> list[Node]:

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from ..rates import CHAIN, COLUMNS, INNER, MAPS, PROBES, ROWS
+from ..rates import CHAIN, COLUMNS, CONVOLUTIONS, INNER, MAPS, PROBES, ROWS
 
 Constants = Mapping[str, np.ndarray | np.generic]
 LAST = "made"  # what a graph makes
@@ -23,11 +23,36 @@ def graphs() -> dict[str, onnx.ModelProto]:
     int8_product = helper.make_node("MatMulInteger", ["a", "b", "zero"], [LAST])
     floats: Constants = {"one": np.ones((1, 1), np.float32)}
     bytes_: Constants = {"one": np.ones((1, 1), np.int8), "zero": np.uint8(128)}
-    return {
-        "product-fp32": model([weights, product], {"a": fp32}, (ROWS, INNER), {**floats, **shape}),
-        "product-int8": model([weights, int8_product], {"a": uint8}, (ROWS, INNER), {**bytes_, **shape}, int32),
-        "small": model(chain(("Add", "one")), {"x0": fp32}, (4,), {"one": np.ones(4, np.float32)}),
-    } | {name: model(chain(("Mul", "b"), ("Sigmoid",)), {"x0": fp32, "b": fp32}, shape) for name, shape in MAPS.items()}
+    convolutions = {f"convolution-{channels}": convolution(channels) for channels in CONVOLUTIONS}
+    return (
+        convolutions
+        | {
+            "product-fp32": model([weights, product], {"a": fp32}, (ROWS, INNER), {**floats, **shape}),
+            "product-int8": model([weights, int8_product], {"a": uint8}, (ROWS, INNER), {**bytes_, **shape}, int32),
+            "small": model(chain(("Add", "one")), {"x0": fp32}, (4,), {"one": np.ones(4, np.float32)}),
+        }
+        | {
+            name: model(chain(("Mul", "b"), ("Sigmoid",)), {"x0": fp32, "b": fp32}, shape)
+            for name, shape in MAPS.items()
+        }
+    )
+
+
+def convolution(channels: int) -> onnx.ModelProto:
+    """A convolution in int8 of so many channels; of a first layer, or of one in the midst of a network."""
+    side, stride, (outputs, rows, columns) = CONVOLUTIONS[channels]
+    edge = (side - stride) // 2  # of what is added at each side
+    constants: Constants = {
+        "one": np.ones((1, 1, 1, 1), np.int8), "shape": np.array([outputs, channels, side, side], np.int64),
+        "scale": np.float32(1), "zero": np.uint8(0), "middle": np.int8(0),
+    }  # fmt: skip
+    inputs = ["x", "scale", "zero", "weights", "scale", "middle", "scale", "zero"]
+    nodes = [
+        helper.make_node("Expand", ["one", "shape"], ["weights"]),
+        helper.make_node("QLinearConv", inputs, [LAST], strides=[stride] * 2, pads=[edge] * 4),
+    ]
+    shape = (1, channels, rows * stride, columns * stride)
+    return model(nodes, {"x": TensorProto.UINT8}, shape, constants, TensorProto.UINT8)
 
 
 def chain(*operators: tuple[str, ...]) -> list[NodeProto]:
