@@ -60,11 +60,15 @@ def save_openvino(graph: openvino.Model, info: Info, out: Path) -> None:
 def save(graph: openvino.Model, metadata: Mapping[str, str], out: Path, halves: bool = False) -> None:
     """Writes a graph with these metadata, not sealed; `halves` stores weights in 16 bits.
 
-    Left out is what the converter and NNCF noted in it: the metadata of the ONNX file again, the place where it lay.
+    Left out is what the converter and NNCF noted in it: the metadata of the ONNX file again, the place where it lay;
+    and the names of tensors within the graph, of which nothing asks for one.
     """
     plain = openvino.Model(graph.get_results(), graph.get_parameters(), metadata.get("name", SECTION))
     for key, text in metadata.items():
         plain.set_rt_info(text, [SECTION, key])
     share_constants(plain)
     openvino.save_model(plain, out, compress_to_fp16=halves)
-    out.write_bytes(re.sub(rb">\n\t*<", b"><", out.read_bytes()))  # a fifth of it; texts have neither as such
+    text = re.sub(rb">\n\t*<", b"><", out.read_bytes())  # a fifth of it; texts have neither as such
+    asked = {name.encode() for port in (*plain.inputs, *plain.outputs) for name in port.names}
+    text = re.sub(rb' names="([^"]*)"', lambda found: found[0] if asked & {*found[1].split(b",")} else b"", text)
+    out.write_bytes(text)

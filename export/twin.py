@@ -99,10 +99,9 @@ class Twin:
         assert isinstance(conv, nn.Conv2d) and conv.bias is not None and isinstance(conv.padding, tuple)
         with self.scope(conv):
             border = [[0, 0], *([side, side] for side in conv.padding), [0, 0]]
+            x = tf.pad(x, border) if any(conv.padding) else x
             kernel = numbers(conv.weight.permute(2, 3, 1, 0) * factor)  # rows, columns, inputs, outputs
-            return tf.nn.bias_add(
-                tf.nn.conv2d(tf.pad(x, border), kernel, conv.stride, "VALID"), numbers(conv.bias * factor)
-            )
+            return tf.nn.bias_add(tf.nn.conv2d(x, kernel, conv.stride, "VALID"), numbers(conv.bias * factor))
 
     def squeeze_excite(self, x: Any, module: SqueezeExcite, scale: Tensor) -> Any:
         """Squeeze-and-excitation of `scale` [C] times x."""

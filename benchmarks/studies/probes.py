@@ -23,19 +23,16 @@ def graphs() -> dict[str, onnx.ModelProto]:
     int8_product = helper.make_node("MatMulInteger", ["a", "b", "zero"], [LAST])
     floats: Constants = {"one": np.ones((1, 1), np.float32)}
     bytes_: Constants = {"one": np.ones((1, 1), np.int8), "zero": np.uint8(128)}
-    convolutions = {f"convolution-{channels}": convolution(channels) for channels in CONVOLUTIONS}
-    return (
-        convolutions
-        | {
-            "product-fp32": model([weights, product], {"a": fp32}, (ROWS, INNER), {**floats, **shape}),
-            "product-int8": model([weights, int8_product], {"a": uint8}, (ROWS, INNER), {**bytes_, **shape}, int32),
-            "small": model(chain(("Add", "one")), {"x0": fp32}, (4,), {"one": np.ones(4, np.float32)}),
-        }
-        | {
+    return {
+        **{f"convolution-{channels}": convolution(channels) for channels in CONVOLUTIONS},
+        "product-fp32": model([weights, product], {"a": fp32}, (ROWS, INNER), {**floats, **shape}),
+        "product-int8": model([weights, int8_product], {"a": uint8}, (ROWS, INNER), {**bytes_, **shape}, int32),
+        "small": model(chain(("Add", "one")), {"x0": fp32}, (4,), {"one": np.ones(4, np.float32)}),
+        **{
             name: model(chain(("Mul", "b"), ("Sigmoid",)), {"x0": fp32, "b": fp32}, shape)
             for name, shape in MAPS.items()
-        }
-    )
+        },
+    }
 
 
 def convolution(channels: int) -> onnx.ModelProto:

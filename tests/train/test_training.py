@@ -177,11 +177,10 @@ def test_released_recipes_are_whole() -> None:
     both = load_recipe(JointRecipe, folder / "joint.yaml")
     quick = load_recipe(TrainRecipe, folder / "speedrun.yaml")
     end = load_recipe(TrainRecipe, folder / "teacher-end.yaml")
-    assert replace(teacher.network, layer_drop=0.0) == TEACHER and quick.network == student.train.network == STUDENT
-    deeper = (1, 1, 1, 0)  # than the released ones, from which it goes on
-    assert both.train.network == replace(teacher.network, deeper=deeper) and both.student == replace(
-        STUDENT, deeper=deeper
-    )
+    deeper = (1, 1, 1, 0)
+    assert end.network == both.train.network == teacher.network == replace(TEACHER, deeper=deeper, layer_drop=0.3)
+    assert both.student == student.train.network == replace(quick.network, deeper=deeper)
+    assert quick.network == STUDENT
     for recipe in (student.train, both.train, end):
         assert recipe.data.val_files == teacher.data.val_files, "all are chosen by the same lines"
     for held_back in ("csafe-woz", "read2016-bozen", "read2017-escher"):  # no released weights may have seen them
