@@ -14,7 +14,7 @@ from .rates import Rates
 from .report.layout import Table
 from .work import KINDS, Node, nodes_of
 
-ERROR = 15  # percent by which estimates of a quiet machine, from its own rates, were wrong at most: docs/bench.md
+ERROR = 17  # percent by which estimates of a quiet machine, from its own rates, were wrong at most: docs/bench.md
 
 
 def estimates(paths: Sequence[str | Path], device: str, width: int) -> dict[str, Any]:

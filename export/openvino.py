@@ -68,7 +68,8 @@ def save(graph: openvino.Model, metadata: Mapping[str, str], out: Path, halves: 
         plain.set_rt_info(text, [SECTION, key])
     share_constants(plain)
     openvino.save_model(plain, out, compress_to_fp16=halves)
-    text = re.sub(rb">\n\t*<", b"><", out.read_bytes())  # a fifth of it; texts have neither as such
+    written = re.sub(rb">\n\t*<", b"><", out.read_bytes())  # a fifth of it; texts have neither as such
     asked = {name.encode() for port in (*plain.inputs, *plain.outputs) for name in port.names}
-    text = re.sub(rb' names="([^"]*)"', lambda found: found[0] if asked & {*found[1].split(b",")} else b"", text)
-    out.write_bytes(text)
+    out.write_bytes(
+        re.sub(rb' names="([^"]*)"', lambda found: found[0] if asked & {*found[1].split(b",")} else b"", written)
+    )
