@@ -252,6 +252,6 @@ def test_int8_operators_give_the_same_in_both(site: Path) -> None:
     """What docs/compress.md says of onnxruntime-web: where it differs, it does so in float."""
     assert MODEL is not None
     told = operators(optimised(MODEL), load_line(LINES[0])[:, :64])
-    assert "QLinearConv, QGemm" in told
-    assert "12 in int8" in told
+    assert "QGemm, QLinearAdd, QLinearConv" in told
+    assert "20 in int8" in told
     assert "| Conv | 1 |" in told
