@@ -128,12 +128,12 @@ def node(event: Mapping[str, Any]) -> Node:
     given = [(dtype, tuple(shape)) for port in args["input_type_shape"] for dtype, shape in port.items()]
     made = [tuple(shape) for port in args["output_type_shape"] for shape in port.values()]
     size = sum(int(args[key]) for key in ("activation_size", "parameter_size", "output_size"))
-    kind = "moves" if operator in MOVES | VIEWS else "arithmetic"
+    kind, work, channels = "moves" if operator in MOVES | VIEWS else "arithmetic", 0, 0
     if operator in PRODUCTS:
+        shapes = [shape for _, shape in given]
         kind = "int8 products" if given[0][0] in ("uint8", "int8") else "fp32 products"
-    shapes = [shape for _, shape in given]
-    work = multiply_adds(operator, shapes, made[0]) if operator in PRODUCTS else 0
-    channels = weights_of(shapes)[1] if operator in PRODUCTS and "Conv" in operator else 0
+        work = multiply_adds(operator, shapes, made[0])
+        channels = weights_of(shapes)[1] if "Conv" in operator else 0
     name = event["name"].removesuffix("_kernel_time")
     return Node(name, operator, kind, work, 0 if operator in VIEWS else size, channels=channels)
 
