@@ -76,8 +76,8 @@ def estimate_table(found: dict[str, Any]) -> Table:
 def caption(found: dict[str, Any]) -> str:
     """What the estimates are of, where their rates come from, and how wrong they may be."""
     doubt = (
-        " Low and high are by the faster and the slower of the published rates; estimates of a quiet machine by "
-        f"its own rates were wrong by up to {ERROR} %."
+        " Low and high are by the faster and the slower of the published rates; estimates of a machine by its "
+        f"own rates were wrong by up to {ERROR} %."
     ) * (found["device"] != HERE)
     return (
         f"ESTIMATED, not measured: {found['title']}, one core, onnxruntime, lines {found['width']} columns wide, "

@@ -15,8 +15,8 @@ def stays_in_float(module: str, recipe: QuantizeRecipe, float_answers: bool = Fa
     Args:
         module: its dotted path in the network.
         recipe: what is to stay in float besides.
-        float_answers: whether the format leaves what a quantised layer answers in float: OpenVINO does. (ONNX does, too, for dense
-            layers, and keeps its head in float all the same.) Its logits
-            then keep their precision, and the head may be quantised.
+        float_answers: whether the format leaves what a quantised layer answers in float: its logits then keep their
+            precision, and the head may be quantised. OpenVINO does; ONNX does for dense layers, and its head stays in
+            float all the same.
     """
     return SQUEEZE_EXCITE in module or (module in (HEAD, *DETECTOR_HEADS) and not float_answers) or recipe.keeps(module)
