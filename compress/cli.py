@@ -42,7 +42,6 @@ CALIBRATE = click.option(
     show_default=True,
     help="Training lines, or pages of a line detector, for the ranges.",
 )
-KEEP = ("convs.0.conv",)
 JSON_FILE = click.option("-o", "--output", type=FILE, help="A JSON file for the same table.")
 
 
@@ -177,8 +176,7 @@ def qat(recipe: Path, output: Path, max_time: float | None, workers: int) -> Non
 @click.option(
     "--keep",
     multiple=True,
-    help=f"A module to leave in float, by its name in the file. Repeatable. Default: {', '.join(KEEP)}; of a "
-    "line detector none.",
+    help="A module to leave in float, by its name in the file. Repeatable.",
 )
 @PROOF_SPLIT
 @MAX_CER_INCREASE
@@ -201,12 +199,12 @@ def quantize(
 
     reference: AnyReference
     if is_detector(model):
-        samples, recipe = lines.page_images("train", calibrate), QuantizeRecipe(calibrate, keep)
+        samples = lines.page_images("train", calibrate)
         reference, budget = PageReference(model, list(lines.pages(split)), split), page_budget
     else:
         samples = [row.pixels() for row in spread(lines.rows("train"), calibrate)]
-        recipe, reference = QuantizeRecipe(calibrate, keep or KEEP), Reference(model, list(lines.rows(split)))
-    proof = quantize_proven(model, samples, output, recipe, reference, budget)
+        reference = Reference(model, list(lines.rows(split)))
+    proof = quantize_proven(model, samples, output, QuantizeRecipe(calibrate, keep), reference, budget)
     click.echo(f"{output}: {proof['bytes']:,} bytes, {summary_line(proof)}")
 
 

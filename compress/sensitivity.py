@@ -23,13 +23,13 @@ from ..runtime.image import HEIGHT, pad_line
 from ..runtime.info import ModelInfo
 from ..train.data import error_rates
 from ..train.data.lines import LineRow
-from .quantize.in_float import HEAD, SQUEEZE_EXCITE
+from .quantize.in_float import SQUEEZE_EXCITE
 from .quantize.onnx import weighted_nodes, write_quantized
 from .quantize.onnx_graph import QUANTISED
 from .quantize.recipe import Lines, check_calibration, check_float, fed
 
 WIDTH = 1024  # columns of the line that multiply-adds are counted for
-EVERYTHING = f"all but {HEAD}"  # what files quantise that keep nothing else in float
+EVERYTHING = "all of them"
 Logits = list[npt.NDArray[np.float32]]
 
 
@@ -46,7 +46,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """The layers, the most harmful first, and after them all that files quantise; CER of the float file in percent."""
+    """The layers, the most harmful first, and after them all together; CER of the float file in percent."""
 
     model: str
     weights_sha256: str
@@ -120,7 +120,7 @@ def sensitivity(
             return layer
 
         layers = sorted((measure(module, [module]) for module in modules.values()), key=lambda layer: -layer.kl)
-        layers.append(measure(EVERYTHING, (module for module in modules.values() if module != HEAD)))
+        layers.append(measure(EVERYTHING, modules.values()))
     datasets = tuple(sorted({row.dataset for row in rows}))
     return Sensitivity(
         model.name, info.weights_sha256, onnxruntime.__version__, round(before, 4), len(rows), datasets, len(lines),

@@ -1,7 +1,7 @@
 """The detector in TensorFlow, built from its torch modules: the way to TFLite files that take pages of any size.
 
 As in `export/twin.py`, shapes are read off the modules, and ops that hold weights stand in name scopes that are the
-paths of their modules.
+paths of their modules, and so do sums that int8 files make in int8.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ class Twin:
 
     def __call__(self, image: Any) -> Any:
         network = self.network
-        x = tf.cast(tf.transpose(image, [0, 2, 3, 1]), tf.float32) / 255  # 1, H, W, 1
+        x = tf.expand_dims(tf.squeeze(image, 1), -1)  # 1, H, W, 1
+        x = tf.cast(x, tf.float32) / 255
         x = self.layer(x, network.stem)  # 1, H/4, W/4, C
         levels = []
         for stage in network.stages:
@@ -58,7 +59,8 @@ class Twin:
                 x = self.layer(x, part)
             return x
         if isinstance(module, Residual):
-            return tf.nn.relu(x + self.layer(self.layer(x, module.first), module.second))
+            with tf.name_scope(f"{self.names[module]}/"):
+                return tf.nn.relu(tf.add(x, self.layer(self.layer(x, module.first), module.second), name="Sum"))
         if isinstance(module, nn.ReLU):
             return tf.nn.relu(x)
         if isinstance(module, nn.Identity):

@@ -2,7 +2,7 @@
 
 Whatever torch names (shapes, strides, heads, reach, …) is read off the modules. What a twin cannot know, that `forward`
 has changed, the proof of the file finds: it compares values. Ops that hold weights stand in name scopes that are the
-paths of their torch modules.
+paths of their torch modules, and so do sums that int8 files make in int8.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..runtime.image import HEIGHT
+from ..runtime.image import HEIGHT, WIDTH_MULTIPLE
 from ..train.network import FRAME_STRIDE, Network
 from ..train.network.attention import FAR, Attention, AttentionBlock
 from ..train.network.blocks import ConvBlock, GatedConv2d, Residual, SqueezeExcite
 from .fold import fold
 
 Array = npt.NDArray[np.float32]
+LEAST_SLOPE = 1e-30  # of a head's fading: what it is divided by must not be 0
 
 
 def twin(network: Network, width: int | None = None) -> Any:
@@ -59,14 +60,14 @@ class Twin:
         columns = self.dense(x, network.neck, weight)  # W/4, D
         dim = columns.shape[1]
         x = tf.reshape(columns, [-1, joined * dim])[:, :dim] if joined > 1 else columns  # T, D: every second, or each
-        fading = distances(x) if network.recipe.proxima else None
+        fading = self.fading(x) if network.recipe.proxima else None
         for block in network.attention:
             x = self.attention_block(x, block, fading)
         x = self.norm(x, network.norm)
         if joined > 1:
             x = tf.reshape(self.dense(x, network.split), [-1, dim])  # W/4, D
             x = tf.nn.relu(x + self.dense(columns, network.skip))
-        return self.dense(x, network.head)[None]  # 1, W/4, V
+        return tf.reshape(self.dense(x, network.head), [1, -1, network.head.out_features])  # 1, W/4, V
 
     def conv_block(self, x: Any, block: nn.Module) -> Any:
         """Batch norm is a scale and a shift. Behind a gate the scale, as far as it is positive, waits for
@@ -82,7 +83,8 @@ class Twin:
         for residual in block.deeper:
             assert isinstance(residual, Residual)
             into, _, _, out, _ = residual.layers
-            x += self.conv(tf.nn.relu(self.conv(x, into)), out)
+            with self.scope(residual):
+                x = tf.add(x, self.conv(tf.nn.relu(self.conv(x, into)), out), name="Sum")
         return x
 
     def gated_conv(self, x: Any, module: GatedConv2d, scale: Tensor) -> Any:
@@ -98,10 +100,13 @@ class Twin:
         """`factor` (of each output) times a convolution."""
         assert isinstance(conv, nn.Conv2d) and conv.bias is not None and isinstance(conv.padding, tuple)
         with self.scope(conv):
-            border = [[0, 0], *([side, side] for side in conv.padding), [0, 0]]
-            x = tf.pad(x, border) if any(conv.padding) else x
-            kernel = numbers(conv.weight.permute(2, 3, 1, 0) * factor)  # rows, columns, inputs, outputs
-            return tf.nn.bias_add(tf.nn.conv2d(x, kernel, conv.stride, "VALID"), numbers(conv.bias * factor))
+            kernel = conv.weight.permute(2, 3, 1, 0) * factor  # rows, columns, inputs, outputs
+            stride: tuple[int, ...] = conv.stride
+            if conv.in_channels == 1 and falls_into_blocks(conv):
+                x, kernel, stride = in_blocks(x, conv, kernel)
+            elif any(conv.padding):
+                x = tf.pad(x, [[0, 0], *([side, side] for side in conv.padding), [0, 0]])
+            return tf.nn.bias_add(tf.nn.conv2d(x, numbers(kernel), stride, "VALID"), numbers(conv.bias * factor))
 
     def squeeze_excite(self, x: Any, module: SqueezeExcite, scale: Tensor) -> Any:
         """Squeeze-and-excitation of `scale` [C] times x."""
@@ -110,7 +115,7 @@ class Twin:
         mean = tf.reduce_mean(x, [1, 2])  # 1, C
         squeezed = tf.nn.relu(self.dense(mean, module.squeeze, module.squeeze.weight * scale))
         weight = tf.sigmoid(self.dense(squeezed, module.excite)) * numbers(scale)
-        return x * weight[:, None, None]
+        return x * tf.reshape(weight, [1, 1, 1, -1])
 
     def attention_block(self, x: Any, block: nn.Module, fading: Any) -> Any:
         assert isinstance(block, AttentionBlock)
@@ -123,16 +128,27 @@ class Twin:
 
     def attention(self, x: Any, module: nn.Module, fading: Any) -> Any:
         assert isinstance(module, Attention)
-        heads = module.heads
         inner = module.qkv.out_features // 3
-        q, k, v = (tf.reshape(part, [-1, heads, inner // heads]) for part in tf.split(self.dense(x, module.qkv), 3, -1))
-        scores = tf.matmul(tf.transpose(q, [1, 0, 2]) / math.sqrt(inner // heads), tf.transpose(k, [1, 2, 0]))
+        width = inner // module.heads
+        parts = tf.reshape(self.dense(x, module.qkv), [-1, 3 * module.heads, width])
+        q, k, v = tf.split(tf.transpose(parts, [1, 0, 2]), 3)  # each H, T, D
+        scores = tf.matmul(q / math.sqrt(width), k, transpose_b=True)  # H, T, T
         if module.fade is not None:
-            beyond = tf.cast(fading > module.reach, tf.float32)  # T, T
-            near = fading * (1 - beyond)
-            scores += beyond * FAR - numbers(F.softplus(module.fade)[:, None, None]) * near  # H, T, T
-        out = tf.matmul(tf.nn.softmax(scores), tf.transpose(v, [1, 0, 2]))  # H, T, D
+            scores -= fading * numbers(F.softplus(module.fade)[:, None, None])
+        out = tf.matmul(tf.nn.softmax(scores), v)  # H, T, D
         return tf.reshape(tf.transpose(out, [1, 0, 2]), [-1, inner])
+
+    def fading(self, x: Any) -> Any:
+        """What each head lowers its scores by, divided by its slope, for the tokens x [T, D]: float [T, T].
+
+        Their distance; beyond the reach so much more that the head of the least slope, too, masks what is there. (In
+        torch all heads mask alike: what is left of e⁻⁶⁰ in these files is e⁻⁶⁰ or less.)
+        """
+        attentions = [module for module in self.network.modules() if isinstance(module, Attention)]
+        least = min(float(F.softplus(a.fade.detach()).min()) for a in attentions if a.fade is not None)
+        (reach,) = {attention.reach for attention in attentions}
+        distance = distances(x)
+        return distance + tf.clip_by_value(distance - reach, 0.0, 1.0) * (-FAR / max(least, LEAST_SLOPE))
 
     def norm(self, x: Any, module: nn.LayerNorm) -> Any:
         centred = x - tf.reduce_mean(x, -1, keepdims=True)
@@ -152,7 +168,7 @@ class Twin:
 
 def normalise(image: Any) -> Any:
     """As the network's `normalise`, of [1, 64, W, 1]."""
-    patches = tf.nn.avg_pool2d(image, 4, 4, "VALID")
+    patches = tf.reduce_mean(tf.reshape(image, [image.shape[1] // 4, 4, -1, 4]), [1, 3])
     low, high = tf.reduce_min(patches), tf.reduce_max(patches)
     return (high - image) / (high - low + 8)
 
@@ -165,7 +181,34 @@ def distances(x: Any) -> Any:
     """
     ones = tf.cast(x[:, 0] > tf.float32.min, tf.float32)
     at = tf.cumsum(ones)
-    return tf.abs(at[:, None] - at[None, :])
+    return tf.abs(tf.reshape(at, [-1, 1]) - tf.reshape(at, [1, -1]))
+
+
+def falls_into_blocks(conv: nn.Conv2d) -> bool:
+    """Whether a convolution's stride divides its kernel, and the line with its padding, both ways."""
+    assert isinstance(conv.padding, tuple)
+    sides = zip(conv.stride, conv.kernel_size, conv.padding, (HEIGHT, WIDTH_MULTIPLE), strict=True)
+    return all(not (kernel % stride or (size + 2 * side) % stride) for stride, kernel, side, size in sides)
+
+
+def in_blocks(x: Any, conv: nn.Conv2d, kernel: Tensor) -> tuple[Any, Tensor, tuple[int, int]]:
+    """A convolution of one channel as one of stride 1 over blocks of pixels: its input, padded, its kernel and stride.
+
+    XNNPACK keeps a pointer for each place of the kernel and each output, and writes them all for each new width: of
+    this kernel 64, of the same in blocks 4. The blocks are as large as the stride.
+
+    Args:
+        x: [1, H, W, 1].
+        kernel: [rows, columns, 1, C].
+    """
+    assert isinstance(conv.padding, tuple)
+    (down, across), (rows, columns), (above, before) = conv.stride, conv.kernel_size, conv.padding
+    height = x.shape[1]
+    x = tf.pad(tf.reshape(x, [height, -1]), [[above, above], [before, before]])  # with channels XNNPACK pads slowly
+    x = tf.reshape(x, [(height + 2 * above) // down, down, -1, across])
+    x = tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [1, x.shape[0], -1, down * across])
+    kernel = kernel.reshape(rows // down, down, columns // across, across, -1).transpose(1, 2)
+    return x, kernel.reshape(rows // down, columns // across, down * across, -1), (1, 1)
 
 
 def numbers(tensor: Tensor) -> Array:

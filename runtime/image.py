@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,8 @@ def load_line(source: LineSource) -> Grey:
 
 def load_line_and_width(source: LineSource) -> tuple[Grey, int]:
     """As `load_line`, and the width of the upright image before scaling, in which places are counted."""
+    if isinstance(source, np.ndarray) and is_line(source):
+        return np.ascontiguousarray(source), source.shape[1]
     name = source_name(source)
     with readable(name), opened(source, name) as found:
         image = upright(to_grey(found, name), orientation(found))
@@ -58,12 +62,18 @@ def load_line_and_width(source: LineSource) -> tuple[Grey, int]:
     return np.asarray(image, dtype=np.uint8), width  # 64, W
 
 
+def is_line(array: npt.NDArray[Any]) -> bool:
+    """Whether an array is what `load_line` makes: there is nothing left to do."""
+    return array.dtype == np.uint8 and array.ndim == 2 and len(array) == HEIGHT and 0 < array.shape[1] <= MAX_WIDTH
+
+
 def paper_grey(line: Grey) -> int:
     """The grey of the paper in a line [64, W]: the 80th percentile of its pixels, as `numpy.percentile` computes it."""
     place = 0.8 * (line.size - 1)
     below = int(place)
-    upto = np.bincount(line.ravel(), minlength=256).cumsum()  # 256: a count is seven times faster than a partition
-    low, high = np.searchsorted(upto, [below, min(below + 1, line.size - 1)], side="right").tolist()
+    counts = Image.fromarray(line.reshape(1, -1)).histogram()  # three times faster than numpy's
+    upto = list(accumulate(counts))  # 256
+    low, high = (bisect_right(upto, rank) for rank in (below, min(below + 1, line.size - 1)))
     share: float = place - below
     return int(low + (high - low) * share if share < 0.5 else high - (high - low) * (1 - share))
 
@@ -73,7 +83,10 @@ def pad_line(line: Grey, width: int | None = None) -> Grey:
     target = width or -(-line.shape[1] // WIDTH_MULTIPLE) * WIDTH_MULTIPLE
     if target == line.shape[1]:
         return line
-    return np.pad(line, ((0, 0), (0, target - line.shape[1])), constant_values=paper_grey(line))  # 64, W'
+    padded = np.empty((line.shape[0], target), np.uint8)  # 64, W'
+    padded[:, : line.shape[1]] = line
+    padded[:, line.shape[1] :] = paper_grey(line)
+    return padded
 
 
 def source_name(source: object) -> str:

@@ -18,7 +18,6 @@ from htrjand.benchmarks.devices import DEVICES, HERE
 from htrjand.benchmarks.engines import BUNDLED, PEERS
 from htrjand.benchmarks.report.compare import SLOWER
 from htrjand.cli import EXTRAS, main
-from htrjand.compress.cli import KEEP
 from htrjand.compress.quantize import QuantizeRecipe
 from htrjand.export.files import FLOATS
 from htrjand.export.page_proof import PAGE_BUDGET
@@ -144,7 +143,6 @@ def test_defaults_that_help_shows_are_those_of_the_parts() -> None:
         assert params[verb, "page_budget"].default == PAGE_BUDGET
     for verb in ("quantize", "search", "sensitivity"):
         assert params[verb, "calibrate"].default == QuantizeRecipe.calibrate
-    assert QuantizeRecipe.keep == KEEP
     assert choices("export", "precision") == list(FLOATS)
     assert choices("bench", "named") == [BUNDLED, *PEERS]
     assert choices("read", "form") == list(OUTPUTS)

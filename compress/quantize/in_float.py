@@ -5,7 +5,9 @@ from __future__ import annotations
 from .recipe import QuantizeRecipe
 
 SQUEEZE_EXCITE = ".se."  # in a module's path: next to no work, and the ranges of its activations can be empty
-HEAD = "head"  # its logits go from −110 to 14: in int8 steps of 0.5 a character ties with the blank, and is lost
+HEAD = (
+    "head"  # its logits go from −110 to 14: where these are rounded, in steps of 0.5, a character ties with the blank
+)
 DETECTOR_HEADS = ("marks", "heights")  # a thousandth of the work, and their answers are what is read
 
 
@@ -16,7 +18,6 @@ def stays_in_float(module: str, recipe: QuantizeRecipe, float_answers: bool = Fa
         module: its dotted path in the network.
         recipe: what is to stay in float besides.
         float_answers: whether the format leaves what a quantised layer answers in float: its logits then keep their
-            precision, and the head may be quantised. OpenVINO does; ONNX does for dense layers, and its head stays in
-            float all the same.
+            precision, and the head may be quantised. OpenVINO does, and ONNX for dense layers; TFLite does not.
     """
     return SQUEEZE_EXCITE in module or (module in (HEAD, *DETECTOR_HEADS) and not float_answers) or recipe.keeps(module)

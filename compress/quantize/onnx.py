@@ -56,7 +56,8 @@ def quantize(model: Path, images: Images, out: Path, recipe: QuantizeRecipe) -> 
         onnx.save(graph, ready)
         weighted = weighted_nodes(graph)
         check_kept(recipe, list(weighted.values()), model)
-        kept = {name: module for name, module in weighted.items() if stays_in_float(module, recipe)}
+        answers = not isinstance(info, DetectorInfo)  # a detector's last layers are convolutions: these answer in int8
+        kept = {name: module for name, module in weighted.items() if stays_in_float(module, recipe, answers)}
         excluded = [*kept, *unweighted_products(graph)]
         write_quantized(ready, images, out, excluded, unsigned=isinstance(info, DetectorInfo))
     quantized = onnx.load(out)

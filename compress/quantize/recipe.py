@@ -22,14 +22,10 @@ Images = Sequence[npt.NDArray[np.uint8]]  # [1, 1, H, W] each, as the file takes
 
 @dataclass(frozen=True)
 class QuantizeRecipe:
-    """How a float file becomes an int8 one.
-
-    The first convolution is a fiftieth of the work and has the widest input range: in int8 it took most of what was
-    lost on the student's validation lines.
-    """
+    """How a float file becomes an int8 one."""
 
     calibrate: int = 128  # training lines that the ranges of activations are seen on
-    keep: tuple[str, ...] = ("convs.0.conv",)  # modules of the network that stay in float, with all inside them
+    keep: tuple[str, ...] = ()  # modules of the network that stay in float, with all inside them
 
     def keeps(self, module: str) -> bool:
         """Whether a module, by its dotted path, is to stay in float."""

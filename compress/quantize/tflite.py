@@ -33,27 +33,29 @@ except ImportError as missing:
         f"ai-edge-quantizer is not installed ({missing}): pip install 'htrjand[tensorflow]'"
     ) from missing
 
+ADD = schema.BuiltinOperator.ADD
 KINDS = {
     schema.BuiltinOperator.PAD: qtyping.TFLOperationName.PAD,  # XNNPACK takes it into the convolution if both are int8
     schema.BuiltinOperator.CONV_2D: qtyping.TFLOperationName.CONV_2D,
     schema.BuiltinOperator.FULLY_CONNECTED: qtyping.TFLOperationName.FULLY_CONNECTED,
+    ADD: qtyping.TFLOperationName.ADD,
 }
-MODULE = re.compile(r"(?:^|;)([^/;]+)/(?:Pad|Conv2D|MatMul)")  # in the name of what an op gives: see export/twin.py
+MODULE = re.compile(r"(?:^|;)([^/;]+)/(?:Pad|Conv2D|MatMul|Sum)")  # in the name of what an op gives: see export/twin.py
 NARROWEST = 1e-3  # of a range: an empty one has no scale
 
 
 @dataclass(frozen=True)
 class Op:
-    """An op that holds weights, or pads for one that does."""
+    """An op that holds weights, pads for one that does, or adds what two of them give."""
 
     module: str  # its torch module
     kind: int  # of KINDS
-    takes: str  # the names of tensors
+    takes: list[str]  # the names of tensors
     gives: str
 
 
 def quantize(model: Path, images: Images, out: Path, recipe: QuantizeRecipe) -> list[str]:
-    """As `quantize_file`: convolutions and fully connected layers in int8, all between them in float."""
+    """As `quantize_file`: convolutions, fully connected layers and residual sums in int8, all between them in float."""
     info = info_of(model)
     content = model.read_bytes()
     every = weighted_ops(content)
@@ -74,13 +76,14 @@ def quantize(model: Path, images: Images, out: Path, recipe: QuantizeRecipe) -> 
 
 
 def weighted_ops(content: bytes) -> list[Op]:
-    """The ops of a file that hold weights of a module, and those that pad for them, in order."""
+    """The ops of a file that hold weights of a module, those that pad for them, and residual sums, in order."""
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     graph = model.subgraphs[0]
     found = []
     for op in graph.operators:
         kind = model.operatorCodes[op.opcodeIndex].builtinCode
-        takes, gives = (graph.tensors[tensors[0]].name.decode() for tensors in (op.inputs, op.outputs))
+        takes = [graph.tensors[tensor].name.decode() for tensor in op.inputs[: 1 + (kind == ADD)]]
+        gives = graph.tensors[op.outputs[0]].name.decode()
         module = MODULE.search(gives)
         if kind in KINDS and module:
             found.append(Op(module[1], kind, takes, gives))
@@ -95,7 +98,7 @@ def ranges(content: bytes, ops: list[Op], images: Images) -> dict[str, dict[str,
     interpreter = Interpreter(model_content=content, num_threads=1, experimental_preserve_all_tensors=True)
     indices = {tensor["name"]: tensor["index"] for tensor in interpreter.get_tensor_details()}
     image = interpreter.get_input_details()[0]["index"]
-    extremes: dict[str, list[tuple[float, float]]] = {name: [] for op in ops for name in (op.takes, op.gives)}
+    extremes: dict[str, list[tuple[float, float]]] = {name: [] for op in ops for name in (*op.takes, op.gives)}
     for sample in sorted(images, key=lambda image: image.shape):  # alike sizes in a row
         interpreter.resize_tensor_input(image, sample.shape)
         interpreter.allocate_tensors()

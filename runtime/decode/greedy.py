@@ -30,7 +30,7 @@ def decode_greedy(logits: npt.NDArray[np.float32], info: ModelInfo, line_width: 
     starts = np.concatenate(([0], np.flatnonzero(best[1:] != best[:-1]) + 1))  # R: runs of equal frames
     classes = best[starts]  # R
     inked = classes != info.blank  # R
-    runs = run_confidences(softmax(logits / np.float32(info.temperature)), best, starts, info.blank)  # R
+    runs = run_confidences(logits, info.temperature, best, starts, info.blank)  # R
     ends = np.append(starts[1:], len(best))  # R
     x0, x1 = spans(starts[inked], ends[inked], info.frame_stride, line_width)
     scale = image_width / line_width
@@ -52,26 +52,31 @@ def softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def run_confidences(
-    probabilities: npt.NDArray[np.float32], best: npt.NDArray[np.intp], starts: npt.NDArray[np.intp], blank: int
-) -> npt.NDArray[np.float64]:
+    logits: npt.NDArray[np.float32], temperature: float, best: npt.NDArray[np.intp], starts: npt.NDArray[np.intp],
+    blank: int,
+) -> npt.NDArray[np.float64]:  # fmt: skip
     """The chance that each run of equal frames is right, as `decode_greedy` defines it.
 
     Args:
-        probabilities: [T, V].
+        logits: [T, V]; what it needs of their softmax is computed here.
         best: [T], the class of each frame.
         starts: [R], the first frame of each run.
     """
     frames = np.arange(len(best))
+    powers = logits - logits[frames, best][:, None]  # T, V
+    powers /= np.float32(temperature)
+    np.exp(powers, out=powers)  # 1 for the best class
+    totals = powers.sum(axis=1)  # T
     classes = best[starts]  # R
-    peak = np.maximum.reduceat(probabilities[frames, best], starts)  # R
+    peak = 1 / np.minimum.reduceat(totals, starts)  # R
     before = np.concatenate(([blank], classes[:-1]))  # R
     after = np.append(classes[1:], blank)  # R
     lengths = np.diff(starts, append=len(best))
     left, right = np.repeat(before, lengths), np.repeat(after, lengths)  # T
-    harmless = probabilities[:, blank].copy()  # T
-    harmless += np.where(left != blank, probabilities[frames, left], 0)
-    harmless += np.where((right != blank) & (right != left), probabilities[frames, right], 0)
-    weakest = np.minimum.reduceat(harmless, starts)  # R
+    harmless = powers[:, blank].copy()  # T
+    harmless += np.where(left != blank, powers[frames, left], 0)
+    harmless += np.where((right != blank) & (right != left), powers[frames, right], 0)
+    weakest = np.minimum.reduceat(harmless / totals, starts)  # R
     parts_twins = (before == after) & (before != blank)
     chance = np.where((classes != blank) | parts_twins, peak, weakest)
     return np.minimum(chance.astype(np.float64), 1.0)

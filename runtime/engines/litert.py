@@ -66,7 +66,7 @@ class LiteRtSession:
                 items = [self.item([array[i : i + 1] for array in inputs]) for i in range(len(inputs[0]))]
         except FAILURES as error:
             raise cannot_run(self.path, "LiteRT", inputs, error) from error
-        return [np.concatenate(outputs) for outputs in zip(*items, strict=True)]
+        return items[0] if len(items) == 1 else [np.concatenate(outputs) for outputs in zip(*items, strict=True)]
 
     def item(self, inputs: list[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
         """The outputs for one item."""

@@ -85,7 +85,7 @@ def test_int8_reads_the_same_and_says_what_it_is(int8: Path, model: Path, rows: 
 
 
 def test_products_with_weights_are_in_eight_bits_but_those_kept(int8: Path) -> None:
-    convs = {f"convs.{i}.conv.conv" for i in (1, 2, 3)}
+    convs = {f"convs.{i}.conv.conv" for i in (0, 1, 2, 3)}
     attention = {"attentions.0.qkv", "attentions.1.qkv", "out", "feed.0", "feed.2"}
     dense = {"neck", "head", *(f"attention.0.{name}" for name in attention)}
     assert quantised_modules(int8) == convs | dense

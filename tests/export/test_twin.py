@@ -88,6 +88,15 @@ def test_it_reads_shapes_off_the_modules(shape: dict[str, Any]) -> None:
     assert differs(built, twin(built), 336) < 1e-5
 
 
+def test_heads_that_fade_fast_and_slowly_mask_what_is_beyond_their_reach() -> None:
+    """What a head lowers is one table times its slope: the least one decides how far beyond the reach it has to go."""
+    built = network()
+    with torch.no_grad():
+        for attention in (a for block in built.attention for a in block.attentions if a.fade is not None):
+            attention.fade.copy_(torch.tensor([-12.0, 3.0]))  # slopes of 0.000006 and 3
+    assert differs(built, twin(built), 800) < 1e-5
+
+
 @pytest.mark.parametrize(
     "name",
     [

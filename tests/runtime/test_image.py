@@ -90,6 +90,15 @@ def test_what_is_transparent_becomes_paper():
     assert line[:, :60].min() == 255 and line[:, 70:].max() <= 10
 
 
+def test_grey_pixels_of_the_right_height_are_taken_as_they_are() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 300), np.uint8)
+    assert load_line_and_width(pixels)[0] is pixels and load_line_and_width(pixels)[1] == 300
+    assert np.array_equal(load_line(pixels[:, ::-1]), pixels[:, ::-1])
+    assert np.array_equal(load_line(Image.fromarray(pixels)), pixels)
+    with pytest.raises(HtrjandError, match="too wide"):
+        load_line(np.zeros((64, 4097), np.uint8))
+
+
 def test_padding_is_paper_to_the_next_sixteen():
     line = load_line(RAMP)[:, :100]
     padded = pad_line(line)
