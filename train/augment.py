@@ -19,6 +19,7 @@ class AugmentRecipe:
     scale: float = 0.2  # share of the width; drawn when batches are planned (`LineBatches`), since buckets depend on it
     slant: float = 0.35  # columns a row
     height: float = 0.15  # share of the height
+    profile: float = 0.0  # share by which rows lie wider apart here and closer there: a hand's long or short loops
     shift: float = 4.0  # rows
     wave: float = 2.5  # rows; a wave is a few words long
     elastic: float = 1.5  # pixels
@@ -100,7 +101,7 @@ def brightest(x: Tensor) -> Tensor:
 def warp(
     image: Tensor, source_widths: Tensor, scaled_widths: Tensor, width: int, recipe: AugmentRecipe, uniform: Uniform
 ) -> Tensor:
-    """Scale, slant, height, shift, wave and elastic pull in one bilinear sampling."""
+    """Scale, slant, height, profile, shift, wave and elastic pull in one bilinear sampling."""
     n, _, rows, columns = image.shape
     each = (n, 1, 1)
     row = torch.arange(rows, device=image.device).float()[None, :, None] - rows / 2  # 1, 64, 1
@@ -108,6 +109,9 @@ def warp(
     ratio = (source_widths.float() / scaled_widths.float()).reshape(each)
     phase = uniform(*each) * torch.pi + column * (0.004 + 0.004 * uniform(*each).abs()) * 2 * torch.pi
     y = row * (1 + uniform(*each) * recipe.height) + uniform(*each) * recipe.shift
+    if recipe.profile:
+        turn = 2 * torch.pi / rows  # one wave over the height
+        y = y + uniform(*each) * recipe.profile / turn * torch.sin(row * turn + torch.pi * uniform(*each))
     y = y + uniform(*each) * recipe.wave * torch.sin(phase) + rows / 2  # N, 64, W'
     x = column * ratio + row * uniform(*each) * recipe.slant  # N, 64, W'
     pull = F.interpolate(uniform(n, 2, 4, max(2, width // 24)), size=(rows, width), mode="bilinear", align_corners=True)

@@ -178,13 +178,15 @@ def test_released_recipes_are_whole() -> None:
     quick = load_recipe(TrainRecipe, folder / "speedrun.yaml")
     end = load_recipe(TrainRecipe, folder / "teacher-end.yaml")
     deeper = (1, 1, 1, 0)
+    more = load_recipe(TrainRecipe, folder / "student-end.yaml")
+    assert more.network == student.train.network
     assert end.network == both.train.network == teacher.network == replace(TEACHER, deeper=deeper, layer_drop=0.3)
     assert both.student == student.train.network == replace(quick.network, deeper=deeper)
     assert quick.network == STUDENT
-    for recipe in (student.train, both.train, end):
+    for recipe in (student.train, both.train, end, more):
         assert recipe.data.val_files == teacher.data.val_files, "all are chosen by the same lines"
     for held_back in ("csafe-woz", "read2016-bozen", "read2017-escher"):  # no released weights may have seen them
-        for recipe in (teacher, student.train, both.train, quick, end):
+        for recipe in (teacher, student.train, both.train, quick, end, more):
             assert held_back in recipe.data.exclude
     assert load_recipe(AblateRecipe, folder / "ablate.yaml").distill.train.stages
 
@@ -418,6 +420,16 @@ def test_augmentation_is_fixed_by_its_seed_and_off_at_zero() -> None:
     assert not torch.equal(distorted(AugmentRecipe(), 1), distorted(AugmentRecipe(), 2))
     plain = batch.image[..., : batch.width].float()
     torch.testing.assert_close(distorted(OFF, 1), plain, atol=0.05, rtol=0)
+
+
+def test_a_profile_moves_rows_and_keeps_their_order() -> None:
+    ramp = torch.arange(64, dtype=torch.float32).mul(4)[:, None].expand(8, 1, 64, 96)
+    widths = torch.full((8,), 96)
+    recipe = AugmentRecipe(**dict.fromkeys(AugmentRecipe.__dataclass_fields__, 0.0) | {"profile": 0.6})
+    image = augment(ramp, widths, widths, 96, recipe, 1)
+    steps = image.diff(dim=2)  # 4 where rows are as they were
+    assert steps.min() >= 0 and steps.min() < 2.5 and steps.max() > 5.5
+    assert (image - image[..., :1]).abs().max() < 0.01, "alike in all columns"
 
 
 def test_neighbouring_seeds_give_other_distortions_and_other_dropout(
