@@ -6,7 +6,8 @@ import dataclasses
 import hashlib
 import json
 import sys
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +78,43 @@ def halve(path: str | Path, out: str | Path) -> None:
 
     Vectors keep 32 bits: they are few, and some are variances too small for fp16.
     """
-    weights = {name: tensor.half() if tensor.ndim > 1 else tensor for name, tensor in load_tensors(path).items()}
-    save_network(out, weights, load_card(path))
+    save_network(out, in_half(load_tensors(path)), load_card(path))
+
+
+def in_half(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.half() if tensor.ndim > 1 else tensor for name, tensor in weights.items()}
+
+
+def write_mean(paths: Sequence[Path], out: Path) -> None:
+    """Writes the mean of several weights, in halves as `halve` does, with the card of the first and nothing measured.
+
+    Where all come from the same ones by further training, the mean errs less than each (Wortsman et al. 2022, "Model
+    soups"). Of the saved state of a run (`state.safetensors`) its moving average counts: its `weights.safetensors` are
+    those that it began from, as long as none read better. A file given twice counts twice.
+
+    Raises:
+        HtrjandError: a file is not there or not whole, or is of another network or charset than the first.
+    """
+    cards = [load_card(path.with_name("weights.safetensors") if is_state(path) else path) for path in paths]
+    shapes = [(replace(card.network, layer_drop=0.0, dropout=0.0), card.charset) for card in cards]
+    for path, shape in zip(paths, shapes, strict=True):
+        if shape != shapes[0]:
+            raise HtrjandError(f"{path}: of another network or charset than {paths[0]}; give weights of one kind")
+    names = weights_of(Network(cards[0].network, len(cards[0].charset)))
+    states = [load_tensors(path) for path in paths]
+    prefixes = ["ema." * is_state(path) for path in paths]
+    mean = {
+        name: torch.stack([state[prefix + name].double() for state, prefix in zip(states, prefixes, strict=True)])
+        .mean(0)
+        .float()
+        for name in names
+    }
+    save_network(out, in_half(mean), replace(cards[0], val_cer=None, **NOT_MEASURED))
+
+
+def is_state(path: Path) -> bool:
+    """Whether a file is the saved state of a run, by its name."""
+    return path.name == "state.safetensors"
 
 
 def load_card(path: str | Path) -> Card:
@@ -196,6 +232,13 @@ def sha256(path: str | Path) -> str:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        sys.exit("usage: python -m htrjand.train.checkpoint WEIGHTS OUT: copies weights in half precision")
-    halve(sys.argv[1], sys.argv[2])
+    if len(sys.argv) < 3:
+        sys.exit(
+            "usage: python -m htrjand.train.checkpoint WEIGHTS... OUT: copies weights in half precision, or the mean "
+            "of several; of a run that is not done, or reads no better than what it began from, its state.safetensors"
+        )
+    if len(sys.argv) == 3 and not is_state(Path(sys.argv[1])):
+        halve(sys.argv[1], sys.argv[2])
+    else:
+        *given, to = map(Path, sys.argv[1:])
+        write_mean(given, to)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from htrjand.cli import main
 from htrjand.runtime.errors import HtrjandError, UsageError
 from htrjand.train import fit
 from htrjand.train.batches import Batch
-from htrjand.train.checkpoint import halve, load_card, load_network, load_tensors
+from htrjand.train.checkpoint import halve, load_card, load_network, load_tensors, save_network, weights_of, write_mean
 from htrjand.train.module import MAX_SKIPPED_STEPS, STATE, TrainingModule
 from htrjand.train.network import Network, NetworkRecipe
 from htrjand.train.optimizers import BY_ADAMW, Muon, make_optimizer, orthogonal, set_rate
@@ -188,3 +190,26 @@ def test_weights_in_half_precision_are_read_like_any_others(tiny_run: Path, tmp_
     with torch.no_grad():
         torch.testing.assert_close(first(image), second(image), atol=0.05, rtol=0.01)
     assert not torch.equal(first.neck.weight, second.neck.weight)
+
+
+def test_the_mean_of_weights_and_of_a_run_is_written_in_half_precision(tiny_run: Path, tmp_path: Path) -> None:
+    """Of a run's saved state it takes the moving average, not the weights that are in training."""
+    weights, state, out = (
+        tiny_run / "run" / "weights.safetensors",
+        tiny_run / "run" / "state.safetensors",
+        tmp_path / "m",
+    )
+    other = tmp_path / "other.safetensors"
+    network, card = load_network(weights)
+    save_network(other, {name: tensor + 1 for name, tensor in weights_of(network).items()}, card)
+    command = [sys.executable, "-m", "htrjand.train.checkpoint", *map(str, (other, other, state)), f"{out}.safetensors"]
+    subprocess.run(command, check=True)
+    mean, its = load_network(f"{out}.safetensors")
+    saved = load_tensors(state)
+    for name, tensor in weights_of(mean).items():
+        wanted = (2 * (weights_of(network)[name] + 1) + saved[f"ema.{name}"]) / 3
+        torch.testing.assert_close(tensor, wanted, rtol=2e-3, atol=2e-3)
+    assert (its.val_cer, its.charset) == (None, card.charset)
+    save_network(other, weights_of(network), replace(card, charset=card.charset[::-1]))
+    with pytest.raises(HtrjandError, match=r"other\.safetensors: of another network or charset than .*weights"):
+        write_mean([weights, other], tmp_path / "n.safetensors")
