@@ -253,5 +253,5 @@ def test_int8_operators_give_the_same_in_both(site: Path) -> None:
     assert MODEL is not None
     told = operators(optimised(MODEL), load_line(LINES[0])[:, :64])
     assert "QGemm, QLinearAdd, QLinearConv" in told
-    assert "20 in int8" in told
-    assert "| Conv | 1 |" in told
+    assert "22 in int8" in told
+    assert "| FusedGemm | 6 |" in told
