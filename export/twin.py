@@ -141,12 +141,12 @@ class Twin:
     def fading(self, x: Any) -> Any:
         """What each head lowers its scores by, divided by its slope, for the tokens x [T, D]: float [T, T].
 
-        Their distance; beyond the reach so much more that the head of the least slope, too, masks what is there. (In
-        torch all heads mask alike: what is left of e⁻⁶⁰ in these files is e⁻⁶⁰ or less.)
+        Their distance; beyond the reach so much more that the head of the least slope, too, takes off 60 there. In
+        torch every head takes off 60: other heads take off more here, which changes no probability by more than e⁻⁶⁰.
         """
-        attentions = [module for module in self.network.modules() if isinstance(module, Attention)]
-        least = min(float(F.softplus(a.fade.detach()).min()) for a in attentions if a.fade is not None)
-        (reach,) = {attention.reach for attention in attentions}
+        modules = [module for module in self.network.modules() if isinstance(module, Attention)]
+        least = min(float(F.softplus(module.fade.detach()).min()) for module in modules if module.fade is not None)
+        (reach,) = {module.reach for module in modules if module.fade is not None}
         distance = distances(x)
         return distance + tf.clip_by_value(distance - reach, 0.0, 1.0) * (-FAR / max(least, LEAST_SLOPE))
 

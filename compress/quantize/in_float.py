@@ -5,9 +5,7 @@ from __future__ import annotations
 from .recipe import QuantizeRecipe
 
 SQUEEZE_EXCITE = ".se."  # in a module's path: next to no work, and the ranges of its activations can be empty
-HEAD = (
-    "head"  # its logits go from −110 to 14: where these are rounded, in steps of 0.5, a character ties with the blank
-)
+HEAD = "head"  # its logits go from −110 to 14: rounded in steps of 0.5, a character would tie with the blank
 DETECTOR_HEADS = ("marks", "heights")  # a thousandth of the work, and their answers are what is read
 
 

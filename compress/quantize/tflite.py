@@ -82,7 +82,8 @@ def weighted_ops(content: bytes) -> list[Op]:
     found = []
     for op in graph.operators:
         kind = model.operatorCodes[op.opcodeIndex].builtinCode
-        takes = [graph.tensors[tensor].name.decode() for tensor in op.inputs[: 1 + (kind == ADD)]]
+        values = op.inputs[:2] if kind == ADD else op.inputs[:1]  # the others are weights and sizes
+        takes = [graph.tensors[tensor].name.decode() for tensor in values]
         gives = graph.tensors[op.outputs[0]].name.decode()
         module = MODULE.search(gives)
         if kind in KINDS and module:

@@ -194,17 +194,13 @@ def test_weights_in_half_precision_are_read_like_any_others(tiny_run: Path, tmp_
 
 def test_the_mean_of_weights_and_of_a_run_is_written_in_half_precision(tiny_run: Path, tmp_path: Path) -> None:
     """Of a run's saved state it takes the moving average, not the weights that are in training."""
-    weights, state, out = (
-        tiny_run / "run" / "weights.safetensors",
-        tiny_run / "run" / "state.safetensors",
-        tmp_path / "m",
-    )
-    other = tmp_path / "other.safetensors"
+    weights, state = tiny_run / "run" / "weights.safetensors", tiny_run / "run" / "state.safetensors"
+    other, out = tmp_path / "other.safetensors", tmp_path / "mean.safetensors"
     network, card = load_network(weights)
     save_network(other, {name: tensor + 1 for name, tensor in weights_of(network).items()}, card)
-    command = [sys.executable, "-m", "htrjand.train.checkpoint", *map(str, (other, other, state)), f"{out}.safetensors"]
+    command = [sys.executable, "-m", "htrjand.train.checkpoint", *map(str, (other, other, state, out))]
     subprocess.run(command, check=True)
-    mean, its = load_network(f"{out}.safetensors")
+    mean, its = load_network(out)
     saved = load_tensors(state)
     for name, tensor in weights_of(mean).items():
         wanted = (2 * (weights_of(network)[name] + 1) + saved[f"ema.{name}"]) / 3
