@@ -178,6 +178,36 @@ def synth(
         log(f"passed over {times}: {reason}")
 
 
+@data.command()
+@files_argument
+@click.option("-o", "--output", type=FILE, required=True, help="A Parquet file.")
+@click.option("--count", type=click.IntRange(min=1), default=20_000, show_default=True, help="Lines to make.")
+@click.option("-m", "--model", type=PATH, help="The model that finds the words. Default: the bundled one.")
+@DATASETS
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
+def recombine(
+    files: tuple[Path, ...], output: Path, count: int, model: Path | None, datasets: tuple[str, ...], seed: int
+) -> None:
+    """Put new lines together from the words of real ones: FILES are Parquet files of lines, or folders of such.
+
+    Words of one document's training lines, in runs of one to three, make lines of the same hand with texts that no one
+    wrote. They are all for training; their datasets have the names of the others, with -mixed.
+    """
+    from ...runtime import Recognizer
+    from ...runtime.files import atomic_path
+    from .lines import read_lines, write_lines
+    from .recombine import recombine as put_together
+    from .recombine import said
+
+    rows = [row for row in read_lines(files, "train") if not datasets or row.dataset in datasets]
+    made, left_out = put_together(rows, Recognizer(model, lm=None), count, seed)
+    with atomic_path(output) as part:
+        write_lines(part, made)
+    click.echo(f"{output}: {len(made):,} lines")
+    if left_out:
+        log(f"left out {said(left_out)}")
+
+
 @data.command("import")
 @click.argument("source", type=PATH)
 @click.option("-f", "--format", "form", help="One of those below. Default: what SOURCE looks like.")
