@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .pixels import Uniform, blurred, other_grey, padded_otherwise, resampled
+from .pixels import Uniform, blurred, coarser, other_grey, padded_otherwise, resampled
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class AugmentRecipe:
     contrast: float = 0.35  # greys are raised to a power from exp(−this) to exp(this)
     shade: float = 30.0  # grey levels of uneven light
     noise: float = 10.0  # grey levels
+    coarse: float = 0.0  # share of lines as from a scan of few pixels, and from a file of few bytes
     cutout: float = 0.3  # share of lines that lose a patch
     cutoff: float = 4.0  # rows that the crop may cut off above and below
     neighbours: float = 0.3  # share of lines with ink of other lines in their outermost rows
@@ -77,6 +78,8 @@ def augment(
     x = x + light * recipe.shade
     x = x + uniform(1, *x.shape[1:]) * (uniform(*each).clamp(min=0) * recipe.noise)  # one grain, in many strengths
     x = crop(cut(x, scaled_widths, recipe, uniform), recipe, uniform)
+    if recipe.coarse:
+        x = coarser(x, recipe.coarse, uniform)
     if recipe.grey:
         x = other_grey(x, recipe.grey, uniform)
     if recipe.resample:

@@ -6,11 +6,14 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ..runtime.image import WIDTH_MULTIPLE
 
 Uniform = Callable[..., Tensor]  # a shape -> numbers in −1…1
 MAX_SHARPENING = 2.5  # times the difference to a 3×3 mean, at most
+COARSE = (24, 32, 40, 48)  # rows that a line has in a coarse scan; multiples of 8
+MAX_STEP = 40.0  # grey levels by which the finest of a JPEG block's waves is rounded, at most; the coarsest by a tenth
 
 
 def resampled(image: Tensor, share: float, uniform: Uniform) -> Tensor:
@@ -40,6 +43,45 @@ def resampled(image: Tensor, share: float, uniform: Uniform) -> Tensor:
         between = (at * step + start).remainder(1.0) * 0.5  # up to half a pixel to the next
         x = torch.lerp(x, torch.cat([x.narrow(dim, 1, size - 1), x.narrow(dim, size - 1, 1)], dim), between)
     return image.index_copy(0, chosen, x)
+
+
+def coarser(image: Tensor, share: float, uniform: Uniform) -> Tensor:
+    """Makes some lines look as cut from a scan of few pixels, kept in a file of few bytes, and enlarged.
+
+    Takes and returns float [N, 1, 64, W] in 0…255.
+
+    Args:
+        share: of the lines, which are chosen at random, as many in each batch; a quarter of them for each of `COARSE`.
+    """
+    n, _, rows, width = image.shape
+    chosen = uniform(n).argsort()[: round(share * n)]
+    strength = uniform(n, 1, 1, 1, 1, 1) * 0.5 + 0.5
+    for height, lines in zip(COARSE, chosen.tensor_split(len(COARSE)), strict=True):
+        if len(lines):
+            columns = max(8, round(width * height / rows / 8) * 8)
+            small = F.interpolate(image[lines], (height, columns), mode="bilinear", antialias=True)
+            small = rounded_in_blocks(small.clamp(0, 255), strength[lines])
+            large = F.interpolate(small, (rows, width), mode="bilinear")
+            image = image.index_copy(0, lines, large)
+    return image
+
+
+def rounded_in_blocks(image: Tensor, strength: Tensor) -> Tensor:
+    """What JPEG leaves of a picture: of each block of 8×8 pixels the waves, rounded, the finer the more.
+
+    Args:
+        image: float [N, 1, H, W], both sides multiples of 8.
+        strength: of the rounding, 0 to 1 [N, 1, 1, 1, 1, 1].
+    """
+    n, _, rows, columns = image.shape
+    place = torch.arange(8, device=image.device, dtype=image.dtype)
+    waves = torch.cos((2 * place + 1) * place[:, None] * torch.pi / 16) / 2  # 8, 8: wave, place (DCT-II, orthonormal)
+    waves[0] /= 2**0.5
+    fineness = (place[:, None] + place) / 14  # 0 to 1
+    steps = strength * MAX_STEP * (0.1 + 0.9 * fineness) + 1  # N, 1, 1, 1, 8, 8
+    blocks = image.reshape(n, 1, rows // 8, 8, columns // 8, 8).transpose(3, 4)  # N, 1, H/8, W/8, 8, 8
+    blocks = waves.T @ ((waves @ blocks @ waves.T / steps).round() * steps) @ waves
+    return blocks.transpose(3, 4).reshape(n, 1, rows, columns)
 
 
 def blurred(x: Tensor) -> Tensor:

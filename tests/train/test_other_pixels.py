@@ -11,7 +11,7 @@ from htrjand.train.augment import AugmentRecipe, augment
 from htrjand.train.batches import BUCKET, LineBatches
 from htrjand.train.data.charset import FRAME_STRIDE, frames_needed
 from htrjand.train.examples import Example, padded
-from htrjand.train.pixels import other_grey, padded_otherwise, resampled
+from htrjand.train.pixels import coarser, other_grey, padded_otherwise, resampled, rounded_in_blocks
 
 OFF = dict.fromkeys(AugmentRecipe.__dataclass_fields__, 0.0)
 
@@ -98,3 +98,23 @@ def test_another_grey_moves_tones_by_some_levels_and_keeps_their_order() -> None
     found = other_grey(ramp, 20.0, uniform)
     assert 5 < (found - ramp).abs().max() <= 25
     assert (found.diff(dim=3) > 0).all()
+
+
+def test_coarse_lines_keep_their_tone_and_lose_what_is_fine() -> None:
+    lines = torch.from_numpy(np.stack([printed_row("ab cab " * 4, str(i)).pixels() for i in range(8)])[:, None]).float()
+    coarse = coarser(lines, 1.0, uniform)
+    assert coarse.shape == lines.shape
+    assert (coarse.mean((2, 3)) - lines.mean((2, 3))).abs().max() < 4
+    edges, left = (image.diff(dim=3).abs().amax((1, 2, 3)) for image in (lines, coarse))
+    assert (left < 0.75 * edges).all()
+    half = coarser(lines, 0.5, uniform)
+    assert sum(torch.equal(before, after) for before, after in zip(lines, half, strict=True)) == 4
+
+
+def test_rounding_in_blocks_is_small_where_weak_and_leaves_flat_paper() -> None:
+    noise = torch.rand(2, 1, 16, 24, generator=torch.Generator().manual_seed(1)) * 255
+    weak, strong = (torch.full((2, 1, 1, 1, 1, 1), value) for value in (0.0, 1.0))
+    errors = [(rounded_in_blocks(noise, strength) - noise).abs().mean() for strength in (weak, strong)]
+    assert errors[0] < 0.4 < 3 < errors[1]
+    flat = torch.full((2, 1, 16, 24), 200.0)
+    assert (rounded_in_blocks(flat, strong) - flat).abs().max() < 3

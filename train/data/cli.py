@@ -232,6 +232,7 @@ def import_lines_of(
     gt          x.png with x.gt.txt                bentham     Bentham R0, ICFHR 2014
     csv, tsv    a table of image paths and texts   saint-gall  IAM-HistDB
     hf          Hugging Face dataset              washington  IAM-HistDB
+    pages       Parquet files of pages
 
     Splits are those that the layout's own files tell. Where it tells none, whole documents (of one document: pages) are
     dealt out by --val-share and --test-share, in the same way each time. A line that cannot be used is left out and

@@ -69,6 +69,7 @@ FORMATS: dict[str, Format] = {
     "saint-gall": Format("iamhistdb", "Saint Gall of IAM-HistDB", "read_saint_gall", lang="la", named=True),
     "washington": Format("iamhistdb", "George Washington of IAM-HistDB", "read_washington", lang="en", named=True),
     "hf": Format("hub", "a Hugging Face dataset, by name or folder (needs `pip install datasets`)"),
+    "pages": Format("pagepack", "a Parquet file of pages with their lines, as `htrjand detector train` takes it"),
 }
 
 REPEATED = "line id is there twice"

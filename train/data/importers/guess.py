@@ -50,11 +50,22 @@ def file_formats(path: Path) -> Iterator[str]:
     elif suffix in (".csv", ".tsv"):
         yield suffix[1:]
     elif suffix == ".parquet":
-        yield "hf"
+        yield "pages" if is_pages(path) else "hf"
     elif suffix in (".txt", ".lst"):
         with path.open("rb") as stream:
             if b"\t" in stream.readline(4096):
                 yield "tsv"
+
+
+def is_pages(path: Path) -> bool:
+    """Whether a Parquet file has a column of images and one of their lines."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return {"image", "lines"} <= set(pq.read_schema(path).names)
+    except (pa.ArrowException, OSError):
+        return False
 
 
 def folder_formats(folder: Path) -> Iterator[str]:
