@@ -1,10 +1,11 @@
-"""How CER changes when lines are resized, converted to grey and padded by other code than the runtime's.
+"""How CER changes when lines are resized, converted to grey and padded by other code than the runtime's, or scanned
+with fewer pixels.
 
     python -m htrjand.benchmarks.studies.pixels --pages pagepacks/copiste.parquet -i lines/copiste.parquet
 
 Lines of page images are cut out in colour, at the size they have there; the same are read four times as large besides,
 as if scanned at a high resolution. Each is read as the runtime prepares it, then in the ways below. Lines of Parquet
-files (`-i`) are 64 rows high and grey already, so that only the padding varies. Needs OpenCV, of the extra `bench`.
+files (`-i`) are 64 rows high and grey already, so that only the padding varies, and how many rows they had in the scan. Needs OpenCV, of the extra `bench`.
 """
 
 from __future__ import annotations
@@ -110,6 +111,21 @@ def stretched(pixels: Pixels, rng: np.random.Generator) -> Grey:
     return np.asarray(image.resize((columns, HEIGHT), Image.Resampling.BILINEAR, reducing_gap=2.0))
 
 
+def coarse(rows: int, quality: int | None = None) -> Way:
+    """A line as cut from a scan in which it has so many rows; `quality`: and which was kept as WebP."""
+
+    def prepare(pixels: Pixels, rng: np.random.Generator) -> Grey:
+        line = Image.fromarray(load_line(pixels))  # 64, W
+        small = line.resize((max(1, round(line.width * rows / HEIGHT)), rows), Image.Resampling.BOX)
+        if quality is not None:
+            file = io.BytesIO()
+            small.save(file, "WEBP", quality=quality)
+            small = Image.open(file).convert("L")
+        return np.asarray(small.resize(line.size, Image.Resampling.BILINEAR), np.uint8)
+
+    return Way(prepare)
+
+
 RESIZING: dict[str, Way] = {
     "OpenCV's `INTER_LINEAR`": resized("INTER_LINEAR"),
     "OpenCV's `INTER_CUBIC`": resized("INTER_CUBIC"),
@@ -132,6 +148,12 @@ PADDING: dict[str, Way] = {
     "padded with white by 512 columns": padded("white", 0, 512),
     "padded with black by 512 columns": padded("black", 0, 512),
     "padded with paper by 512 columns, frames behind the line dropped": padded("paper", 0, 512, True),
+}
+
+
+COARSE: dict[str, Way] = {
+    **{f"{rows} rows in the scan": coarse(rows) for rows in (48, 40, 32, 24, 16)},
+    **{f"{rows} rows, as WebP of quality 50": coarse(rows, 50) for rows in (48, 40, 32, 24, 16)},
 }
 
 
@@ -315,14 +337,16 @@ def main(
     models: tuple[Path, ...], pages: tuple[Path, ...], files: tuple[Path, ...], split: str, limit: int, threads: int,
     masked: bool, output: Path | None,
 ) -> None:  # fmt: skip
-    """Print how CER changes when lines are resized, made grey and padded by other code than ours."""
+    """Print how CER changes when lines are resized, made grey and padded by other code than ours, or scanned coarsely."""
     cut = [line for path in pages for line in page_lines(path, split)]
+    stored = list(stored_lines(files, split, limit))
     rng = np.random.default_rng(1)
     kinds = {
         "lines cut from pages": (cut, RESIZING),
         f"of them, {ENLARGED} times as large": ([scanned(line, rng) for line in cut], RESIZING),
         "of them, in colour": ([coloured(line, rng) for line in cut], GREY),
-        "stored lines": (list(stored_lines(files, split, limit)), PADDING),
+        "stored lines": (stored, PADDING),
+        "of them, from coarser scans": (stored, COARSE),
     }
     if not any(lines for lines, _ in kinds.values()):
         raise UsageError("no line to measure on; name pages by --pages or lines by -i")

@@ -16,6 +16,7 @@ from generated import printed, printed_row
 from PIL import Image
 
 from htrjand.benchmarks.studies.pixels import (
+    COARSE,
     GREY,
     PADDING,
     RESIZING,
@@ -91,6 +92,17 @@ def test_ways_of_grey_and_of_padding() -> None:
     assert stretched(np.zeros((64, 39), np.uint8), RNG).shape == (64, 32)
 
 
+def test_fewer_rows_leave_less_of_the_edges_and_a_small_file_less_than_that() -> None:
+    line = printed("abc cab")
+    edges = [np.abs(np.diff(way.prepare(line, RNG).astype(float))).max() for way in COARSE.values()]
+    plain, packed = edges[:5], edges[5:]
+    assert plain == sorted(plain, reverse=True) and plain[-1] < 0.5 * plain[0]
+    assert COARSE["32 rows in the scan"].prepare(line, RNG).shape == line.shape
+    assert packed[-1] <= plain[-1] + 10
+    errors = [np.abs(COARSE[name].prepare(line, RNG).astype(float) - line).mean() for name in COARSE]
+    assert all(more > less for less, more in zip(errors[:5], errors[5:], strict=True))
+
+
 def test_lines_are_cut_in_colour_with_their_paper_round_them(tmp_path: Path) -> None:
     (line,) = page_lines(write_pages(tmp_path / "pages.parquet"), "val")
     assert isinstance(line, Line) and line.text == "abc"
@@ -130,11 +142,12 @@ def test_the_tables(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "| 2 stored lines | greedy | with the n-gram |" in done.output
     (found,) = json.loads((tmp_path / "out.json").read_text())
-    first, large, colour, stored = found["kinds"].values()
+    first, large, colour, stored, coarse = found["kinds"].values()
     usual = "as the runtime reads them"
     assert [row["way"] for row in first["rows"]] == [row["way"] for row in large["rows"]] == [usual, *RESIZING]
     assert [row["way"] for row in colour["rows"]] == [usual, *GREY]
     assert [row["way"] for row in stored["rows"]] == [usual, *PADDING]
+    assert [row["way"] for row in coarse["rows"]] == [usual, *COARSE]
     for row in stored["rows"]:
         for decoder in ("greedy", "n-gram"):
             assert row[decoder]["low"] <= row[decoder]["more"] <= row[decoder]["high"]
