@@ -5,7 +5,8 @@ with fewer pixels.
 
 Lines of page images are cut out in colour, at the size they have there; the same are read four times as large besides,
 as if scanned at a high resolution. Each is read as the runtime prepares it, then in the ways below. Lines of Parquet
-files (`-i`) are 64 rows high and grey already, so that only the padding varies, and how many rows they had in the scan. Needs OpenCV, of the extra `bench`.
+files (`-i`) are 64 rows high and grey already, so that only the padding varies, and how many rows they had in the scan.
+Needs OpenCV, of the extra `bench`.
 """
 
 from __future__ import annotations
@@ -337,7 +338,7 @@ def main(
     models: tuple[Path, ...], pages: tuple[Path, ...], files: tuple[Path, ...], split: str, limit: int, threads: int,
     masked: bool, output: Path | None,
 ) -> None:  # fmt: skip
-    """Print how CER changes when lines are resized, made grey and padded by other code than ours, or scanned coarsely."""
+    """Print how CER changes when lines are resized, made grey and padded by other code, or scanned coarsely."""
     cut = [line for path in pages for line in page_lines(path, split)]
     stored = list(stored_lines(files, split, limit))
     rng = np.random.default_rng(1)
