@@ -42,7 +42,7 @@ from htrjand.train.recipe_loader import load_recipe
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / ".paths")}
-OFF = AugmentRecipe(*[0.0] * 17)
+OFF = AugmentRecipe(**dict.fromkeys(AugmentRecipe.__dataclass_fields__, 0.0))
 SMALL = NetworkRecipe(channels=(12, 16, 16, 24), dim=32, heads=2, feed=64, blocks=1)
 
 
