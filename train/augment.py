@@ -28,7 +28,7 @@ class AugmentRecipe:
     contrast: float = 0.35  # greys are raised to a power from exp(−this) to exp(this)
     shade: float = 30.0  # grey levels of uneven light
     noise: float = 10.0  # grey levels
-    coarse: float = 0.0  # share of lines as from a scan of few pixels, and from a file of few bytes
+    coarse: float = 0.0  # share of lines that look as if scanned with few pixels and kept in a small file
     cutout: float = 0.3  # share of lines that lose a patch
     cutoff: float = 4.0  # rows that the crop may cut off above and below
     neighbours: float = 0.3  # share of lines with ink of other lines in their outermost rows

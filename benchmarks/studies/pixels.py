@@ -5,7 +5,7 @@ with fewer pixels.
 
 Lines of page images are cut out in colour, at the size they have there; the same are read four times as large besides,
 as if scanned at a high resolution. Each is read as the runtime prepares it, then in the ways below. Lines of Parquet
-files (`-i`) are 64 rows high and grey already, so that only the padding varies, and how many rows they had in the scan.
+files (`-i`) are 64 rows high and grey already, so that padding alone varies, and how many rows they had in the scan.
 Needs OpenCV, of the extra `bench`.
 """
 
@@ -150,11 +150,9 @@ PADDING: dict[str, Way] = {
     "padded with black by 512 columns": padded("black", 0, 512),
     "padded with paper by 512 columns, frames behind the line dropped": padded("paper", 0, 512, True),
 }
-
-
-COARSE: dict[str, Way] = {
-    **{f"{rows} rows in the scan": coarse(rows) for rows in (48, 40, 32, 24, 16)},
-    **{f"{rows} rows, as WebP of quality 50": coarse(rows, 50) for rows in (48, 40, 32, 24, 16)},
+ROWS = 48, 40, 32, 24, 16
+COARSE: dict[str, Way] = {f"{rows} rows in the scan": coarse(rows) for rows in ROWS} | {
+    f"{rows} rows, as WebP of quality 50": coarse(rows, 50) for rows in ROWS
 }
 
 

@@ -1,7 +1,7 @@
 """Lines put together anew from the words of real ones: the same hands, other texts, nothing drawn.
 
-A network learns the texts of its training lines by heart, and new ones of the same hand are then read worse. Words are
-cut out where a model's own frames say that a space stands (forced alignment, Graves 2006), at the paper between them.
+Words are cut out where a model's frames say that a space stands, on the most probable path of CTC through the line's
+own text (forced alignment, Graves 2006), at the paper between them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from ...runtime import Recognizer
+from ...runtime.decode.beam import TINY
 from ...runtime.decode.greedy import softmax
 from ...runtime.errors import HtrjandError
 from ...runtime.image import HEIGHT, Grey, paper_grey
@@ -77,14 +78,14 @@ def recombine(
     for lines in documents.values():
         if len(lines) < FEWEST:
             left_out["one of a few lines of a document"] += len(lines)
-    models = [(lines, cut) for lines in documents.values() if len(lines) >= FEWEST for cut in lines]
-    if not models:
+    patterns = [(lines, cut) for lines in documents.values() if len(lines) >= FEWEST for cut in lines]
+    if not patterns:
         raise HtrjandError(
             f"no document has {FEWEST} lines whose words can be told apart ({said(left_out)}); take lines of several "
             "words, and a model that reads their script"
         )
     rng = np.random.default_rng(seed)
-    made = (mixed(*models[rng.integers(len(models))], number, rng) for number in range(count))
+    made = (mixed(*patterns[rng.integers(len(patterns))], number, rng) for number in range(count))
     return list(made), left_out
 
 
@@ -93,24 +94,24 @@ def said(left_out: Counter[str]) -> str:
     return "; ".join(f"{times:,} lines: {reason}" for reason, times in left_out.most_common()) or "no line was given"
 
 
-def mixed(lines: Sequence[Cut], model: Cut, number: int, rng: np.random.Generator) -> LineRow:
-    """A line of as many words as `model`, in runs of some from lines of its document."""
+def mixed(lines: Sequence[Cut], pattern: Cut, number: int, rng: np.random.Generator) -> LineRow:
+    """A line of as many words as `pattern`, and on its paper, in runs of some from lines of its document."""
     images: list[npt.NDArray[np.float32]] = []
     words: list[str] = []
-    while len(words) < len(model.words):
+    while len(words) < len(pattern.words):
         source = lines[int(rng.integers(len(lines)))]
-        size = min(int(rng.integers(1, RUN + 1)), len(source.words), len(model.words) - len(words))
+        size = min(int(rng.integers(1, RUN + 1)), len(source.words), len(pattern.words) - len(words))
         first = int(rng.integers(len(source.words) - size + 1))
         run = source.words[first : first + size]
         columns = slice(run[0].begin, run[-1].end)
         if images and sum(image.shape[1] for image in images) + columns.stop - columns.start > MOST_COLUMNS:
             break
-        images.append(source.image[:, columns] * np.float32(model.paper / max(1, source.paper)))
+        images.append(source.image[:, columns] * np.float32(pattern.paper / max(1, source.paper)))
         words += [word.text for word in run]
     image = np.concatenate(images, 1).clip(0, 255).round().astype(np.uint8)
     encoded = io.BytesIO()
     Image.fromarray(image).save(encoded, "WEBP", quality=QUALITY)
-    row = model.row
+    row = pattern.row
     return LineRow(
         f"{row.dataset}-mixed-{number:06}", f"{row.dataset}-mixed", row.doc, "", "train", row.lang, " ".join(words),
         encoded.getvalue(), image.shape[1], HEIGHT,
@@ -119,20 +120,20 @@ def mixed(lines: Sequence[Cut], model: Cut, number: int, rng: np.random.Generato
 
 def cut_lines(rows: Iterable[LineRow], reader: Recognizer, left_out: Counter[str]) -> Iterator[Cut]:
     """The rows whose words can be told apart; `left_out` gets the reasons of the others."""
-    usable: list[tuple[LineRow, str, Classes]] = []
+    usable: list[tuple[LineRow, Classes]] = []
     for row in rows:
         text = without_marks(row.text)
         classes = None if text is None else encode(text, reader.info.charset)
-        if text is None or classes is None:
+        if classes is None:
             left_out["marked, or with characters that the model does not know"] += 1
         else:
-            usable.append((row, text, classes))
+            usable.append((row, classes))
     usable.sort(key=lambda item: item[0].width / item[0].height)
     for begin in range(0, len(usable), BATCH):
         part = usable[begin : begin + BATCH]
-        images = [row.pixels() for row, _, _ in part]
-        for (row, _, classes), image, logits in zip(part, images, reader.logits(images, BATCH), strict=True):
-            words = find_words(image, np.log(softmax(logits) + np.float32(1e-12)), classes, reader)
+        images = [row.pixels() for row, _ in part]
+        for (row, classes), image, logits in zip(part, images, reader.logits(images, BATCH), strict=True):
+            words = find_words(image, np.log(np.maximum(softmax(logits), TINY)), classes, reader)
             if words is None:
                 left_out["the text does not fit the image, or a gap between words was not found"] += 1
             else:
@@ -152,9 +153,9 @@ def find_words(image: Grey, logs: Logs, classes: Classes, reader: Recognizer) ->
         if charset[label] != " ":
             texts[-1] += charset[label]
             continue
-        low = (int(path[place - 1][1]) * stride + stride // 2) if place else 0
-        high = max(low + 2, int(path[place + 1][0]) * stride + stride // 2) if place + 1 < len(classes) else 0
-        if not 0 < low < high <= image.shape[1]:
+        low = path[place - 1][1] * stride + stride // 2  # a normalised text neither begins nor ends with a space
+        high = max(low + 2, path[place + 1][0] * stride + stride // 2)
+        if high > image.shape[1]:
             return None
         edges.append(low + gap(ink[low:high], float(np.median(ink))))
         texts.append("")

@@ -1,6 +1,6 @@
 """Parquet files of pages with their lines, as a line detector is trained on: a row a page.
 
-Columns: id, doc, page, split, image (encoded), lines (JSON: a list with `text`, `polygon` and `baseline` in pixels).
+Columns: id, doc, split, image (encoded), lines (JSON: a list with `text`, `polygon` and `baseline` in pixels).
 Lines that are cut from pages look like those that a reader gets there: as coarse as the page, within its outlines.
 """
 
@@ -19,7 +19,7 @@ from ..lines import opened, parquet_files
 from . import EMPTY, Found, Skipped, Source
 from .rows import IMAGE_BROKEN, make_row
 
-COLUMNS = ("id", "doc", "page", "split", "image", "lines")
+COLUMNS = ("id", "doc", "split", "image", "lines")
 PAGES = 8  # decoded at a time from their file
 LINES_BROKEN = "lines of the page cannot be read"
 
@@ -61,5 +61,5 @@ def page_lines(source: Source, where: str, page: dict[str, Any]) -> Iterator[Fou
             yield Skipped(f"{where}/{number}", str(error))
             continue
         yield make_row(
-            source, grey, text, id=f"{page['id']}/{number}", doc=page["doc"], page=page["page"], split=page["split"]
+            source, grey, text, id=f"{page['id']}/{number}", doc=page["doc"], page=page["id"], split=page["split"]
         )

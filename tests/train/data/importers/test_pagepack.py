@@ -33,8 +33,7 @@ def page(name: str, texts: list[str], split: str) -> dict[str, object]:
         lines.append({"text": text, "polygon": polygon, "baseline": [[20, top + 50], [right, top + 50]]})
     file = io.BytesIO()
     Image.fromarray(canvas).save(file, "PNG")
-    return {"id": name, "doc": f"doc of {name}", "page": name, "split": split, "image": file.getvalue(),
-            "lines": json.dumps(lines)}  # fmt: skip
+    return {"id": name, "doc": f"doc of {name}", "split": split, "image": file.getvalue(), "lines": json.dumps(lines)}
 
 
 @pytest.fixture
@@ -68,5 +67,5 @@ def test_the_command_finds_out_the_layout(pages: Path, tmp_path: Path) -> None:
 
 def test_another_file_is_refused_by_the_columns_it_lacks(tmp_path: Path) -> None:
     pq.write_table(pa.table({"id": ["a"], "text": ["b"]}), tmp_path / "other.parquet")
-    with pytest.raises(HtrjandError, match="other.parquet: no column doc, image, lines, page, split"):
+    with pytest.raises(HtrjandError, match="other.parquet: no column doc, image, lines, split"):
         list(import_lines(Source(tmp_path / "other.parquet", "mine"), "pages"))
