@@ -88,6 +88,8 @@ def in_half(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 def write_mean(paths: Sequence[Path], out: Path) -> None:
     """Writes the mean of several weights, in halves as `halve` does, with the card of the first and nothing measured.
 
+    Languages and licence are those of the first weights that name any: a run's own do not.
+
     Where all come from the same ones by further training, the mean errs less than each (Wortsman et al. 2022, "Model
     soups"). Of the saved state of a run (`state.safetensors`) its moving average counts: its `weights.safetensors` are
     those that it began from, as long as none read better. A file given twice counts twice.
@@ -109,7 +111,10 @@ def write_mean(paths: Sequence[Path], out: Path) -> None:
         .float()
         for name in names
     }
-    save_network(out, in_half(mean), replace(cards[0], val_cer=None, **NOT_MEASURED))
+    languages = next((card.languages for card in cards if card.languages), ())
+    licence = next((card.licence for card in cards if card.licence), "")
+    card = replace(cards[0], languages=languages, licence=licence, val_cer=None, **NOT_MEASURED)
+    save_network(out, in_half(mean), card)
 
 
 def is_state(path: Path) -> bool:

@@ -171,8 +171,11 @@ class TrainingModule(lightning.LightningModule):
             self.save()
 
     def update_average(self) -> None:
-        """Moves the average towards the current weights; early in a run by more, so that it forgets the first ones."""
-        decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
+        """Moves the average towards the current weights: where it warms up by more at first, so that it soon forgets
+        those that the run began from."""
+        decay = self.recipe.ema
+        if self.recipe.ema_warm_up:
+            decay = min(decay, (1 + self.step) / (10 + self.step))
         pairs = list(zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True))
         floats = [(mean, new) for mean, new in pairs if mean.is_floating_point()]
         torch._foreach_lerp_([mean for mean, _ in floats], [new for _, new in floats], 1 - decay)

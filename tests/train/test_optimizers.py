@@ -180,6 +180,21 @@ def test_the_command_line_prolongs_a_run_whose_rate_is_held(tiny_run: Path) -> N
     assert 0 < seen[0] < 240 <= seen[1]
 
 
+@pytest.mark.parametrize(("warm_up", "kept"), [(True, 0.1), (False, 0.9)])
+def test_the_average_of_weights_forgets_the_first_ones_soon_or_as_any(
+    tiny_run: Path, tmp_path: Path, warm_up: bool, kept: float
+) -> None:
+    path, first = tiny_run / "tiny.yaml", tiny_run / "run" / "weights.safetensors"
+    recipe = replace(
+        load_recipe(TrainRecipe, path), begin=str(first), total_lines=1, peak_rate=1e-3, ema=0.9, ema_warm_up=warm_up
+    )
+    fit.train(recipe, path, tmp_path / "run", machine=CPU)
+    state, name = load_tensors(tmp_path / "run" / STATE), "neck.weight"
+    before, after = load_tensors(first)[name], state[f"model.{name}"]
+    assert not torch.equal(before, after)
+    torch.testing.assert_close(state[f"ema.{name}"], kept * before + (1 - kept) * after)
+
+
 def test_weights_in_half_precision_are_read_like_any_others(tiny_run: Path, tmp_path: Path) -> None:
     whole, half = tiny_run / "run" / "weights.safetensors", tmp_path / "half.safetensors"
     halve(whole, half)
@@ -197,8 +212,9 @@ def test_the_mean_of_weights_and_of_a_run_is_written_in_half_precision(tiny_run:
     weights, state = tiny_run / "run" / "weights.safetensors", tiny_run / "run" / "state.safetensors"
     other, out = tmp_path / "other.safetensors", tmp_path / "mean.safetensors"
     network, card = load_network(weights)
-    save_network(other, {name: tensor + 1 for name, tensor in weights_of(network).items()}, card)
-    command = [sys.executable, "-m", "htrjand.train.checkpoint", *map(str, (other, other, state, out))]
+    said = replace(card, languages=("fr", "de"), licence="CC BY 4.0")
+    save_network(other, {name: tensor + 1 for name, tensor in weights_of(network).items()}, said)
+    command = [sys.executable, "-m", "htrjand.train.checkpoint", *map(str, (state, other, other, out))]
     subprocess.run(command, check=True)
     mean, its = load_network(out)
     saved = load_tensors(state)
@@ -206,6 +222,7 @@ def test_the_mean_of_weights_and_of_a_run_is_written_in_half_precision(tiny_run:
         wanted = (2 * (weights_of(network)[name] + 1) + saved[f"ema.{name}"]) / 3
         torch.testing.assert_close(tensor, wanted, rtol=2e-3, atol=2e-3)
     assert (its.val_cer, its.charset) == (None, card.charset)
+    assert (its.languages, its.licence) == (("fr", "de"), "CC BY 4.0"), "the run names none"
     save_network(other, weights_of(network), replace(card, charset=card.charset[::-1]))
     with pytest.raises(HtrjandError, match=r"other\.safetensors: of another network or charset than .*weights"):
         write_mean([weights, other], tmp_path / "n.safetensors")

@@ -85,9 +85,9 @@ def folder_formats(folder: Path) -> Iterator[str]:
     top = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
     if any(has(name) or has(f"train/{name}") for name in HUB_FILES) or any(folder.glob("data/*.parquet")):
         yield "hf"
-    for suffix, name in ((".parquet", "hf"), (".csv", "csv"), (".tsv", "tsv")):
-        if any(each.lower().endswith(suffix) for each in top):
-            yield name
+    for suffix in (".parquet", ".csv", ".tsv"):
+        if first := next((each for each in top if each.lower().endswith(suffix)), None):
+            yield from file_formats(folder / first)
     yield from deep_formats(folder)
 
 

@@ -59,7 +59,7 @@ def test_lines_are_cut_out_with_text_document_and_split(pages: Path) -> None:
 
 
 def test_the_command_finds_out_the_layout(pages: Path, tmp_path: Path) -> None:
-    assert guess_format(pages) == "pages"
+    assert guess_format(pages) == guess_format(pages.parent) == "pages"
     done = CliRunner().invoke(main, ["data", "import", str(pages), "-o", str(tmp_path / "lines.parquet")])
     assert done.exit_code == 0 and "left out 1: image cannot be read" in done.stderr
     assert [row.split for row in read_lines(tmp_path / "lines.parquet")] == ["train", "train", "test"]
