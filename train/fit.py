@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Callable
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -17,16 +19,17 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from ..runtime.errors import UsageError
+from ..runtime.errors import HtrjandError, UsageError
 from ..runtime.files import atomic_path
 from .adapt import begin_from, fits
 from .batches import LineBatches, Shard
-from .checkpoint import Card, load_network, sha256
+from .checkpoint import Card, load_network, read_rest, sha256
 from .data.error_rates import percent
 from .dataset import Data, load_data, stage_batches
 from .examples import Example
-from .module import TrainingModule
+from .module import STATE, TrainingModule
 from .network import Network
 from .precision import flushed_denormals, mixed
 from .recipe import TrainRecipe
@@ -111,7 +114,8 @@ def fit(module: TrainingModule, data: Data, machine: Machine, log: Log = print) 
 
     Raises:
         UsageError: the folder holds the state of another recipe, or a stage names a dataset that is not there.
-        HtrjandError: a file of it is damaged, an image cannot be decoded, or too many gradients are not finite.
+        HtrjandError: a file of it is damaged, an image cannot be decoded, too many gradients are not finite, or a
+            signal has ended the run.
     """
     quiet()
     log = rank_zero_only(log)
@@ -144,14 +148,43 @@ def fit(module: TrainingModule, data: Data, machine: Machine, log: Log = print) 
                 f"distortions times {stage.strength:g}; from {module.lines_seen} lines seen"
             )
         val = LineBatches(data.val, recipe.batch_columns, 0.0, single_pass=True, shard=shard, origins=module.val_names)
-        with flushed_denormals(), redirect_stdout(sys.stderr):  # where the bar belongs
-            trainer.fit(module, batches, val)
+        try:
+            with flushed_denormals(), interrupts_as_sigterm(), redirect_stdout(sys.stderr):  # where the bar belongs
+                trainer.fit(module, batches, val)
+        except SIGTERMException as error:
+            raise HtrjandError(f"{out}: stopped by a signal; {how_far(out)}") from error
     if module.val_errors.any():
         last = (f"{name} {percent(*row):.2f}" for name, row in zip(module.val_names, module.val_errors, strict=True))
         skipped = f"; {module.skipped_steps} steps left out, their gradients not finite" if module.skipped_steps else ""
         log(f"last validation, % CER: {', '.join(last)}{skipped}")
     speed = module.lines_seen / max(module.seconds, 1e-9)
     return Outcome(out / "weights.safetensors", module.best_cer, module.lines_seen, speed)
+
+
+@contextmanager
+def interrupts_as_sigterm() -> Iterator[None]:
+    """Ctrl-C ends the block as SIGTERM does, which Lightning heeds between two steps; a second one ends it at once."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
+        yield  # a run in the background, say, that is not to be interrupted
+        return
+
+    def first(*_: object) -> None:
+        signal.signal(signal.SIGINT, before)
+        signal.raise_signal(signal.SIGTERM)
+
+    signal.signal(signal.SIGINT, first)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def how_far(out: Path) -> str:
+    """What a run that was stopped has saved in its folder, and what to do."""
+    if not (out / STATE).exists():
+        return "nothing was saved yet: the same command begins anew"
+    return f"saved at {read_rest(out / STATE)['lines_seen']:,} lines seen: the same command goes on from there"
 
 
 def make_trainer(module: TrainingModule, machine: Machine) -> lightning.Trainer:

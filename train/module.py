@@ -167,7 +167,8 @@ class TrainingModule(lightning.LightningModule):
             self.log_dict(speed | counts, prog_bar=True)
         self.trainer.should_stop = self.progress() >= self.stage_end()
         validates = self.trainer.should_stop or self.step % self.recipe.val_every == 0  # and saves when that is done
-        if self.step % self.recipe.save_every == 0 and not validates:
+        terminated = self.trainer.received_sigterm and self.trainer.world_size == 1 and not self.trainer.should_stop
+        if terminated or (self.step % self.recipe.save_every == 0 and not validates):
             self.save()
 
     def update_average(self) -> None:

@@ -102,6 +102,32 @@ def test_a_killed_run_ends_with_the_same_weights(tmp_path: Path) -> None:
         assert (tmp_path / "straight" / name).read_bytes() == (tmp_path / "killed" / name).read_bytes()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_ended_by_a_signal_has_saved_its_last_step(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    path, rest = tiny_run / "tiny.yaml", {"val_every": 10, "save_every": 10_000, "total_lines": 160}
+    recipe = replace(load_recipe(TrainRecipe, path), **rest)
+    fit.train(recipe, path, tmp_path / "straight", machine=CPU)
+    going_on, steps = TrainingModule.update_average, []
+
+    def and_a_signal(module: TrainingModule) -> None:
+        going_on(module)
+        steps.append(module.step)
+        if len(steps) == 7:
+            signal.raise_signal(number)
+
+    monkeypatch.setattr(TrainingModule, "update_average", and_a_signal)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(HtrjandError, match="run: stopped by a signal; saved at 70 lines seen: the same command goes"):
+        fit.train(recipe, path, tmp_path / "run", machine=CPU)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert read_rest(tmp_path / "run" / STATE)["step"] == 7
+    fit.train(recipe, path, tmp_path / "run", machine=CPU)
+    expected, found = (load_tensors(tmp_path / name / STATE) for name in ("straight", "run"))
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
 def test_a_finished_run_is_not_done_again(tiny_run: Path) -> None:
     before = (tiny_run / "run" / "state.safetensors").read_bytes()
     recipe = load_recipe(TrainRecipe, tiny_run / "tiny.yaml")
