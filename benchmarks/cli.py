@@ -205,11 +205,11 @@ def report(results: tuple[Path, ...], out: str, form: str | None) -> None:
     for told in (*problems, *notes):
         warn(told)
     if not found:
-        raise HtrjandError(f"{', '.join(map(str, results))}: no result of `htrjand bench` among these; measure again")
-    documents = [named.result for named in found]
+        raise HtrjandError(f"{', '.join(map(str, results))}: no result of `htrjand bench` among these; check the paths")
+    documents, names = [named.result for named in found], [named.name for named in found] if found[1:] else []
     text = {
-        "txt": lambda: terminal(documents),
-        "md": lambda: markdown(documents),
+        "txt": lambda: terminal(documents, names),
+        "md": lambda: markdown(documents, names),
         "csv": lambda: as_csv(found),
         "html": lambda: page(found, [*problems, *notes]),
     }[form]()
@@ -243,8 +243,14 @@ def form_of(output: Path | None) -> str:
     show_default=True,
     help="Share by which quiet runs of the same code may differ.",
 )
+@click.option(
+    "--rows",
+    nargs=2,
+    metavar="NAME NAME",
+    help="Of FIRST this row, of SECOND that, as reports name them; the files may be one: --rows bundled mine-int8.onnx",
+)
 @format_option("txt", "md")
-def compare(first: Path, second: Path, slower: float, form: str) -> None:
+def compare(first: Path, second: Path, slower: float, rows: tuple[str, str] | None, form: str) -> None:
     """Tell whether SECOND is worse than FIRST: more errors, or slower, beyond the noise. Exit status 1 if so.
 
     Both have to be measured on the same items. A row is worse where the whole 95 % interval of a paired bootstrap over
@@ -256,16 +262,19 @@ def compare(first: Path, second: Path, slower: float, form: str) -> None:
     from .report.compare import findings_table
     from .report.layout import markdown_rows, terminal_rows
 
-    findings, notes = compare_results(load_result(first), load_result(second), slower)
+    findings, notes = compare_results(load_result(first), load_result(second), slower, rows or ("", ""))
     for note in notes:
         log(note)
+    if not findings:
+        raise HtrjandError(
+            f"{first}, {second}: no figure stands in both for the same number of threads; measure both alike"
+        )
     table = findings_table(findings)
     click.echo("\n".join(markdown_rows(table) if form == "md" else terminal_rows(table)))
-    if not findings:
-        raise HtrjandError(f"{first}, {second}: nothing in them can be compared; measure both on the same items")
     if worse := [one for one in findings if one.worse]:
         told = "; ".join(f"{one.row}: {one.figure}" for one in worse)
         raise HtrjandError(f"{second}: worse than {first} beyond the noise: {told}")
+    log("nothing is worse beyond the noise")
 
 
 @bench.command("floor")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,9 +85,19 @@ def choose_lines(
     if empty or not groups:
         raise HtrjandError(
             f"{', '.join(map(str, paths))}: no {split or ''} lines of {', '.join(empty) or 'any dataset'}; "
-            "check -i, --dataset and --split"
+            f"check -i, --dataset and --split{splits_of(paths)}"
         )
     return [row for rows in groups.values() for row in sampled(rows, limit)]
+
+
+def splits_of(paths: Sequence[Path]) -> str:
+    """How many lines of each split some Parquet files hold, for a message; nothing of other paths."""
+    if any(path.suffix != ".parquet" for path in paths):
+        return ""
+    from ..train.data.lines import placed_lines
+
+    counts = Counter(row.split for row, _ in placed_lines(paths, images=False))
+    return f" ({', '.join(f'{split}: {count:,}' for split, count in counts.items())})" if counts else ""
 
 
 def lines_of(paths: Sequence[Path], split: str | None, datasets: Sequence[str], log: Log) -> Iterator[LineRow]:

@@ -69,6 +69,8 @@ def nodes_of(path: str | Path, inputs: Inputs | None = None, width: int = 1024) 
         UsageError: onnxruntime does not read such files.
         HtrjandError: it cannot be run.
     """
+    if not Path(path).is_file():
+        raise HtrjandError(f"{path}: no such file; check the path")
     if format_of(path).engine != "onnxruntime":
         raise UsageError(f"{path}: operators are counted by onnxruntime; name the .onnx file of the same weights")
     counted = profiled(path, inputs, width, 1, disable_prepacking=True)  # or packed weights would show no shape

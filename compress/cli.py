@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ..train.fit import Machine
     from .quantize import Lines
 
+MOST_COMPARED = 500  # training lines
 Command = TypeVar("Command", bound=Callable[..., Any])
 # The defaults of QuantizeRecipe, which a test holds equal: --help loads none of it.
 CALIBRATE = click.option(
@@ -203,9 +204,19 @@ def quantize(
         reference, budget = PageReference(model, list(lines.pages(split)), split), page_budget
     else:
         samples = [row.pixels() for row in spread(lines.rows("train"), calibrate)]
-        reference = Reference(model, list(lines.rows(split)))
+        reference = Reference(model, rows_to_compare(lines, split))
     proof = quantize_proven(model, samples, output, QuantizeRecipe(calibrate, keep), reference, budget)
     click.echo(f"{output}: {proof['bytes']:,} bytes, {summary_line(proof)}")
+
+
+def rows_to_compare(lines: LineChoice, split: str) -> list[LineRow]:
+    """The lines of a split; where there are none to validate with, some to train with: two files read the same ones."""
+    from ..train.data.lines import spread
+
+    rows = list(lines.rows(split))
+    if not rows and split == "val" and (rows := spread(lines.rows("train"), MOST_COMPARED)):
+        log(f"no validation lines: errors are compared on {len(rows):,} training lines")
+    return rows
 
 
 def write_json(output: Path | None, values: dict[str, Any]) -> None:

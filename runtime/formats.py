@@ -50,6 +50,10 @@ class Format:
         return any(find_spec(library) is not None for library in self.libraries)
 
 
+OTHERS = {  # files of ours that are no model files, and what takes them
+    ".safetensors": "weights become one by `htrjand export`",
+    ".lm": "an n-gram is given by --lm, and shown by `htrjand lm show`",
+}
 FORMATS: dict[str, Format] = {}  # by suffix; where a choice is free the first that is installed is taken
 
 
@@ -109,7 +113,10 @@ def format_of(path: str | Path) -> Format:
     path = Path(path)
     form = FORMATS.get(path.suffix)
     if form is None:
-        raise UsageError(f"{path}: unknown model format {path.suffix!r}; give a name that ends in {', '.join(FORMATS)}")
+        told = f"; {OTHERS[path.suffix]}" if path.suffix in OTHERS else ""
+        raise UsageError(
+            f"{path}: unknown model format {path.suffix!r}; give a name that ends in {', '.join(FORMATS)}{told}"
+        )
     return form
 
 

@@ -179,6 +179,16 @@ def test_models_of_bad_files_alone_prints_nothing(htrjand, tmp_path):
     done = htrjand("models", tmp_path / "bad.onnx", tmp_path / "round.onnx")
     assert (done.exit_code, done.stdout) == (1, "")
     assert "round.onnx: a link that leads nowhere" in done.stderr
+    done = htrjand("models", tmp_path / "none", tmp_path / "x.safetensors")
+    assert f"{tmp_path}/none: no such file; check the path" in done.stderr
+    (tmp_path / "x.safetensors").write_bytes(b"")
+    assert "weights become one by `htrjand export`" in htrjand("models", tmp_path / "x.safetensors").stderr
+
+
+def test_models_lists_what_came_with_the_package(htrjand):
+    rows = [line.split("\t") for line in htrjand("models").stdout.splitlines()]
+    assert {kind for _, kind, *_ in rows} == {"line reader", "line detector", "n-gram"}
+    assert all(Path(path).is_file() and f"{Path(path).stat().st_size:,} bytes" for *_, path in rows)
 
 
 STRANGE = ("a\x1b[31m\nb.png", os.fsdecode(b"bad\xff.png"), "c\x9b31m.png")

@@ -17,7 +17,7 @@ RELEASED = Path(__file__).parent / "weights"
 
 def find_weights(name: str) -> Path:
     """The path of a weights file, or of released weights by their name; UsageError where there is neither."""
-    released = {path.stem: path for path in sorted(RELEASED.glob("*.safetensors"))}
+    released = {path.stem: path for path in sorted(RELEASED.glob("*.safetensors")) if path.stem != "detector"}
     if name in released:
         return released[name]
     if not Path(name).is_file():

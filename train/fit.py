@@ -12,6 +12,7 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import lightning
 import torch
@@ -103,7 +104,7 @@ def train(
     history = dict(earlier.history)
     if recipe.begin:
         history["begins from"] = sha256(recipe_path.resolve().parent / recipe.begin)
-    card = Card(recipe.network, data.charset, training_data=describe(data.train, earlier), history=history)
+    card = Card(recipe.network, data.charset, history=history, **origins(data.train, earlier))
     return fit(TrainingModule(recipe, network, card, out, max_time), data, machine, log)
 
 
@@ -223,6 +224,21 @@ def quiet() -> None:
         "broadcast_buffers|sync_dist"
     )
     warnings.filterwarnings("ignore", f".*({noise}).*")
+
+
+def origins(lines: list[Example], *earlier: Card) -> dict[str, Any]:
+    """What a card says of where its weights come from: training data, languages and licence.
+
+    Languages are those of earlier weights and of the lines, where earlier weights name any: readers take the bundled
+    n-gram for a model that reads no languages but its own.
+    """
+    known = dict.fromkeys(name for card in earlier for name in card.languages)  # each once, in order
+    ours = {line.row.lang.partition("-")[0] for line in lines} - {"", *known}
+    return {
+        "training_data": describe(lines, *earlier),
+        "languages": (*known, *sorted(ours)) if known else (),
+        "licence": next((card.licence for card in earlier if card.licence), ""),
+    }
 
 
 def describe(lines: list[Example], *earlier: Card) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from ...runtime.errors import HtrjandError
 from ..engines import UNITS
 from .layout import Table
 from .pairs import Interval, cer_change, relative_ratios, time_ratios
-from .tables import threads_named
+from .tables import data_of, threads_named
 
 Row = dict[str, Any]
 Pairs = dict[tuple[str, str, str], tuple[Row, Row]]  # (name, decoder, unit) → the row of either result
@@ -36,7 +36,9 @@ class Finding:
     worse: bool
 
 
-def compare(before: Row, after: Row, slower: float = SLOWER) -> tuple[list[Finding], list[str]]:
+def compare(
+    before: Row, after: Row, slower: float = SLOWER, names: tuple[str, str] = ("", "")
+) -> tuple[list[Finding], list[str]]:
     """What changed from one result to another, and in words what could not be compared, or only in part.
 
     Rows of one name, decoder and unit are compared, where they read ten items or more. Errors: a paired bootstrap over
@@ -44,20 +46,29 @@ def compare(before: Row, after: Row, slower: float = SLOWER) -> tuple[list[Findi
     row is worse where its whole interval lies above 1 + `slower`. Where a run was disturbed, or the machines differ,
     only ratios between rows that took turns are worth anything: there a row is held against the others of its unit.
 
+    Args:
+        names: of the rows to compare, in the first result and in the second; empty: those of one name in both.
+            Two rows of one run took turns, so their times are compared even where it was disturbed.
+
     Raises:
         HtrjandError: they have no row in common, or were measured on other items.
     """
-    first, second = rows_of(before), rows_of(after)
+    called = " → ".join(names) if any(names) else ""
+    first, second = (rows_of(result, name, called) for result, name in zip((before, after), names, strict=True))
     pairs = {key: (first[key], second[key]) for key in first if key in second}
     if not pairs:
-        names = [", ".join(dict.fromkeys(key[0] for key in rows)) or "none" for rows in (first, second)]
+        there = [", ".join(dict.fromkeys(key[0] for key in rows_of(result))) or "none" for result in (before, after)]
         raise HtrjandError(
-            f"the two results have no row in common: {names[0]} in the first, {names[1]} in the second; measure the "
-            "same model files or peers"
+            f"the two results have no row in common: {there[0]} in the first, {there[1]} in the second; measure the "
+            "same model files or peers, or name two rows by --rows"
         )
     for unit in {key[2] for key in pairs}:
         if digests(before, unit) != digests(after, unit):
-            raise HtrjandError(f"the two results were measured on other {unit}s; measure again on the same ones")
+            told = [", ".join(data_of(result, unit)) for result in (before, after)]
+            raise HtrjandError(
+                f"the two results were measured on other {unit}s, or in another order: {told[0]}; and {told[1]}; "
+                "measure again on the same ones"
+            )
     notes = [f"{', '.join(key)}: only in the first result" for key in first if key not in pairs]
     notes += [f"{', '.join(key)}: only in the second result" for key in second if key not in pairs]
     failed = [key for key, pair in pairs.items() if "error" in pair[0] or "error" in pair[1]]
@@ -66,7 +77,7 @@ def compare(before: Row, after: Row, slower: float = SLOWER) -> tuple[list[Findi
     findings = [Finding(", ".join(key), "measured", 1, 0, lost, True) for key in failed if "error" not in first[key]]
     good = {key: pair for key, pair in pairs.items() if key not in failed}
     findings += error_findings(before, good)
-    doubts = doubts_of(before, after)
+    doubts = "" if before == after and before["ratios"] == "usable" else doubts_of(before, after)
     for unit in UNITS:
         of_unit = {key: pair for key, pair in good.items() if key[2] == unit}
         for threads in before["settings"]["threads"]:
@@ -79,9 +90,13 @@ def compare(before: Row, after: Row, slower: float = SLOWER) -> tuple[list[Findi
     return findings, list(dict.fromkeys(notes))  # what failed in both alike is told once
 
 
-def rows_of(result: Row) -> dict[tuple[str, str, str], Row]:
-    """The rows of a result by name, decoder and unit."""
-    return {(row["name"], row.get("decoder", "greedy"), row["unit"]): row for row in result["engines"]}
+def rows_of(result: Row, name: str = "", called: str = "") -> dict[tuple[str, str, str], Row]:
+    """The rows of a result by name, decoder and unit; or those of one name, under another."""
+    return {
+        (called or row["name"], row.get("decoder", "greedy"), row["unit"]): row
+        for row in result["engines"]
+        if name in ("", row["name"])
+    }
 
 
 def digests(result: Row, unit: str) -> list[str]:

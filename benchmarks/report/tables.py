@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from ...runtime.text import printable
 from ..engines import PEERS, UNITS
 from .layout import Table, filled, markdown_rows, terminal_rows
 
 Column = tuple[str, Callable[[dict[str, Any]], str]]  # header, and function from an engine's result to its cell
 
 
-def markdown(results: Sequence[dict[str, Any]]) -> str:
-    """All results in order, as Markdown."""
+def markdown(results: Sequence[dict[str, Any]], names: Sequence[str] = ()) -> str:
+    """All results in order, as Markdown, each under its name where names are given."""
     parts = []
-    for result in results:
+    for result, name in zip_longest(results, names):
+        parts += [f"**{name}**"] * bool(name)
         parts.append(caption(result))
         parts += ["\n".join(markdown_rows(table)) for table in tables(result)]
         notes = [f"**{head}**{text}" for head, text in remarks(result)]
@@ -24,10 +27,11 @@ def markdown(results: Sequence[dict[str, Any]]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def terminal(results: Sequence[dict[str, Any]]) -> str:
-    """All results in order, for a terminal."""
+def terminal(results: Sequence[dict[str, Any]], names: Sequence[str] = ()) -> str:
+    """All results in order, for a terminal, each under its name where names are given."""
     parts = []
-    for result in results:
+    for result, name in zip_longest(results, names):
+        parts += [printable(f"{name}:")] * bool(name)
         parts.append(filled(caption(result)))
         parts += ["\n".join(terminal_rows(table)) for table in tables(result)]
         notes = [head + text for head, text in remarks(result)]

@@ -81,7 +81,7 @@ def test_a_name_that_says_no_form_is_refused(results: Path, tmp_path: Path) -> N
     done = invoke("report", results, "-o", tmp_path / "all.pdf", "-f", "csv")
     assert done.exit_code == 0 and (tmp_path / "all.pdf").read_text().startswith("result,")
     assert invoke("report", results, "-o", tmp_path / "all").exit_code == 0
-    assert (tmp_path / "all").read_text().startswith("Board B")
+    assert (tmp_path / "all").read_text().startswith("busy:\n\nBoard B")
 
 
 class Page(HTMLParser):
@@ -253,10 +253,25 @@ def test_of_disturbed_runs_only_ratios_are_compared() -> None:
     assert notes == ["lines, 1 thread: speed is not compared, for they are of two machines"]
 
 
+def test_two_rows_of_one_disturbed_run_are_compared_by_name(tmp_path: Path) -> None:
+    slow = row("m-fp32.onnx", [edits + 1 for edits in EDITS], [2 * ms for ms in TIMES])
+    both = write(tmp_path / "a.json", result(INT8, slow, disturbed="busy machine"))
+    done = invoke("compare", both, both, "--rows", "m-int8.onnx", "m-fp32.onnx")
+    told = "m-int8.onnx → m-fp32.onnx, greedy, line"
+    assert f"{told}: CER hand, %; {told}: p50, ms a line, 1 thread" in str(done.exception)
+    done = invoke("compare", both, both, "--rows", "m-fp32.onnx", "m-int8.onnx")
+    assert done.exception is None and "nothing is worse beyond the noise" in done.stderr
+    done = invoke("compare", both, both, "--rows", "m-int8.onnx", "mine.onnx")
+    assert "no row in common: m-int8.onnx, m-fp32.onnx in the first" in str(done.exception)
+
+
 def test_what_cannot_be_compared(tmp_path: Path) -> None:
     first = result(INT8)
     with pytest.raises(HtrjandError, match="measured on other lines"):
         compare(first, result(INT8, sha256="f" * 64))
+    untimed = result({key: value for key, value in INT8.items() if key not in ("latency", "accuracy")})
+    with pytest.raises(HtrjandError, match="no figure stands in both for the same number of threads"):
+        raise invoke("compare", write(tmp_path / "t.json", first), write(tmp_path / "u.json", untimed)).exception
     with pytest.raises(HtrjandError, match=r"no row in common: \S+int8\S* in the first, \S+fp32\S* in the second"):
         compare(first, result(FP32))
     a = write(tmp_path / "a.json", first)

@@ -26,7 +26,7 @@ from htrjand.runtime import Recognizer
 from htrjand.runtime.errors import HtrjandError, UsageError
 from htrjand.train.adapt import begin_from
 from htrjand.train.checkpoint import load_network
-from htrjand.train.data.lines import read_lines
+from htrjand.train.data.lines import read_lines, write_lines
 from htrjand.train.network import Network
 from htrjand.train.reader import model_info
 
@@ -214,6 +214,10 @@ def test_the_verb_writes_file_and_proof_or_nothing(files: tuple[Path, Path], tin
     assert lacking.exit_code == 1
     assert "no line to compare" in lacking.output
     assert not (tmp_path / "other.onnx").exists()
+    write_lines(tmp_path / "train.parquet", list(read_lines(tiny_run / "lines.parquet", "train")))
+    command[-1] = str(tmp_path / "train.parquet")
+    without = CliRunner().invoke(main, [*command, "-o", str(tmp_path / "again.onnx")])
+    assert without.exit_code == 0 and "no validation lines: errors are compared on 8 training lines" in without.output
     for name, says in (
         ("name.bin", "unknown model format"),
         ("x.ort", "is converted from the int8 .onnx"),

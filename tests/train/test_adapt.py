@@ -42,7 +42,11 @@ def test_new_characters_are_learnt_and_the_old_keep_their_place(tiny_run: Path, 
     network, card = load_network(tiny_run / "run" / "weights.safetensors")
     fitted = LanguageFit("ab" * 32, 0.6, 1.25, 1.75)
     weights = tmp_path / "said.safetensors"
-    save_network(weights, weights_of(network), replace(card, temperature=2.0, language_model=fitted))
+    save_network(
+        weights,
+        weights_of(network),
+        replace(card, temperature=2.0, language_model=fitted, languages=("fr", "de"), licence="CC BY 4.0"),
+    )
     short = TINY.replace("total_lines: 1600", "total_lines: 1500").replace("data: {files: [lines.parquet]}\n", "")
     recipe = tmp_path / "adapt.yaml"
     recipe.write_text(short + "grow: true\nfreeze: 2\ndata: {hold_out: 0.2}\n", encoding="utf-8")
@@ -55,6 +59,8 @@ def test_new_characters_are_learnt_and_the_old_keep_their_place(tiny_run: Path, 
     assert load_card(adapted).charset == (*load_card(weights).charset, "d")
     assert load_card(adapted).history["begins from"]
     assert (load_card(adapted).temperature, load_card(adapted).language_model) == (1.0, None), "fitted to other weights"
+    assert load_card(adapted).languages == ("fr", "de", "en"), "of the first weights, and of the lines"
+    assert load_card(adapted).licence == "CC BY 4.0"
     assert load_card(adapted).training_data == ("mine: 10 lines", "printed: 8 lines")
     before, after = load_tensors(weights), load_tensors(adapted)
     frozen = [name for name in before if name.startswith(("convs.0.", "convs.1."))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -245,9 +245,9 @@ def import_lines_of(
 
     if val_share + test_share >= 1:
         raise UsageError("--val-share and --test-share leave nothing to train on; give smaller ones")
-    source, form = source_of(form, **options)
     if output.suffix.lower() != ".parquet":
         raise UsageError(f"{output}: give a name that ends in .parquet")
+    source, form = source_of(form, **options)
     if output.exists() and source.path.exists() and output.samefile(source.path):
         raise UsageError(f"{output}: is the source too; write to another file")
     warnings.filterwarnings("ignore", module="PIL")  # of a file that is half broken: it is read, or its line left out
@@ -255,7 +255,7 @@ def import_lines_of(
         import_lines(source, form), label="importing", show_pos=True, file=sys.stderr, hidden=not sys.stderr.isatty()
     ) as found:
         outcome = import_file(found, output, val_share, test_share)
-    log_outcome(outcome, output)
+    log_outcome(outcome, output, {"val": val_share, "test": test_share})
     if report:
         values = outcome.as_dict(source=str(source.path), format=form, output=str(output))
         write_text(report, json_text(values, indent=1) + "\n")
@@ -283,11 +283,15 @@ def source_of(
     return Source(path=source, dataset=name, lang=lang or layout.lang, **others), form
 
 
-def log_outcome(outcome: Outcome, output: Path) -> None:
-    """What was written, and what was left out for which reason."""
+def log_outcome(outcome: Outcome, output: Path, asked: Mapping[str, float]) -> None:
+    """What was written, which splits are far from their share, and what was left out for which reason."""
     counts = ", ".join(f"{split} {count:,}" for split in SPLIT.choices if (count := outcome.splits[split]))
     log(
         f"{output}: {outcome.line_count:,} lines ({counts})" + (f", dealt out {outcome.dealt}" if outcome.dealt else "")
     )
+    for split, share in asked.items():
+        if outcome.dealt and outcome.splits[split] > 2 * share * outcome.line_count:
+            given = outcome.splits[split] / outcome.line_count
+            log(f"{split} has {given:.0%} of the lines, not {share:.0%}: no document is divided; see --{split}-share")
     for reason, count in outcome.skipped.most_common():
         log(f"left out {count:,}: {reason} (first: {outcome.examples[reason]})")

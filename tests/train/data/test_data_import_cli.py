@@ -132,6 +132,8 @@ def test_one_document_is_dealt_out_by_page_and_one_page_not_at_all(tmp_path: Pat
         row.page: {other.split for other in written(tmp_path) if other.page == row.page} for row in written(tmp_path)
     }
     assert sorted(map(sorted, pages.values())) == [["train"]] * 4 + [["val"]]
+    two = put(tmp_path / "two", {f"{d}/{n}{end}": "ab" for d in "ab" for n in range(5) for end in (".png", ".gt.txt")})
+    assert "val has 50% of the lines, not 10%: no document is divided; see --val-share" in run(two).stderr
     one = put(tmp_path / "one", {f"{name}{end}": "ab" for name in ("1", "2") for end in (".png", ".gt.txt")})
     assert "all to train, for there is one page of one document" in run(one).stderr
     assert {row.split for row in written(tmp_path)} == {"train"}
