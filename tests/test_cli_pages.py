@@ -323,6 +323,9 @@ def test_one_file_keeps_its_parts_where_an_input_is_no_image(box: Path, tmp_path
     (box / "c.png").write_bytes(b"x")
     done = htrjand(box / "a.png", box / "c.png", "-o", tmp_path / "all.txt")
     assert done.exit_code == 1 and "all.txt: lacks 1 page" in done.stderr and (tmp_path / "all.txt.part").is_file()
+    without = htrjand(box / "a.png", "-o", tmp_path / "all.txt")
+    assert made_of(without) == (0, 1) and not (tmp_path / "all.txt.part").exists(), "the bad one is given up"
+    done = htrjand(box / "a.png", box / "c.png", "-o", tmp_path / "all.txt")
     sheet(3).save(box / "c.png")
     done = htrjand(box / "a.png", box / "c.png", "-o", tmp_path / "all.txt")
     assert done.exit_code == 0 and made_of(done) == (1, 1) and not (tmp_path / "all.txt.part").exists()

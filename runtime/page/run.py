@@ -190,7 +190,7 @@ class Run:
                 self.failed.append(str(target.path))
                 continue
             missing = list(target.jobs)
-            if len(target.jobs) + lost > 1:
+            if len(target.jobs) + lost > 1 or target.part.is_file():  # of more pages, one of which is gone since
                 parts[target.path] = Part(target.part)
                 undrawn = self.undrawn(target)
                 missing = [job for job in target.jobs if job in undrawn or not parts[target.path].has(job)]
@@ -239,7 +239,7 @@ class Run:
                 part.remove()
             else:
                 self.warn(
-                    f"{target.path}: lacks {plural(lacking, 'page')}; {part.path.name} keeps the others: the same "
+                    f"{target.path}: lacks {plural(lacking, 'page')}; {part.path} keeps what was read: the same "
                     "command tries again what could not be read"
                 )
 
