@@ -15,7 +15,7 @@ from ..train.adapt import begin_from, fits
 from ..train.batches import Batch
 from ..train.checkpoint import Card, load_network, sha256
 from ..train.dataset import Data, load_data
-from ..train.fit import Log, Machine, Outcome, fit, origins
+from ..train.fit import Log, Machine, Outcome, fit, provenance
 from ..train.module import TrainingModule
 from ..train.network import FRAME_STRIDE, Network
 from ..train.recipe import TrainRecipe, signature
@@ -174,7 +174,7 @@ def run(
     history["teacher"] = sha256(path) if name == "student" else "none: control of a distillation"
     if begin or recipe.inherit:
         history["begins from"] = sha256(begin or path)
-    card = Card(recipe.train.network, data.charset, history=history, **origins(data.train, *earlier))
+    card = Card(recipe.train.network, data.charset, history=history, **provenance(data.train, *earlier))
     module = (
         Distillation(recipe, student, teacher, card, out, max_time)
         if name == "student"

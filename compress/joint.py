@@ -29,7 +29,7 @@ from ..train.batches import Batch, Chosen, LineBatches
 from ..train.checkpoint import Card, load_network, save_network, sha256, weights_of
 from ..train.data.error_rates import character_errors, percent
 from ..train.dataset import Data, load_data, repeats_of
-from ..train.fit import origins
+from ..train.fit import provenance
 from ..train.losses import greedy_text
 from ..train.module import hashed_seed
 from ..train.network import FRAME_STRIDE, STUDENT, Network, NetworkRecipe
@@ -169,7 +169,7 @@ def joint(path: Path, out: Path, seconds: float, device_name: str = "cuda") -> N
     teacher, student = learners["teacher"], learners["student"]
     earlier = begin[1] if begin else Card(run.network, data.charset)
     history = {"begins from": sha256(path.resolve().parent / run.begin)} if run.begin else {}
-    card = Card(run.network, data.charset, history=history, **origins(data.train, earlier))
+    card = Card(run.network, data.charset, history=history, **provenance(data.train, earlier))
     cards = {"teacher": replace(card, lines_seen=earlier.lines_seen), "student": replace(card, network=recipe.student)}
     out.mkdir(parents=True, exist_ok=True)
     amp = torch.autocast(device.type, torch.bfloat16)

@@ -104,7 +104,7 @@ def train(
     history = dict(earlier.history)
     if recipe.begin:
         history["begins from"] = sha256(recipe_path.resolve().parent / recipe.begin)
-    card = Card(recipe.network, data.charset, history=history, **origins(data.train, earlier))
+    card = Card(recipe.network, data.charset, history=history, **provenance(data.train, earlier))
     return fit(TrainingModule(recipe, network, card, out, max_time), data, machine, log)
 
 
@@ -149,8 +149,9 @@ def fit(module: TrainingModule, data: Data, machine: Machine, log: Log = print) 
                 f"distortions times {stage.strength:g}; from {module.lines_seen} lines seen"
             )
         val = LineBatches(data.val, recipe.batch_columns, 0.0, single_pass=True, shard=shard, origins=module.val_names)
+        alone = shard.world_size == 1
         try:
-            with flushed_denormals(), interrupts_as_sigterm(), redirect_stdout(sys.stderr):  # where the bar belongs
+            with flushed_denormals(), interrupts_as_sigterm(alone), redirect_stdout(sys.stderr):  # where the bar belongs
                 trainer.fit(module, batches, val)
         except SIGTERMException as error:
             raise HtrjandError(f"{out}: stopped by a signal; {how_far(out)}") from error
@@ -163,10 +164,14 @@ def fit(module: TrainingModule, data: Data, machine: Machine, log: Log = print) 
 
 
 @contextmanager
-def interrupts_as_sigterm() -> Iterator[None]:
-    """Ctrl-C ends the block as SIGTERM does, which Lightning heeds between two steps; a second one ends it at once."""
+def interrupts_as_sigterm(alone: bool) -> Iterator[None]:
+    """Ctrl-C ends the block as SIGTERM does, which Lightning heeds between two steps; a second one ends it at once.
+
+    Not where there are several processes: each gets the Ctrl-C, and Lightning's answer to SIGTERM waits for the others.
+    """
     before = signal.getsignal(signal.SIGINT)
-    if before is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
+    here = threading.current_thread() is threading.main_thread()
+    if not (alone and here and before is signal.default_int_handler):
         yield  # a run in the background, say, that is not to be interrupted
         return
 
@@ -226,7 +231,7 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", f".*({noise}).*")
 
 
-def origins(lines: list[Example], *earlier: Card) -> dict[str, Any]:
+def provenance(lines: list[Example], *earlier: Card) -> dict[str, Any]:
     """What a card says of where its weights come from: training data, languages and licence.
 
     Languages are those of earlier weights and of the lines, where earlier weights name any: readers take the bundled
