@@ -151,7 +151,7 @@ def fit(module: TrainingModule, data: Data, machine: Machine, log: Log = print) 
         val = LineBatches(data.val, recipe.batch_columns, 0.0, single_pass=True, shard=shard, origins=module.val_names)
         alone = shard.world_size == 1
         try:
-            with flushed_denormals(), interrupts_as_sigterm(alone), redirect_stdout(sys.stderr):  # where the bar belongs
+            with flushed_denormals(), interrupts_as_sigterm(alone), redirect_stdout(sys.stderr):  # as the bar does
                 trainer.fit(module, batches, val)
         except SIGTERMException as error:
             raise HtrjandError(f"{out}: stopped by a signal; {how_far(out)}") from error
