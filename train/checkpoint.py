@@ -88,7 +88,7 @@ def in_half(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 def write_mean(paths: Sequence[Path], out: Path) -> None:
     """Writes the mean of several weights, in halves as `halve` does, with the card of the first and nothing measured.
 
-    Languages and licence are those of the first weights that name any: a run's own do not.
+    Languages and licence are `inherited` from whichever weights name some: a run's own do not.
 
     Where all come from the same ones by further training, the mean errs less than each (Wortsman et al. 2022, "Model
     soups"). Of the saved state of a run (`state.safetensors`) its moving average counts: its `weights.safetensors` are
@@ -111,10 +111,13 @@ def write_mean(paths: Sequence[Path], out: Path) -> None:
         .float()
         for name in names
     }
-    languages = next((card.languages for card in cards if card.languages), ())
-    licence = next((card.licence for card in cards if card.licence), "")
-    card = replace(cards[0], languages=languages, licence=licence, val_cer=None, **NOT_MEASURED)
-    save_network(out, in_half(mean), card)
+    save_network(out, in_half(mean), replace(cards[0], **inherited(cards), val_cer=None, **NOT_MEASURED))
+
+
+def inherited(cards: Sequence[Card]) -> dict[str, Any]:
+    """The languages of some cards, each once, and the first licence: what weights made of theirs have."""
+    languages = tuple(dict.fromkeys(name for card in cards for name in card.languages))
+    return {"languages": languages, "licence": next((card.licence for card in cards if card.licence), "")}
 
 
 def is_state(path: Path) -> bool:

@@ -26,7 +26,7 @@ from ..runtime.errors import HtrjandError, UsageError
 from ..runtime.files import atomic_path
 from .adapt import begin_from, fits
 from .batches import LineBatches, Shard
-from .checkpoint import Card, load_network, read_rest, sha256
+from .checkpoint import Card, inherited, load_network, read_rest, sha256
 from .data.error_rates import percent
 from .dataset import Data, load_data, stage_batches
 from .examples import Example
@@ -237,13 +237,10 @@ def provenance(lines: list[Example], *earlier: Card) -> dict[str, Any]:
     Languages are those of earlier weights and of the lines, where earlier weights name any: readers take the bundled
     n-gram for a model that reads no languages but its own.
     """
-    known = dict.fromkeys(name for card in earlier for name in card.languages)  # each once, in order
-    ours = {line.row.lang.partition("-")[0] for line in lines} - {"", *known}
-    return {
-        "training_data": describe(lines, *earlier),
-        "languages": (*known, *sorted(ours)) if known else (),
-        "licence": next((card.licence for card in earlier if card.licence), ""),
-    }
+    told = inherited(earlier) | {"training_data": describe(lines, *earlier)}
+    if known := told["languages"]:
+        told["languages"] = (*known, *sorted({line.row.lang.partition("-")[0] for line in lines} - {"", *known}))
+    return told
 
 
 def describe(lines: list[Example], *earlier: Card) -> tuple[str, ...]:

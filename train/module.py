@@ -172,8 +172,8 @@ class TrainingModule(lightning.LightningModule):
             self.save()
 
     def update_average(self) -> None:
-        """Moves the average towards the current weights: where it warms up by more at first, so that it soon forgets
-        those that the run began from."""
+        """Moves the average towards the current weights; with `ema_warm_up` by more early in a run, so that it soon
+        forgets those that the run began from."""
         decay = self.recipe.ema
         if self.recipe.ema_warm_up:
             decay = min(decay, (1 + self.step) / (10 + self.step))

@@ -91,7 +91,7 @@ class TrainRecipe:
     shortcut: float = 0.1  # weight of the CTC loss on the CNN alone
     origin: float = 0.0  # weight of the loss of a head that names each line's dataset; that head is not kept
     ema: float = 0.999  # decay of the moving average of the weights
-    ema_warm_up: bool = True  # that average soon forgets the first weights; false where a run begins from good ones
+    ema_warm_up: bool = True  # let it soon forget the weights it began with; false for a run that begins from good ones
     bf16: bool = True  # mixed precision, where the processor or GPU computes in it
     seed: int = 1  # of first weights, order, distortions and dropout
     val_every: int = 1000  # steps
