@@ -14,7 +14,9 @@ from .bundled import MODELS, bundled_in, model_file
 from .decode import Line, decode_greedy
 from .decode.beam import WIDTH, decode_beam
 from .decode.language import Language
+from .decode.neural import NeuralLm
 from .decode.ngram import Ngram
+from .decode.rescore import Rescorer
 from .engines import Port, Session, open_session
 from .errors import HtrjandError, UsageError
 from .image import HEIGHT, Grey, LineSource, load_line_and_width, pad_line
@@ -26,9 +28,10 @@ if TYPE_CHECKING:
     from .page.inputs import PageImage, PageSource
     from .page.page import Page
 
-BUNDLED_LM = "bundled"  # what `lm` calls the bundled n-gram
+BUNDLED_LM = "bundled"  # what `lm` and `neural_lm` call the bundled files
 BUNDLED = "htrjand-student-int8"  # in every format; the first whose library is installed is opened
 LANGUAGE = "htrjand-fr-en-de.lm"  # the bundled n-gram
+NEURAL = "htrjand-fr-en-de.nlm"  # the bundled neural language model
 TOGETHER = 16  # lines that are decoded at a time
 MOST_LOGIT = 1e30  # what is greater is not finite once it is divided by a temperature
 WINDOW = 32  # batches whose lines are in memory at once: enough for lines of like width to meet
@@ -49,6 +52,8 @@ class Recognizer:
         sha256: 64 hexadecimal digits; another model file than that of this SHA-256 is refused.
         engine: the engine or the format of the bundled models: "onnx", "tflite" or "openvino". None takes the first
             that is installed: two devices may read with two files then, and many lines differently.
+        neural_lm: a neural language model (`htrjand lm train`), which chooses among the best texts of a line that were
+            found with the n-gram; "bundled" as for `lm`. None: the first of them is taken.
         corrector: a file of `htrjand correct export`, or a `Corrector`; it changes lines of which the reader is not
             sure, and leaves in `Line.read` what was read. Needs onnxruntime. None: nothing is corrected.
 
@@ -58,6 +63,7 @@ class Recognizer:
         session: the file, opened.
         engine: the library that runs it, and its version: "onnxruntime 1.32.0".
         language: the language model and its weights, or None.
+        rescorer: the neural language model and its weights, or None.
 
     Raises:
         HtrjandError: a file cannot be used; the message names it and the remedy.
@@ -67,12 +73,15 @@ class Recognizer:
         self, model: str | Path | None = None, threads: int | None = None, lm: str | Path | None = BUNDLED_LM,
         beam: int = WIDTH, detector: str | Path | LineDetector | None = None, sha256: str | None = None,
         engine: str | None = None, corrector: str | Path | Corrector | None = None,
+        neural_lm: str | Path | None = None,
     ) -> None:  # fmt: skip
         if beam < 1:
             raise UsageError(f"a beam of {beam} texts reads nothing; give 1 or more")
         session = open_session(model_file(BUNDLED, model, engine), threads, sha256)
         info = ModelInfo.from_metadata(session.metadata, session.path)
-        self._take(session, info, language_for(info, lm), beam, detector, threads, open_corrector(corrector, threads))
+        language = language_for(info, lm)
+        rescorer = rescorer_for(info, language, neural_lm)
+        self._take(session, info, language, beam, detector, threads, open_corrector(corrector, threads), rescorer)
 
     @classmethod
     def over(cls, session: Session, info: ModelInfo) -> Recognizer:
@@ -85,13 +94,13 @@ class Recognizer:
     def _take(
         self, session: Session, info: ModelInfo, language: Language | None = None, beam: int = WIDTH,
         detector: str | Path | LineDetector | None = None, threads: int | None = None,
-        corrector: Corrector | None = None,
+        corrector: Corrector | None = None, rescorer: Rescorer | None = None,
     ) -> None:  # fmt: skip
         check_line_reader(session, info)
         if corrector:
             corrector.check(info)
         self.session, self.info, self.path, self.engine = session, info, session.path, session.engine
-        self.language, self.beam, self.corrector = language, beam, corrector
+        self.language, self.beam, self.corrector, self.rescorer = language, beam, corrector, rescorer
         self._detector, self._threads = detector, threads
 
     @cached_property
@@ -162,7 +171,9 @@ class Recognizer:
         """The texts of some lines, by index, of their logits."""
         widths = {index: (loaded[index][0].shape[1], loaded[index][1]) for index in logits}
         if self.language:
-            lines = decode_beam(list(logits.values()), self.info, self.language, list(widths.values()), self.beam)
+            lines = decode_beam(
+                list(logits.values()), self.info, self.language, list(widths.values()), self.beam, self.rescorer
+            )
         else:
             lines = [decode_greedy(frames, self.info, *widths[index]) for index, frames in logits.items()]
         return dict(zip(logits, self.corrector.correct(lines) if self.corrector else lines, strict=True))
@@ -270,6 +281,18 @@ def language_for(info: ModelInfo, lm: str | Path | None) -> Language | None:
     return Language.of(ngram, info) if set(info.languages) <= set(ngram.about["languages"]) else None
 
 
+def rescorer_for(info: ModelInfo, language: Language | None, neural_lm: str | Path | None) -> Rescorer | None:
+    """What chooses among the best texts of a line, for a model that says this of itself and reads with this n-gram."""
+    if neural_lm is None or (language is None and neural_lm == BUNDLED_LM):
+        return None
+    if language is None:
+        raise UsageError(f"{neural_lm}: a neural language model chooses among texts that an n-gram has found; name one")
+    neural = NeuralLm(bundled_language(NEURAL) if neural_lm == BUNDLED_LM else neural_lm)
+    if neural_lm == BUNDLED_LM and not set(info.languages) <= set(neural.about["languages"]):
+        return None
+    return Rescorer(neural, info.charset)
+
+
 def fits(port: Port, wanted: Port) -> bool:
     """Whether a port has the name, type, number of axes and fixed sizes of another."""
     return (
@@ -280,8 +303,13 @@ def fits(port: Port, wanted: Port) -> bool:
 
 @cache
 def bundled_ngram() -> Ngram:
-    """The language model that came with the package; all readers share it."""
-    path = MODELS / LANGUAGE
+    """The n-gram that came with the package; all readers share it."""
+    return Ngram(bundled_language(LANGUAGE))
+
+
+def bundled_language(name: str) -> Path:
+    """A language model that came with the package."""
+    path = MODELS / name
     if not path.is_file():
         raise HtrjandError(f"{path}: the bundled language model is missing; install htrjand again, or read without one")
-    return Ngram(path)
+    return path

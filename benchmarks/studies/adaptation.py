@@ -1,12 +1,13 @@
 """What some lines of one hand are worth: the CER on that hand, and on others, before and after adapting weights to it.
 
     python -m htrjand.benchmarks.studies.adaptation leave-out cremma-mss-19:manuscrits-rviven peraire -i lines/ -o rest/
-    python -m htrjand.benchmarks.studies.adaptation measure -i lines/cremma-mss-19.parquet --doc manuscrits-rviven \\
-        --from WEIGHTS --others lines/copiste.parquet -o OUT
+    python -m htrjand.benchmarks.studies.adaptation measure -i lines/cremma-mss-19.parquet --doc lettres-veuillot \\
+        --others lines/copiste.parquet -o OUT
 
 The first writes line files without some hands, to train weights that never saw them. The second takes one hand, keeps
 some of its pages for the test, and adapts with 50, 100 and 200 lines drawn from the others. Nothing is chosen on the
-test pages: a fifth of the drawn lines is held out for that.
+test pages: a fifth of the drawn lines is held out for that. Greedily, and with the bundled n-gram where the weights say
+that they read its languages.
 """
 
 from __future__ import annotations
@@ -20,15 +21,18 @@ import click
 
 from ...runtime.errors import HtrjandError, UsageError
 from ...runtime.files import atomic_path
+from ...runtime.recognizer import BUNDLED_LM, language_for
 from ...runtime.text import json_text
 from ...train import adapt
 from ...train.checkpoint import load_card
+from ...train.data.error_rates import cer
 from ...train.data.lines import LineRow, parquet_files, read_lines, spread, write_lines
 from ...train.fit import train
-from ...train.reader import open_weights, read_rows
+from ...train.reader import open_weights
 from ...train.recipe import TrainRecipe
 from ...train.recipe_loader import load_recipe
 from .errors import as_written
+from .language import Lines
 
 TEST_SHARE = 0.3  # of the hand's lines, at least: whole pages
 OTHERS = 200  # validation lines of other hands, of each file
@@ -76,16 +80,17 @@ def measure(
     weights = adapt.find_weights(begin)
     rows = as_written(read_lines(lines))
     doc = doc or Counter(row.doc for row in rows).most_common(1)[0][0]
-    pool, test = divide([row for row in rows if whole or row.doc == doc])
+    mine = [row for row in rows if whole or row.doc == doc]
+    pool, test = divide(mine)
     if not test or len(pool) < max(counts):
         raise UsageError(
             f"{lines}: {len(pool)} lines to adapt with and {len(test)} to test on in {doc!r}; ask for fewer"
         )
     known = {entry.partition(":")[0] for entry in load_card(weights).training_data}
-    if known & {row.dataset for row in test} and not left_out:
+    if known & {row.dataset for row in mine if row.split == "train"} and not left_out:
         raise UsageError(
-            f"{lines}: {weights.name} was trained on lines of this dataset; take another, or say --left-out if this "
-            "hand was not among them"
+            f"{lines}: {weights.name} was trained on lines of this dataset; take a document of val or test, or say "
+            "--left-out if this hand was not among them"
         )
     tests = {"hand": test} | {path.stem: spread(as_written(read_lines(path, "val")), OTHERS, 1) for path in others}
     output.mkdir(parents=True, exist_ok=True)
@@ -108,15 +113,27 @@ def measure(
 
 
 def read(weights: Path, tests: dict[str, list[LineRow]]) -> dict[str, float]:
-    """CER in percent of each group of lines, greedily."""
-    reader = open_weights(weights)
-    return {name: round(read_rows(reader, rows).cer(), 3) for name, rows in tests.items()}
+    """CER in percent of each group of lines, greedily and with the bundled n-gram."""
+    reader, found = open_weights(weights), {}
+    for name, rows in tests.items():
+        lines = Lines(reader, rows)
+        for way, language in (("greedily", None), ("with the n-gram", language_for(reader.info, BUNDLED_LM))):
+            if way == "greedily" or language:
+                found[f"{name} {way}"] = round(
+                    cer([e for some in lines.errors(lines.read(language)).values() for e in some]), 3
+                )
+    return found
 
 
 def table(result: dict[str, Any]) -> str:
     """Markdown: a row a number of lines."""
     names = list(result["rows"][0]["cer"])
-    heads = [f"CER on its {result['test_lines']} test lines, %", *(f"{name}, %" for name in names[1:])]
+    heads = [
+        f"CER on its {result['test_lines']} test lines, %, {name.removeprefix('hand ')}"
+        if name.startswith("hand ")
+        else f"{name}, %"
+        for name in names
+    ]
     lines = [
         f"| lines of {result['hand']} | {' | '.join(heads)} | lines seen while adapting |",
         "|---:|" + "---:|" * (len(heads) + 1),

@@ -30,6 +30,7 @@ from ...compress.quantize.recipe import QuantizeRecipe
 from ...pipeline_recipe import PipelineRecipe
 from ...runtime.files import atomic_path
 from ...train.correct.recipe import CorrectRecipe
+from ...train.lm.neural_recipe import NeuralLmRecipe
 from ...train.page.recipe import DetectorTrainRecipe
 from ...train.recipe import TrainRecipe
 from .ablate import AblateRecipe
@@ -39,6 +40,7 @@ ROOTS: tuple[tuple[str, type], ...] = (  # of each command
     ("htrjand distill", DistillRecipe),
     ("python -m htrjand.compress.joint", JointRecipe),
     ("htrjand prune", PruneRecipe),
+    ("htrjand lm train", NeuralLmRecipe),
     ("htrjand correct train", CorrectRecipe),
     ("htrjand qat", QatRecipe),
     ("htrjand ablate", AblateRecipe),

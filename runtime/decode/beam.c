@@ -203,28 +203,32 @@ static int advance(const Search *search, const Ngram *ngram, const uint8_t *code
     return count;
 }
 
-/* Finds the best text of one line.
+/* Finds the best texts of one line.
  *
  * logs        ln p [frames, classes] of the frames that are searched
  * gaps        [frames], whether sure blanks came before the frame
  * ngram       NULL: none
  * codes, scales
  *             [classes]: the code in the n-gram, and how much of its ln p counts
+ * keep        texts that are wanted, best first; at most `width`
  * found, peaks, states
- *             room for `frames` values: the class of each character, the frame of its peak, the n-gram's state after it
+ *             room for `keep` times `frames` values: of each text the class of each character, the frame of its peak, the
+ *             n-gram's state after it
+ * lengths, ctc, language
+ *             room for `keep` values: of each text its characters, its ln p by the frames, and by the n-gram
  *
- * Returns the number of characters, or -1 when memory ran out.
+ * Returns the number of texts, or -1 when memory ran out.
  */
 EXPORT int32_t htrjand_beam(const Search *search, const float *logs, const uint8_t *gaps, const Ngram *ngram,
-                            const uint8_t *codes, const float *scales, int32_t *found, int32_t *peaks,
-                            uint32_t *states) {
+                            const uint8_t *codes, const float *scales, int32_t keep, int32_t *found, int32_t *peaks,
+                            uint32_t *states, int32_t *lengths, float *ctc, float *language) {
     size_t room = (size_t)search->width * (1 + (size_t)search->candidates), frames = (size_t)search->frames;
     Hypothesis *beam = malloc((size_t)search->width * sizeof *beam);
     Link *links = malloc(frames * (size_t)search->width * sizeof *links);
     Work work = {malloc(room * sizeof *work.next), malloc(room * sizeof *work.places),
                  malloc(((size_t)search->candidates + 1) * sizeof *work.tried), malloc(room)};
-    int32_t length = -1, step;
-    int count = 1, chosen = 0;
+    int32_t kept = -1, step;
+    int count = 1;
     if (beam && links && work.next && work.places && work.tried && work.there) {
         memset(beam, 0, sizeof *beam);
         beam->inked = beam->peak = NEVER;
@@ -239,19 +243,27 @@ EXPORT int32_t htrjand_beam(const Search *search, const float *logs, const uint8
                 links[(size_t)step * (size_t)search->width + (size_t)i] =
                     (Link){beam[i].source, beam[i].added, beam[i].before, beam[i].state};
         }
-        for (int i = 1; i < count; i++)
-            if (beam[i].score > beam[chosen].score) chosen = i;
-        length = beam[chosen].length;
-        int32_t place = length, peak = beam[chosen].peak_step;
-        for (step = search->frames - 1; step >= 0; step--) {
-            Link link = links[(size_t)step * (size_t)search->width + (size_t)chosen];
-            if (link.added >= 0) {
-                found[--place] = link.added;
-                peaks[place] = peak;
-                states[place] = link.state;
-                peak = link.before;
+        for (kept = 0; kept < keep && kept < count; kept++) {
+            int chosen = -1;
+            for (int i = 0; i < count; i++)
+                if (beam[i].score > (chosen < 0 ? 2 * NEVER : beam[chosen].score)) chosen = i;
+            if (chosen < 0) break;
+            beam[chosen].score = 3 * NEVER; /* taken */
+            size_t row = (size_t)kept * frames;
+            int32_t place = beam[chosen].length, peak = beam[chosen].peak_step;
+            lengths[kept] = place;
+            ctc[kept] = log_add(beam[chosen].blank, beam[chosen].inked);
+            language[kept] = beam[chosen].language;
+            for (step = search->frames - 1; step >= 0; step--) {
+                Link link = links[(size_t)step * (size_t)search->width + (size_t)chosen];
+                if (link.added >= 0) {
+                    found[row + (size_t)--place] = link.added;
+                    peaks[row + (size_t)place] = peak;
+                    states[row + (size_t)place] = link.state;
+                    peak = link.before;
+                }
+                chosen = link.source;
             }
-            chosen = link.source;
         }
     }
     free(beam);
@@ -260,7 +272,7 @@ EXPORT int32_t htrjand_beam(const Search *search, const float *logs, const uint8
     free(work.places);
     free(work.tried);
     free(work.there);
-    return length;
+    return kept;
 }
 
 /* ln p of all n-grams that hold a character, when others stand in its place: see `said` of confidence.py.

@@ -19,8 +19,9 @@ from ..info import ModelInfo
 from . import kernel
 from .confidence import confidences
 from .greedy import softmax, spans
-from .language import Found, Language
+from .language import Found, Language, Scored
 from .line import Character, Line
+from .rescore import KEPT, Rescorer
 
 WIDTH = 64  # hypotheses kept of each line
 CANDIDATES = 10  # characters tried at a frame
@@ -30,6 +31,7 @@ BEHIND = 20.0  # a hypothesis whose CTC score is so far behind the best one's is
 TINY = np.float32(1e-30)  # of a probability: its logarithm is finite
 NEVER = np.float32(-1e30)  # the logarithm of nothing: small enough, and its sums stay finite
 MIX = np.uint64(0x9E3779B97F4A7C15)  # odd, of random bits: prefixes are told apart by a hash of their characters
+EMPTY = Scored(Found([], [], []), 0.0, 0.0)
 
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.intp]
@@ -62,7 +64,7 @@ class Beam:
 
 def decode_beam(
     logits: Sequence[Floats], info: ModelInfo, language: Language, widths: Sequence[tuple[int, int]],
-    beam: int = WIDTH,
+    beam: int = WIDTH, rescorer: Rescorer | None = None,
 ) -> list[Line]:  # fmt: skip
     """Reads the lines of a batch.
 
@@ -74,9 +76,13 @@ def decode_beam(
         info: the charset, blank and frame stride.
         widths: columns of each line before padding, and of its image as it was given, which `x0` and `x1` are in.
         beam: hypotheses kept of each line.
+        rescorer: what chooses among the best texts of each line; None: the first is taken.
     """
     logs = [np.log(np.maximum(softmax(line), TINY)) for line in logits]
-    found = beam_search(logs, language, info.blank, beam)
+    if rescorer:
+        found = rescorer.best(best_texts(logs, language, info.blank, beam, KEPT), language)
+    else:
+        found = beam_search(logs, language, info.blank, beam)
     sure = confidences(found, logs, language)
     return [
         as_line(line, chances, values, info, *width)
@@ -102,24 +108,33 @@ def as_line(found: Found, chances: list[float], logs: Floats, info: ModelInfo, w
 def beam_search(
     logs: Sequence[Floats], language: Language | None, blank: int = 0, width: int = WIDTH, compiled: bool = True
 ) -> list[Found]:
-    """The best text of each line.
+    """The best text of each line: the first of `best_texts`."""
+    return [texts[0].found for texts in best_texts(logs, language, blank, width, 1, compiled)]
+
+
+def best_texts(
+    logs: Sequence[Floats], language: Language | None, blank: int = 0, width: int = WIDTH, keep: int = 1,
+    compiled: bool = True,
+) -> list[list[Scored]]:  # fmt: skip
+    """The best texts of each line, best first: one at least.
 
     Args:
         logs: of each line ln p, float32 [T, V].
         language: None: what CTC alone finds most probable.
         blank: the class that is no character.
         width: hypotheses kept of each line.
+        keep: texts of each line that are wanted; there may be fewer.
         compiled: search with the compiled kernel, where there is one.
-
     """
     frames = [np.flatnonzero(line[:, blank] < SURE) for line in logs]
     if compiled and kernel.library() is not None:
         return [
-            search_compiled(line, chosen, language, blank, width) for line, chosen in zip(logs, frames, strict=True)
+            search_compiled(line, chosen, language, blank, width, keep)
+            for line, chosen in zip(logs, frames, strict=True)
         ]
     count, steps = len(logs), max((len(chosen) for chosen in frames), default=0)
     if not steps:
-        return [Found([], [], []) for _ in logs]
+        return [[EMPTY] for _ in logs]
     classes = logs[0].shape[1]
     values = np.full((count, steps, classes), NEVER, np.float32)
     values[:, :, blank] = 0.0  # behind its last frame a line sees blanks
@@ -150,21 +165,37 @@ def beam_search(
     for step in range(steps):
         frame = values[:, step], order[:, step], chances[:, step], gaps[:, step]
         history.append(advance(beam, step, *frame, language, blank))
-    best = np.argmax(total(np.logaddexp(beam.blank, beam.inked), beam.language, beam.length, language), axis=1)
-    return [trace(history, beam, index, int(best[index]), chosen) for index, chosen in enumerate(frames)]
+    whole = np.logaddexp(beam.blank, beam.inked)
+    order = np.argsort(-total(whole, beam.language, beam.length, language), axis=1, kind="stable")[:, :keep]
+    return [
+        [
+            Scored(
+                trace(history, beam, index, place, chosen),
+                float(whole[index, place]),
+                float(beam.language[index, place]),
+            )
+            for place in places
+            if whole[index, place] > NEVER / 2
+        ]
+        for index, (places, chosen) in enumerate(zip(order.tolist(), frames, strict=True))
+    ]
 
 
-def search_compiled(line: Floats, frames: Indices, language: Language | None, blank: int, width: int) -> Found:
-    """The best text of one line, of which these frames are searched."""
+def search_compiled(
+    line: Floats, frames: Indices, language: Language | None, blank: int, width: int, keep: int
+) -> list[Scored]:
+    """The best texts of one line, of which these frames are searched."""
     if not len(frames):
-        return Found([], [], [])
+        return [EMPTY]
     settings = kernel.Settings(
         blank, width, CANDIDATES, UNLIKELY, BEHIND, language.weight if language else 0.0,
         language.bonus if language else 0.0,
     )  # fmt: skip
     gaps = np.diff(frames, prepend=-1) > 1
-    classes, peaks, states = kernel.search(line[frames], gaps, settings, language)
-    return Found(classes.tolist(), frames[peaks].tolist(), states.tolist())
+    return [
+        Scored(Found(classes.tolist(), frames[peaks].tolist(), states.tolist()), ctc, spoken)
+        for classes, peaks, states, ctc, spoken in kernel.search(line[frames], gaps, settings, language, keep)
+    ]
 
 
 def advance(

@@ -58,9 +58,9 @@ def library() -> ctypes.CDLL | None:
         if path.is_file():
             try:
                 found = ctypes.CDLL(str(path))
-                found.htrjand_beam.argtypes = [ctypes.c_void_p] * 9
-                found.htrjand_beam.restype = ctypes.c_int32
                 integer, address = ctypes.c_int32, ctypes.c_void_p
+                found.htrjand_beam.argtypes = [*[address] * 6, integer, *[address] * 6]
+                found.htrjand_beam.restype = integer
                 found.htrjand_said.argtypes = [*[address] * 5, integer, integer, *[address] * 4]
                 found.htrjand_said.restype = None
             except (OSError, AttributeError):
@@ -77,31 +77,37 @@ def trie(ngram: Ngram) -> Any:
 
 def search(
     logs: npt.NDArray[np.float32], gaps: npt.NDArray[np.bool_], settings: Settings, language: Language | None,
-) -> tuple[Integers, Integers, States]:  # fmt: skip
-    """The best text of one line: the class of each character, the place in `logs` at which it was most probable, and
-    the n-gram's state after it.
+    keep: int = 1,
+) -> list[tuple[Integers, Integers, States, float, float]]:  # fmt: skip
+    """The best texts of one line, best first: the class of each character, the place in `logs` at which it was most
+    probable, and the n-gram's state after it; ln p of the text by the frames, and by the n-gram.
 
     Args:
         logs: ln p [S, V] of the frames to search.
         gaps: [S], whether frames of a sure blank came before.
         language: None: what CTC alone finds most probable.
+        keep: texts that are wanted.
     """
     compiled = library()
     assert compiled is not None
-    logs, gaps = as_c(logs, np.float32), as_c(gaps, np.bool_)
+    logs, gaps, keep = as_c(logs, np.float32), as_c(gaps, np.bool_), min(keep, settings.width)
     what = Search(*logs.shape, *settings, language.ngram.start() if language else 0)
     spoken: tuple[Any, ...] = (None, None, None)
     if language:
         spoken = trie(language.ngram), language.codes.ctypes.data, language.scales.ctypes.data
-    found, peaks = np.zeros(len(logs), np.int32), np.zeros(len(logs), np.int32)
-    states = np.zeros(len(logs), np.uint32)
-    length = compiled.htrjand_beam(
-        ctypes.byref(what), logs.ctypes.data, gaps.ctypes.data, *spoken, found.ctypes.data, peaks.ctypes.data,
-        states.ctypes.data,
+    room = keep, len(logs)
+    found, peaks, states = np.zeros(room, np.int32), np.zeros(room, np.int32), np.zeros(room, np.uint32)
+    lengths, ctc, said = np.zeros(keep, np.int32), np.zeros(keep, np.float32), np.zeros(keep, np.float32)
+    count = compiled.htrjand_beam(
+        ctypes.byref(what), logs.ctypes.data, gaps.ctypes.data, *spoken, keep,
+        *(array.ctypes.data for array in (found, peaks, states, lengths, ctc, said)),
     )  # fmt: skip
-    if length < 0:
+    if count < 0:
         raise MemoryError(f"a beam of {settings.width} over {len(logs)} frames")
-    return found[:length], peaks[:length], states[:length]
+    return [
+        (found[row, :length], peaks[row, :length], states[row, :length], float(ctc[row]), float(said[row]))
+        for row, length in enumerate(lengths[:count].tolist())
+    ]
 
 
 def as_c(array: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from ..errors import HtrjandError
 from ..info import ModelInfo
-from .ngram import UNKNOWN, Ngram
+from .arrays import UNKNOWN
+from .ngram import Ngram
 
 # Of models that were not fitted to the n-gram (`htrjand lm fit`): near to what fits the bundled student.
 WEIGHT, BONUS, TEMPERATURE = 0.7, 1.5, 2.0
@@ -19,12 +20,20 @@ DIGIT, CAPITAL = 0.7, 0.8  # how much of the language counts for these: it knows
 
 
 class Found(NamedTuple):
-    """The best text of a line: of each character its class, the frame at which it was most probable, and the state of
-    the language model after it."""
+    """A text of a line: of each character its class, the frame at which it was most probable, and the state of the
+    n-gram after it."""
 
     classes: list[int]
     frames: list[int]
     states: list[int]
+
+
+class Scored(NamedTuple):
+    """A text of a line, its ln p by CTC, and by the n-gram as far as that counts (`scales_of`)."""
+
+    found: Found
+    ctc: float
+    spoken: float
 
 
 @dataclass(frozen=True)

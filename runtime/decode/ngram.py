@@ -27,7 +27,6 @@ the p after the context without its first character (Katz 1987).
 
 from __future__ import annotations
 
-import json
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -35,13 +34,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import HtrjandError
-from ..seal import MARK, PATTERN, check_seal
+from ..seal import MARK
+from .arrays import UNKNOWN, read_arrays, unusable
 
 FORMAT = "htrjand-lm/1"
-UNKNOWN = 255  # the code of a character that the n-gram does not have
 UNKNOWN_LOG = -12.0  # ln p of such a character
-ALIGNED = 8  # bytes
 LONGEST = 16  # characters of an n-gram: of twice as many as are built; each costs time in every lookup
 ARRAYS = {
     "characters": "uint8", "probabilities": "uint8", "children": "uint8", "backoffs": "uint8",
@@ -64,10 +61,7 @@ class Ngram:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path).expanduser()
-        if not self.path.is_file():
-            raise HtrjandError(f"{self.path}: no such language model; check the path")
-        check_seal(self.path)
-        self.about, arrays = read(self.path)
+        self.about, arrays = read_arrays(self.path, FORMAT, ARRAYS)
         try:
             self.codes = {char: code for code, char in enumerate(self.about["characters"])}
             self._link(arrays)
@@ -168,37 +162,3 @@ class Ngram:
             logs, states = self.advance(states[:longer], np.array([line[place] for line in codes[:longer]], np.uint8))
             total -= float(logs.sum(dtype=np.float64))
         return total / float(np.log(2)), int(lengths.sum())
-
-
-def read(path: Path) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
-    """What a file says of itself, and its arrays, mapped."""
-    content = np.memmap(path, np.uint8, "r")
-    end = int(np.argmax(content[: 1 << 20] == ord("\n")))
-    try:
-        about: dict[str, Any] = json.loads(bytes(content[:end]))
-        found = about["format"]
-        if found != FORMAT:
-            raise HtrjandError(
-                f"{path}: a language model of format {found!r}, this edition reads {FORMAT!r}; build it again"
-            )
-        arrays = {}
-        for name, dtype in ARRAYS.items():
-            kind, offset, count = about["arrays"][name]
-            if kind != dtype:
-                raise ValueError(f"{name} is {kind}")
-            arrays[name] = np.frombuffer(content, dtype, count, end + 1 + offset)
-        characters = about["characters"]
-        if characters[0] != "" or len(characters) > UNKNOWN or not all(isinstance(char, str) for char in characters):
-            raise ValueError("characters that no code fits")
-        if not PATTERN.fullmatch(about["seal"].encode()) or not isinstance(about["name"], str):
-            raise ValueError("its seal or its name is no text")
-        return about, arrays
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
-        raise unusable(path, error) from error
-
-
-def unusable(path: Path, error: Exception) -> HtrjandError:
-    return HtrjandError(
-        f"{path}: no language model that can be used ({error}); take one that `htrjand lm build` wrote, or build it "
-        "again"
-    )

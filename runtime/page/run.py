@@ -38,31 +38,37 @@ class Models:
     lm: str | Path | None
     beam: int
     corrector: Path | None = None
+    neural_lm: str | Path | None = None
 
     @classmethod
     def choose(
-        cls, model: Path | None, engine: str | None, lm: str | Path | None, beam: int, corrector: Path | None = None
-    ) -> Models:
+        cls, model: Path | None, engine: str | None, lm: str | Path | None, beam: int, corrector: Path | None = None,
+        neural_lm: str | Path | None = None,
+    ) -> Models:  # fmt: skip
         """The model asked for, or the bundled one of an engine; and the detector in the same format where it is."""
         model = model_file(BUNDLED, model, engine)
-        return cls(model, bundled_in(BUNDLED_DETECTOR, model.suffix), lm, beam, corrector)
+        return cls(model, bundled_in(BUNDLED_DETECTOR, model.suffix), lm, beam, corrector, neural_lm)
 
     def stamp(self, how: How, form: str) -> str:
         """A hash of all that decides what is read and written of an image."""
         least = how.least if form == "json" else None
-        files = [path for path in (self.model, self.detector, self.lm, self.corrector) if isinstance(path, Path)]
+        given = self.model, self.detector, self.lm, self.neural_lm, self.corrector
+        files = [path for path in given if isinstance(path, Path)]
         hashes = [sha256(part) for path in files for part in parts_of(path) if part.is_file()]
-        return digest([__version__, hashes, str(self.lm), self.beam, how.kind, least])
+        return digest([__version__, hashes, str(self.lm), str(self.neural_lm), self.beam, how.kind, least])
 
     def opened(self, reader: Recognizer) -> str:
         """Which files an opened reader reads with, in one sentence."""
         lm = f"n-gram {reader.language.ngram.path}" if reader.language else "no n-gram"
+        neural = f", neural language model {reader.rescorer.neural.path}" if reader.rescorer else ""
         lines = f"; lines of pages are found by {self.detector}" if self.detector else ""
         corrected = f"; corrected by {self.corrector}" if self.corrector else ""
-        return f"reads with {reader.path} ({reader.engine}), {lm}{lines}{corrected}"
+        return f"reads with {reader.path} ({reader.engine}), {lm}{neural}{lines}{corrected}"
 
     def open(self, threads: int | None) -> Recognizer:
-        return Recognizer(self.model, threads, self.lm, self.beam, self.detector, corrector=self.corrector)
+        return Recognizer(
+            self.model, threads, self.lm, self.beam, self.detector, corrector=self.corrector, neural_lm=self.neural_lm
+        )
 
 
 @dataclass

@@ -1,18 +1,22 @@
-"""`htrjand lm`: character n-grams, built, looked at, measured."""
+"""`htrjand lm`: language models over characters, built, looked at, measured."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...options import FILE, PATH, format_option, log
+from ...options import FILE, MAX_TIME, PATH, RECIPE, format_option, log
+
+if TYPE_CHECKING:
+    from ...runtime.decode.neural import NeuralLm
+    from ...runtime.decode.ngram import Ngram
 
 
 @click.group("lm")
 def lm() -> None:
-    """Build and look at character n-grams, which know a language."""
+    """Build and look at language models over characters: n-grams, and neural ones."""
 
 
 @lm.command()
@@ -52,17 +56,32 @@ def build(
     click.echo(f"{output}: {sum(about['ngrams']):,} n-grams, {output.stat().st_size:,} bytes")
 
 
+@lm.command("train")
+@RECIPE
+@click.option("-o", "--output", type=FILE, required=True, help="A .nlm file; a folder of its name keeps the run.")
+@MAX_TIME
+def train(recipe: Path, output: Path, max_time: float | None) -> None:
+    """Train a neural language model as RECIPE (YAML) says. A run that was cut off goes on where it was saved."""
+    from ..recipe_loader import load_recipe
+    from .neural import train as train_lm
+    from .neural import write
+    from .neural_recipe import NeuralLmRecipe
+
+    network, texts, found = train_lm(load_recipe(NeuralLmRecipe, recipe), recipe, output.with_suffix(""), max_time, log)
+    write(network, texts, found, output)
+    click.echo(f"{output}: {output.stat().st_size:,} bytes")
+
+
 @lm.command()
 @click.argument("file", type=PATH, required=False)
 @format_option("txt", "json")
 def show(file: Path | None, form: str) -> None:
     """Print what a language model says of itself: FILE, or the bundled one."""
-    from ...runtime.decode.ngram import Ngram
     from ...runtime.recognizer import bundled_ngram
     from ...runtime.text import json_text, printable
 
-    ngram = Ngram(file) if file else bundled_ngram()
-    about: dict[str, Any] = {"path": str(ngram.path), "bytes": ngram.path.stat().st_size} | ngram.about
+    model = opened(file) if file else bundled_ngram()
+    about: dict[str, Any] = {"path": str(model.path), "bytes": model.path.stat().st_size} | model.about
     del about["arrays"], about["seal"]
     if form == "json":
         click.echo(json_text(about, indent=1))
@@ -70,6 +89,8 @@ def show(file: Path | None, form: str) -> None:
     characters: list[str] = about["characters"]
     about["characters"] = f"{len(characters)} with the beginning of a line: {''.join(characters)}"
     for key, value in about.items():
+        if isinstance(value, dict):
+            value = [f"{name}: {item}" for name, item in value.items()]
         shown = printable(", ".join(map(str, value)) if isinstance(value, list) else value)
         click.echo(f"{key:<16}{shown}")
 
@@ -81,12 +102,20 @@ def show(file: Path | None, form: str) -> None:
               help="Of line files.")  # fmt: skip
 def score(file: Path, text: Path, split: str) -> None:
     """Print how many bits a character of a text costs: fewer are better."""
-    from ...runtime.decode.ngram import Ngram
     from ...runtime.errors import HtrjandError
     from .texts import is_lines, prose, transcriptions
 
     lines = list(transcriptions(text, (split,)) if is_lines(text) else prose(text))
-    bits, characters = Ngram(file).bits(lines)
+    bits, characters = opened(file).bits(lines)
     if not characters:
         raise HtrjandError(f"{text}: no text; name another file")
     click.echo(f"{text}: {bits / characters:.3f} bits a character, {characters:,} characters")
+
+
+def opened(file: Path) -> Ngram | NeuralLm:
+    """A language model of either kind."""
+    from ...runtime.decode.arrays import is_neural
+    from ...runtime.decode.neural import NeuralLm
+    from ...runtime.decode.ngram import Ngram
+
+    return NeuralLm(file) if is_neural(file) else Ngram(file)

@@ -1,4 +1,4 @@
-"""Writes an n-gram as the file that the runtime maps."""
+"""Writes language models as the files that the runtime maps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...runtime.decode.ngram import ALIGNED, ARRAYS, FORMAT
+from ...runtime.decode.arrays import ALIGNED
+from ...runtime.decode.ngram import ARRAYS, FORMAT
 from ...runtime.seal import OPEN, seal
 from .smooth import Model
 
@@ -40,18 +41,19 @@ def write(model: Model, characters: list[str], about: Mapping[str, Any], path: P
         "probability_table": table,
         "backoff_table": backoff_table,
     }
+    numbers = {"order": model.order, "ngrams": [len(model.keys[length]) for length in lengths]}
+    described = {"format": FORMAT} | dict(about) | numbers | {"characters": characters}
+    write_arrays(described, {name: arrays[name].astype(dtype) for name, dtype in ARRAYS.items()}, path)
+
+
+def write_arrays(about: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]], path: Path) -> None:
+    """Writes and seals a file that `runtime.decode.arrays` reads (not atomic, as above)."""
     body, places = b"", {}
-    for name, dtype in ARRAYS.items():
-        content = arrays[name].astype(dtype).tobytes()
-        places[name] = [dtype, len(body), len(arrays[name])]
+    for name, array in arrays.items():
+        content = array.tobytes()
+        places[name] = [array.dtype.name, len(body), array.size]
         body += content + bytes(-len(content) % ALIGNED)
-    description = {"format": FORMAT} | dict(about) | {
-        "order": model.order,
-        "ngrams": [len(model.keys[length]) for length in lengths],
-        "characters": characters,
-        "arrays": places,
-        "seal": OPEN,
-    }  # fmt: skip
+    description = dict(about) | {"arrays": places, "seal": OPEN}
     head = json.dumps(description, ensure_ascii=False, allow_nan=False).encode()
     path.write_bytes(head + b" " * (-(len(head) + 1) % ALIGNED) + b"\n" + body)
     seal(path)

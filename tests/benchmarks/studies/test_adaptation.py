@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from click.testing import CliRunner
 from generated import TEXTS, printed_row
 
 from htrjand.benchmarks.studies.adaptation import divide, main
+from htrjand.train.checkpoint import load_card, save_card
 from htrjand.train.data.lines import read_lines, write_lines
 
 
@@ -39,11 +41,20 @@ def test_a_table_of_before_and_after(tiny_run: Path, tmp_path: Path) -> None:
     write_lines(tmp_path / "lines.parquet", [*rows, replace(printed_row("abc", "x"), doc="small")])
     command = ["measure", "-i", str(tmp_path / "lines.parquet"), "-o", str(tmp_path / "out"), "--count", "4",
                "--recipe", str(quick), "--others", str(tiny_run / "lines.parquet")]  # fmt: skip
-    done = CliRunner().invoke(main, [*command, "--from", str(tiny_run / "run" / "weights.safetensors")])
+    weights = tmp_path / "weights.safetensors"
+    shutil.copy(tiny_run / "run" / "weights.safetensors", weights)
+    card = load_card(tiny_run / "run" / "weights.safetensors")
+    save_card(weights, replace(card, languages=("en",), training_data=("other",)))
+    refused = CliRunner().invoke(main, [*command, "--from", str(weights)])
+    assert "was trained on lines of this dataset; take a document of val or test" in str(refused.exception)
+    write_lines(tmp_path / "lines.parquet", [replace(row, split="test") for row in rows])
+    done = CliRunner().invoke(main, [*command, "--from", str(weights)])
     assert done.exit_code == 0, done.output
     result = json.loads((tmp_path / "out" / "adaptation.json").read_text())
     assert result["hand"] == "lines: doc" and result["test_lines"] == 4
     assert [row["lines"] for row in result["rows"]] == [0, 4]
-    assert result["rows"][0]["cer"] == {"hand": 0, "lines": 0}, "the tiny network knows these lines by heart"
+    before = result["rows"][0]["cer"]
+    assert list(before) == ["hand greedily", "hand with the n-gram", "lines greedily", "lines with the n-gram"]
+    assert before["hand greedily"] == before["lines greedily"] == 0, "the tiny network knows these lines by heart"
     assert result["rows"][1]["lines_seen"] >= 20
     assert "| 4 |" in done.output

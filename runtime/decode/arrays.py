@@ -1,0 +1,75 @@
+"""Files of language models: a line of JSON that describes the file, then its arrays, mapped into numpy without parsing.
+
+Every such file says `format`, `name`, `characters` (list of strings: the character of each code; code 0 is the edge of
+a line, ""), `arrays` (name -> [numpy type, offset from the end of the line, number of values], each array at a multiple
+of 8 bytes) and `seal` (that the file is whole and unchanged: see `seal.py`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import HtrjandError
+from ..seal import PATTERN, check_seal
+
+ALIGNED = 8  # bytes
+UNKNOWN = 255  # the code of a character that a model does not have
+HEAD = 1 << 20  # bytes that the line of JSON has at most
+
+
+def read_arrays(
+    path: Path, form: str, types: Mapping[str, str]
+) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:  # fmt: skip
+    """What a file says of itself, and its arrays, mapped.
+
+    Args:
+        path: the file.
+        form: the `format` that it must have.
+        types: the numpy type of each array that it must hold.
+
+    Raises:
+        HtrjandError: it is no such file, is cut short or changed, or of another version.
+    """
+    if not path.is_file():
+        raise HtrjandError(f"{path}: no such language model; check the path")
+    check_seal(path)
+    content = np.memmap(path, np.uint8, "r")
+    end = int(np.argmax(content[:HEAD] == ord("\n")))
+    try:
+        about: dict[str, Any] = json.loads(bytes(content[:end]))
+        found = about["format"]
+        if found != form:
+            raise HtrjandError(
+                f"{path}: a language model of format {found!r}, not {form!r}; take another, or build it again"
+            )
+        arrays = {}
+        for name, dtype in types.items():
+            kind, offset, count = about["arrays"][name]
+            if kind != dtype:
+                raise ValueError(f"{name} is {kind}")
+            arrays[name] = np.frombuffer(content, dtype, count, end + 1 + offset)
+        characters = about["characters"]
+        if characters[0] != "" or len(characters) > UNKNOWN or not all(isinstance(char, str) for char in characters):
+            raise ValueError("characters that no code fits")
+        if not PATTERN.fullmatch(about["seal"].encode()) or not isinstance(about["name"], str):
+            raise ValueError("its seal or its name is no text")
+        return about, arrays
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+        raise unusable(path, error) from error
+
+
+def is_neural(path: Path) -> bool:
+    """Whether a file says that it is a neural language model."""
+    return path.is_file() and b'"format": "htrjand-neural-lm/' in path.read_bytes()[:HEAD].split(b"\n", 1)[0]
+
+
+def unusable(path: Path, error: Exception) -> HtrjandError:
+    return HtrjandError(
+        f"{path}: no language model that can be used ({error}); take one that `htrjand lm` wrote, or build it again"
+    )
