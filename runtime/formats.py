@@ -53,6 +53,7 @@ class Format:
 OTHERS = {  # files of ours that are no model files, and what takes them
     ".safetensors": "weights become one by `htrjand export`",
     ".lm": "an n-gram is given by --lm, and shown by `htrjand lm show`",
+    ".nlm": "a neural language model is given by --neural-lm, and shown by `htrjand lm show`",
 }
 FORMATS: dict[str, Format] = {}  # by suffix; where a choice is free the first that is installed is taken
 

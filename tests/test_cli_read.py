@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from generated import printed_row
 from PIL import Image
 
 from htrjand import __version__
@@ -24,6 +25,7 @@ from htrjand.runtime.engines import open_session
 from htrjand.runtime.info import FORMAT as LINES
 from htrjand.runtime.page.detector import BUNDLED as DETECTOR
 from htrjand.runtime.page.detector_info import FORMAT as PAGES
+from htrjand.train.data.lines import write_lines
 
 SAMPLE = Path(__file__).resolve().parents[1] / "benchmarks" / "sample"
 IMAGES = 1000
@@ -385,3 +387,24 @@ def test_with_the_bundled_language_and_without(htrjand, tmp_path):
     missing = htrjand("read", sample, "--lm", tmp_path / "none.lm")
     assert missing.exit_code == 1 and "none.lm: no such language model" in missing.stderr
     assert htrjand("read", sample, "--beam", 0).exit_code == 2
+
+
+def test_a_neural_language_model_is_named_and_needs_an_n_gram(htrjand, scans, tiny_model, tmp_path):
+    folder = tmp_path / "lm"
+    folder.mkdir()
+    (folder / "prose.txt").write_text("abc ab\n" * 50)
+    recipe = "lines: [lines.parquet]\nprose: {prose.txt: 1}\nhidden: 8\nbatch_texts: 8\ntotal_characters: 500\n"
+    (folder / "recipe.yaml").write_text(recipe)
+    write_lines(folder / "lines.parquet", [printed_row("abc", "1")])
+    done = htrjand("lm", "train", folder / "recipe.yaml", "-o", folder / "tiny.nlm")
+    assert done.exit_code == 0, done.output
+    done = htrjand("lm", "build", folder / "prose.txt", "-o", folder / "tiny.lm")
+    assert done.exit_code == 0, done.output
+    command = ["read", "-v", scans / "2.png", "-m", tiny_model, "--neural-lm", folder / "tiny.nlm"]
+    done = htrjand(*command, "--lm", folder / "tiny.lm")
+    assert (done.exit_code, done.stdout) == (0, "b a\n")
+    assert f"n-gram {folder / 'tiny.lm'}, neural language model {folder / 'tiny.nlm'}" in done.stderr
+    assert "leave out --no-lm" in htrjand(*command, "--no-lm").stderr
+    assert "texts that an n-gram has found" in htrjand(*command).stderr, "the tiny model says no languages"
+    assert "not 'htrjand-neural-lm/1'" in htrjand(*command[:-1], folder / "tiny.lm", "--lm", folder / "tiny.lm").stderr
+    assert "given by --neural-lm" in htrjand("read", scans / "2.png", "-m", folder / "tiny.nlm").stderr

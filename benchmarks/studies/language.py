@@ -25,6 +25,7 @@ from ...runtime.decode import decode_greedy
 from ...runtime.decode.beam import WIDTH, decode_beam
 from ...runtime.decode.language import Language
 from ...runtime.decode.ngram import Ngram
+from ...runtime.decode.rescore import Rescorer
 from ...runtime.files import atomic_path
 from ...runtime.recognizer import BUNDLED_LM, language_for
 from ...runtime.text import json_text
@@ -54,8 +55,9 @@ class Lines:
             raise UsageError(f"{self.reader.path}: the bundled language model is of other languages; name one by --lm")
         return language
 
-    def read(self, language: Language | None = None, beam: int = WIDTH) -> list[str]:
-        """The texts, greedy or with a language model, of which so many texts of a line are followed at a time."""
+    def read(self, language: Language | None = None, beam: int = WIDTH, rescorer: Rescorer | None = None) -> list[str]:
+        """The texts, greedy or with a language model, of which so many texts of a line are followed at a time; the
+        best of these by a rescorer, if one is given."""
         info = self.reader.info
         widths = [(width, width) for width in self.widths]
         if language is None:
@@ -63,7 +65,7 @@ class Lines:
         return [
             line.text
             for part in (slice(begin, begin + BATCH) for begin in range(0, len(widths), BATCH))
-            for line in decode_beam(self.logits[part], info, language, widths[part], beam)
+            for line in decode_beam(self.logits[part], info, language, widths[part], beam, rescorer)
         ]
 
     def errors(self, texts: Sequence[str]) -> dict[str, list[LineErrors]]:
@@ -163,12 +165,14 @@ def examples(lines: Lines, ngram: Path | None, show: int, alike: bool, output: P
     })  # fmt: skip
 
 
-def compared(before: Sequence[LineErrors], after: Sequence[LineErrors]) -> dict[str, Any]:
-    """The figures of one dataset, greedy and with language, and what language takes off."""
+def compared(
+    before: Sequence[LineErrors], after: Sequence[LineErrors], names: tuple[str, str] = ("greedy", "language")
+) -> dict[str, Any]:
+    """The figures of one dataset, read in two ways of these names, and what the second takes off."""
     pairs = list(zip(before, after, strict=True))
     return {
-        "greedy": summary(before),
-        "language": summary(after),
+        names[0]: summary(before),
+        names[1]: summary(after),
         "cer_gain": gain([a.character_edits - b.character_edits for a, b in pairs], [a.characters for a in before]),
         "wer_gain": gain([a.word_edits - b.word_edits for a, b in pairs], [a.words for a in before]),
     }
@@ -191,19 +195,19 @@ def gain(fewer: Sequence[int], lengths: Sequence[int]) -> dict[str, float]:
     return {"points": round(percent(edits, whole), 3), "low": round(float(low), 3), "high": round(float(high), 3)}
 
 
-def figures_table(found: dict[str, dict[str, Any]]) -> str:
-    """A row a dataset."""
+def figures_table(found: dict[str, dict[str, Any]], heads: tuple[str, str] = ("greedy", "with language")) -> str:
+    """A row a dataset, of what `compared` found."""
     cells = []
     for name, row in found.items():
-        greedy, language = row["greedy"], row["language"]
-        rates = [f"{one['cer']:.2f} ({one['cer_low']:.1f}–{one['cer_high']:.1f})" for one in (greedy, language)]
+        first, second = list(row.values())[:2]
+        rates = [f"{one['cer']:.2f} ({one['cer_low']:.1f}–{one['cer_high']:.1f})" for one in (first, second)]
         less, less_wer = (
             f"{one['points']:.2f} ({one['low']:.1f} to {one['high']:.1f})" for one in (row["cer_gain"], row["wer_gain"])
         )
-        words = [f"{one['wer']:.1f}" for one in (greedy, language)]
-        cells.append([name, f"{greedy['lines']}", *rates, less, *words, less_wer])
-    head = ["dataset", "lines", "CER, %, greedy", "with language", "less", "WER, %, greedy", "with language", "less"]
-    return markdown(head, cells)
+        words = [f"{one['wer']:.1f}" for one in (first, second)]
+        cells.append([name, f"{first['lines']}", *rates, less, *words, less_wer])
+    one, other = heads
+    return markdown(["dataset", "lines", f"CER, %, {one}", other, "less", f"WER, %, {one}", other, "less"], cells)
 
 
 @dataclass(frozen=True)

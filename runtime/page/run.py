@@ -38,12 +38,12 @@ class Models:
     lm: str | Path | None
     beam: int
     corrector: Path | None = None
-    neural_lm: str | Path | None = None
+    neural_lm: Path | None = None
 
     @classmethod
     def choose(
         cls, model: Path | None, engine: str | None, lm: str | Path | None, beam: int, corrector: Path | None = None,
-        neural_lm: str | Path | None = None,
+        neural_lm: Path | None = None,
     ) -> Models:  # fmt: skip
         """The model asked for, or the bundled one of an engine; and the detector in the same format where it is."""
         model = model_file(BUNDLED, model, engine)
