@@ -128,12 +128,8 @@ def read(weights: Path, tests: dict[str, list[LineRow]]) -> dict[str, float]:
 def table(result: dict[str, Any]) -> str:
     """Markdown: a row a number of lines."""
     names = list(result["rows"][0]["cer"])
-    heads = [
-        f"CER on its {result['test_lines']} test lines, %, {name.removeprefix('hand ')}"
-        if name.startswith("hand ")
-        else f"{name}, %"
-        for name in names
-    ]
+    first, *others = (name.removeprefix("hand ") for name in names)
+    heads = [f"CER on its {result['test_lines']} test lines, %, {first}", *others]
     lines = [
         f"| lines of {result['hand']} | {' | '.join(heads)} | lines seen while adapting |",
         "|---:|" + "---:|" * (len(heads) + 1),
