@@ -15,7 +15,7 @@ from ...runtime.files import atomic_path
 from ..data.charset import WESTERN
 from .counts import Counts, encoded
 from .smooth import kneser_ney, pruned_to
-from .texts import PIECE, is_lines, prose, transcriptions, word_list
+from .texts import PIECE, is_lines, prose, transcriptions
 from .write import write
 
 LONGEST = 8  # characters of an n-gram: as many as 64 bits hold
@@ -29,7 +29,6 @@ class LmRecipe:
     size: int | None = 1_300_000  # n-grams to keep at most; none: all
     piece: int = PIECE  # characters of prose that count as a line; 0: its lines as they are
     lines_weight: float = 10.0  # how often the text of a line file counts, against once for prose
-    words_weight: float = 6.0  # how often a word of a list counts
     splits: tuple[str, ...] = ("train",)  # of line files
     languages: tuple[str, ...] = ()  # of lines; none: all
     exclude: tuple[str, ...] = ()  # datasets of lines to leave out
@@ -45,13 +44,9 @@ class LmRecipe:
 
 
 def build(
-    paths: Sequence[Path], out: Path, recipe: LmRecipe, log: Callable[[str], None] = lambda _: None,
-    words: Sequence[Path] = (),
-) -> dict[str, Any]:  # fmt: skip
+    paths: Sequence[Path], out: Path, recipe: LmRecipe, log: Callable[[str], None] = lambda _: None
+) -> dict[str, Any]:
     """Counts texts, smooths, prunes, and writes `out`; returns what the file says of itself.
-
-    Args:
-        words: lists of words and names, one a line.
 
     Raises:
         HtrjandError: a text cannot be read, or there is none.
@@ -59,9 +54,9 @@ def build(
     codes = {char: code for code, char in enumerate(recipe.characters)}
     counts = Counts(recipe.order)
     sources: list[str] = []
-    for path in (*paths, *words):
+    for path in paths:
         datasets: Counter[str] = Counter()
-        lines, weight = (word_list(path), recipe.words_weight) if path in words else texts_of(path, recipe, datasets)
+        lines, weight = texts_of(path, recipe, datasets)
         characters = 0
         for part in encoded(lines, codes):
             counts.add(part, weight)

@@ -28,17 +28,13 @@ def lm() -> None:
 @click.option("--exclude", multiple=True, help="A dataset of line files to leave out. Repeatable.")
 @click.option("--lines-weight", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True,
               help="How often a text of line files counts, against once for other text.")  # fmt: skip
-@click.option("--words", multiple=True, type=PATH, help="A list of words and names, one a line. Repeatable.")
-@click.option("--words-weight", type=click.FloatRange(0, min_open=True), default=6.0, show_default=True,
-              help="How often a word of a list counts.")  # fmt: skip
 @click.option("--split", "splits", type=click.Choice(["train", "val", "test"]), multiple=True, default=("train",),
               show_default=True, help="Of line files. Repeatable.")  # fmt: skip
 @click.option("--evaluated-texts", is_flag=True, help="Allow val and test, for a file that nothing is measured with.")
 @click.option("--licence", default="", help="What the file is to say of its licence.")
 def build(
     texts: tuple[Path, ...], output: Path, order: int, size: int, languages: tuple[str, ...],
-    exclude: tuple[str, ...], lines_weight: float, words: tuple[Path, ...], words_weight: float,
-    splits: tuple[str, ...], evaluated_texts: bool, licence: str,
+    exclude: tuple[str, ...], lines_weight: float, splits: tuple[str, ...], evaluated_texts: bool, licence: str,
 ) -> None:  # fmt: skip
     """Count texts into a character n-gram.
 
@@ -53,10 +49,10 @@ def build(
     if set(splits) != {"train"} and not evaluated_texts:
         raise UsageError("--split: figures measured on val and test would be worthless; --evaluated-texts allows it")
     recipe = LmRecipe(
-        order=order, size=size, lines_weight=lines_weight, words_weight=words_weight, splits=splits,
-        languages=languages, exclude=exclude, name=output.stem, licence=licence,
+        order=order, size=size, lines_weight=lines_weight, splits=splits, languages=languages, exclude=exclude,
+        name=output.stem, licence=licence,
     )  # fmt: skip
-    about = build_lm(texts, output, recipe, log, words)
+    about = build_lm(texts, output, recipe, log)
     click.echo(f"{output}: {sum(about['ngrams']):,} n-grams, {output.stat().st_size:,} bytes")
 
 

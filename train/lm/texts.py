@@ -6,7 +6,6 @@ import gzip
 import lzma
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import IO
 
@@ -15,8 +14,6 @@ from ...runtime.text import normalize
 from ..data.lines import parquet_files, placed_lines
 from ..data.marks import without_marks
 
-APART = "\ue000"  # stands in no text; n-grams with a character that is not in the charset are not counted
-TOGETHER = 1000  # words
 PIECE = 50  # characters of prose that count as a line: handwritten ones begin and end amid sentences and words
 
 
@@ -43,17 +40,6 @@ def prose(path: Path, piece: int = PIECE) -> Iterator[str]:
         raise HtrjandError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from error
     except (lzma.LZMAError, gzip.BadGzipFile, EOFError) as error:
         raise HtrjandError(f"{path}: cannot be unpacked ({error}); copy it again") from error
-
-
-def word_list(path: Path) -> Iterator[str]:
-    """The words of a list, one a line, each between spaces; no n-gram reaches from one to the next.
-
-    Raises:
-        HtrjandError: there is no such file, or it is not UTF-8.
-    """
-    words = prose(path, 0)
-    while some := list(islice(words, TOGETHER)):
-        yield "".join(f"{APART} {word} " for word in some)
 
 
 def opened(path: Path) -> IO[str]:

@@ -307,25 +307,3 @@ def test_tables_that_are_not_finite_are_refused(file: Path, name: str) -> None:
 
     with pytest.raises(HtrjandError, match="not finite"):
         Ngram(changed(file, change))
-
-
-def test_a_list_of_words_counts_each_between_spaces(text: Path, tmp_path: Path) -> None:
-    """Nothing of it tells how a line begins, or what stands after a word."""
-    words = tmp_path / "words.txt"
-    words.write_text("bac\né\n\nbac cab\n", encoding="utf-8")
-    for name, given in (("without", []), ("with", [words])):
-        build([text], tmp_path / f"{name}.lm", RECIPE, words=given)
-    without, with_words = (Ngram(tmp_path / f"{name}.lm") for name in ("without", "with"))
-    assert with_words.about["sources"] == ["text.txt", "words.txt"]
-    for line in ("c bac", "a é"):
-        assert with_words.bits([line])[0] < without.bits([line])[0] - 2, line
-    for char in "abc ":
-        p = [
-            float(np.exp(ngram.advance(np.array([ngram.start()], np.uint32), ngram.encode(char))[0][0]))
-            for ngram in (without, with_words)
-        ]
-        assert p[0] == pytest.approx(p[1], abs=0.04), f"{char!r} at the beginning of a line"
-    command = ["lm", "build", str(text), "--words", str(words), "--words-weight", "2", "-o", str(tmp_path / "x.lm")]
-    assert CliRunner().invoke(main, command).exit_code == 0
-    missing = CliRunner().invoke(main, [*command[:-1], str(tmp_path / "y.lm"), "--words", str(tmp_path / "none.txt")])
-    assert "none.txt: no such file" in missing.stderr
