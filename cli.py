@@ -128,10 +128,10 @@ def run(recipe: Path, files: tuple[Path, ...], output: Path, machine: Machine) -
 @format_option("txt", "json")
 @click.pass_context
 def models(ctx: click.Context, files: tuple[Path, ...], form: str) -> None:
-    """List the bundled models and their n-gram, or print what FILES say of themselves."""
+    """List the bundled models and language models, or print what FILES say of themselves."""
     from .runtime import HtrjandError, bundled_models
     from .runtime.formats import format_of
-    from .runtime.recognizer import bundled_ngram
+    from .runtime.recognizer import bundled_neural, bundled_ngram
     from .runtime.text import json_text, printable
 
     paths = files or tuple(bundled_models())
@@ -159,9 +159,9 @@ def models(ctx: click.Context, files: tuple[Path, ...], form: str) -> None:
         for item in found:
             name, place = printable(f"{item['name']} {item['version']}"), printable(item["path"])
             click.echo(f"{name}\t{item['kind']}\t{item['precision']}\t{item['bytes']:,} bytes\t{place}")
-        ngram = bundled_ngram()
-        name, place = printable(f"{ngram.about['name']} {ngram.about['version']}"), printable(str(ngram.path))
-        click.echo(f"{name}\tn-gram\t\t{ngram.path.stat().st_size:,} bytes\t{place}")
+        for kind, model in (("n-gram", bundled_ngram()), ("neural language model", bundled_neural())):
+            name, place = printable(f"{model.about['name']} {model.about['version']}"), printable(str(model.path))
+            click.echo(f"{name}\t{kind}\t\t{model.path.stat().st_size:,} bytes\t{place}")
     ctx.exit(int(failed))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import sys
@@ -44,8 +45,8 @@ STDIN = Path("-")
     "--lm", type=PATH, help="A language model (htrjand lm build). Default: the bundled one, for its languages."
 )
 @click.option("--no-lm", is_flag=True, help="Read each character by its image alone.")
-@click.option("--neural-lm", type=PATH,
-              help="A neural language model (htrjand lm train): chooses among a line's best texts.")  # fmt: skip
+@click.option("--neural-lm", metavar="FILE",
+              help="A neural language model, or bundled: chooses among the best texts of a line.")  # fmt: skip
 @click.option("--beam", type=click.IntRange(min=1), default=64, show_default=True,
               help="Texts of a line followed at a time, with a language model.")  # fmt: skip
 @click.option("--correct", "corrector", type=PATH,
@@ -58,7 +59,7 @@ def read(
     ctx: click.Context, paths: tuple[Path, ...], inputs: tuple[Path, ...], output: str, form: str | None,
     selection: str | None, page: bool | None, draw: Path | None, overwrite: bool, model: Path | None,
     engine: str | None, threads: int | None, workers: int, lm: Path | None, no_lm: bool, beam: int,
-    neural_lm: Path | None, corrector: Path | None, least: float | None, verbose: bool,
+    neural_lm: str | None, corrector: Path | None, least: float | None, verbose: bool,
 ) -> None:  # fmt: skip
     """Read the text of pages and lines.
 
@@ -69,6 +70,8 @@ def read(
     With -o, a run that was stopped goes on when the same command is given again: pages that are read are not read
     again, unless an option, the model or the image has changed. To begin anew, remove the output.
     """
+    if neural_lm:  # before numpy is loaded, whose threads cost more than they bring beside those of the engine
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from .errors import UsageError
     from .page.batch import How
     from .page.inputs import page_numbers
@@ -87,7 +90,8 @@ def read(
     if form == "pdf" and to_stdout and sys.stdout.isatty():
         raise UsageError("a PDF is not for a terminal; name a file by -o")
     wanted = page_numbers(selection) if selection else None
-    models = Models.choose(model, engine, None if no_lm else lm or "bundled", beam, corrector, neural_lm)
+    neural = Path(neural_lm) if neural_lm not in (None, "bundled") else neural_lm
+    models = Models.choose(model, engine, None if no_lm else lm or "bundled", beam, corrector, neural)
     how = How(None if page is None else "page" if page else "line", least, draw)
     warnings.filterwarnings("ignore", module="PIL")  # of a file that is half broken: it is read, or an error tells why
     with from_stdin([*inputs, *paths]) as (named, stdin):

@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     from .page.inputs import PageImage, PageSource
     from .page.page import Page
 
-BUNDLED_LM = "bundled"  # what `lm` calls the bundled n-gram
+BUNDLED_LM = "bundled"  # what `lm` and `neural_lm` call the bundled ones
 BUNDLED = "htrjand-student-int8"  # in every format; the first whose library is installed is opened
 LANGUAGE = "htrjand-fr-en-de.lm"  # the bundled n-gram
+NEURAL = "htrjand-fr-en-de.nlm"  # the bundled neural language model
 TOGETHER = 16  # lines that are decoded at a time
 MOST_LOGIT = 1e30  # what is greater is not finite once it is divided by a temperature
 WINDOW = 32  # batches whose lines are in memory at once: enough for lines of like width to meet
@@ -52,7 +53,7 @@ class Recognizer:
         engine: the engine or the format of the bundled models: "onnx", "tflite" or "openvino". None takes the first
             that is installed: two devices may read with two files then, and many lines differently.
         neural_lm: a neural language model (`htrjand lm train`), which chooses among the best texts of a line that were
-            found with the n-gram. None: the first of them is taken.
+            found with the n-gram; "bundled" as for `lm`. None: the first of them is taken.
         corrector: a file of `htrjand correct export`, or a `Corrector`; it changes lines of which the reader is not
             sure, and leaves in `Line.read` what was read. Needs onnxruntime. None: nothing is corrected.
 
@@ -281,14 +282,17 @@ def language_for(info: ModelInfo, lm: str | Path | None) -> Language | None:
 
 
 def rescorer_for(info: ModelInfo, language: Language | None, neural_lm: str | Path | None) -> Rescorer | None:
-    """What chooses among the best texts of a line, for a model that says this of itself and reads with this n-gram."""
-    if neural_lm is None:
+    """What chooses among the best texts of a line that `language` found, if a neural language model was named."""
+    if neural_lm is None or (neural_lm == BUNDLED_LM and not language):
         return None
     if language is None:
         raise UsageError(
-            f"{neural_lm}: a neural language model chooses among texts that an n-gram has found; name one by lm"
+            f"{neural_lm}: a neural language model chooses among texts that an n-gram has found; name one too (--lm)"
         )
-    return Rescorer(NeuralLm(neural_lm), info.charset)
+    if neural_lm != BUNDLED_LM:
+        return Rescorer(NeuralLm(neural_lm), info.charset)
+    neural = bundled_neural()
+    return Rescorer(neural, info.charset) if set(info.languages) <= set(neural.about["languages"]) else None
 
 
 def fits(port: Port, wanted: Port) -> bool:
@@ -301,8 +305,19 @@ def fits(port: Port, wanted: Port) -> bool:
 
 @cache
 def bundled_ngram() -> Ngram:
-    """The language model that came with the package; all readers share it."""
-    path = MODELS / LANGUAGE
+    """The n-gram that came with the package; all readers share it."""
+    return Ngram(bundled_language(LANGUAGE))
+
+
+@cache
+def bundled_neural() -> NeuralLm:
+    """The neural language model that came with the package; all readers share it."""
+    return NeuralLm(bundled_language(NEURAL))
+
+
+def bundled_language(name: str) -> Path:
+    """The path of a language model that came with the package."""
+    path = MODELS / name
     if not path.is_file():
         raise HtrjandError(f"{path}: the bundled language model is missing; install htrjand again, or read without one")
-    return Ngram(path)
+    return path

@@ -23,8 +23,10 @@ from htrjand.runtime.cli import read
 from htrjand.runtime.decode.beam import WIDTH
 from htrjand.runtime.engines import open_session
 from htrjand.runtime.info import FORMAT as LINES
+from htrjand.runtime.page.batch import How
 from htrjand.runtime.page.detector import BUNDLED as DETECTOR
 from htrjand.runtime.page.detector_info import FORMAT as PAGES
+from htrjand.runtime.page.run import Models
 from htrjand.train.data.lines import write_lines
 
 SAMPLE = Path(__file__).resolve().parents[1] / "benchmarks" / "sample"
@@ -407,4 +409,16 @@ def test_a_neural_language_model_is_named_and_needs_an_n_gram(htrjand, scans, ti
     assert "leave out --no-lm" in htrjand(*command, "--no-lm").stderr
     assert "texts that an n-gram has found" in htrjand(*command).stderr, "the tiny model says no languages"
     assert "not 'htrjand-neural-lm/1'" in htrjand(*command[:-1], folder / "tiny.lm", "--lm", folder / "tiny.lm").stderr
+    stamps = []
+    for neural in (None, folder / "tiny.nlm", folder / "tiny.lm"):  # another file: what was read before is read again
+        stamps.append(Models.choose(tiny_model, None, folder / "tiny.lm", 64, None, neural).stamp(How(None), "txt"))
+    assert len(set(stamps)) == 3
     assert "given by --neural-lm" in htrjand("read", scans / "2.png", "-m", folder / "tiny.nlm").stderr
+
+
+def test_the_bundled_neural_language_model_is_read_with_where_it_is_asked_for(htrjand):
+    line = SAMPLE / "lines" / "01.png"
+    done, without = (htrjand("read", "-v", line, *more) for more in (["--neural-lm", "bundled"], []))
+    assert done.exit_code == without.exit_code == 0 and done.stdout.strip()
+    assert "neural language model" in done.stderr and "htrjand-fr-en-de.nlm" in done.stderr
+    assert "neural" not in without.stderr

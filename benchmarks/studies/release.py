@@ -85,7 +85,7 @@ def files(run: Path) -> None:
 
 def write_sums() -> None:
     """The list of SHA-256 in the README of the bundled files."""
-    suffixes = {".bin": 0, ".lm": 1, ".onnx": 2, ".tflite": 3, ".xml": 4}
+    suffixes = {".bin": 0, ".lm": 1, ".nlm": 2, ".onnx": 3, ".tflite": 4, ".xml": 5}
     found = sorted(
         (path for path in MODELS.iterdir() if path.suffix in suffixes),
         key=lambda path: (suffixes[path.suffix], path.name),

@@ -3,7 +3,8 @@
     python -m htrjand.benchmarks.studies.rescoring figures mine.nlm -i lines/ --dataset copiste --split test
     python -m htrjand.benchmarks.studies.rescoring weights mine.nlm -i lines/
 
-Lines are chosen as by `htrjand bench`, and read with the bundled n-gram, or that of `--lm`.
+Lines are chosen as by `htrjand bench`, and read with the bundled n-gram, or that of `--lm`. `bundled` in the place of
+the file is the neural model that came with the package. Milliseconds are of one thread where `OPENBLAS_NUM_THREADS=1`.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ from ...runtime.decode.beam import TINY, best_texts
 from ...runtime.decode.greedy import softmax
 from ...runtime.decode.neural import NeuralLm
 from ...runtime.decode.rescore import Rescorer
+from ...runtime.recognizer import BUNDLED_LM, bundled_neural
 from ...runtime.text import normalize
 from ...train.data.error_rates import compare, percent
-from .language import BATCH, LM, PATH, Lines, compared, described, figures_table, line_options, markdown, save
+from .language import BATCH, LM, Lines, compared, described, figures_table, line_options, markdown, save
 
 ROUNDS = 3  # of timing, by turns
 NGRAMS, NEURALS, ENDS, BONUSES = (
@@ -35,7 +37,7 @@ NGRAMS, NEURALS, ENDS, BONUSES = (
     (0.0, 0.5, 0.75, 1.0),
     (1.5, 2.0, 2.5, 3.0),
 )
-FILE = click.argument("file", type=PATH)
+FILE = click.argument("file")
 
 
 @click.group()
@@ -47,9 +49,9 @@ def main() -> None:
 @FILE
 @line_options
 @LM
-def figures(file: Path, lines: Lines, ngram: Path | None, output: Path | None) -> None:
+def figures(file: str, lines: Lines, ngram: Path | None, output: Path | None) -> None:
     """Print CER and WER with the n-gram, and with the neural model besides; milliseconds a line of each."""
-    language, rescorer = lines.language(ngram), Rescorer(NeuralLm(file), lines.reader.info.charset)
+    language, rescorer = lines.language(ngram), opened(file, lines)
     ways: dict[str, Callable[[], list[str]]] = {
         "n-gram": lambda: lines.read(language),
         "neural": lambda: lines.read(language, rescorer=rescorer),
@@ -79,9 +81,9 @@ def figures(file: Path, lines: Lines, ngram: Path | None, output: Path | None) -
 @line_options
 @LM
 @click.option("--show", type=click.IntRange(1), default=8, show_default=True, help="Weights to print.")
-def weights(file: Path, lines: Lines, ngram: Path | None, show: int, output: Path | None) -> None:
+def weights(file: str, lines: Lines, ngram: Path | None, show: int, output: Path | None) -> None:
     """Print the mean CER of the datasets by weights of n-gram, neural model, end of line and characters; best first."""
-    language, rescorer = lines.language(ngram), Rescorer(NeuralLm(file), lines.reader.info.charset)
+    language, rescorer = lines.language(ngram), opened(file, lines)
     charset, blank = lines.reader.info.charset, lines.reader.info.blank
     known: dict[str, list[tuple[Any, int]]] = {}  # of each line its texts [K, 6], and the length of what it says
     for begin in range(0, len(lines.rows), BATCH):
@@ -114,6 +116,11 @@ def weights(file: Path, lines: Lines, ngram: Path | None, show: int, output: Pat
         f"\nthe first row is reading without the neural model; {np.mean(asked):.1f} texts of a line are asked about"
     )
     save(output, {"rows": best})
+
+
+def opened(file: str, lines: Lines) -> Rescorer:
+    """The neural model of a file, or the bundled one, over the reader of some lines."""
+    return Rescorer(bundled_neural() if file == BUNDLED_LM else NeuralLm(file), lines.reader.info.charset)
 
 
 if __name__ == "__main__":

@@ -46,7 +46,8 @@ def read_arrays(
         found = about["format"]
         if found != form:
             raise HtrjandError(
-                f"{path}: a language model of format {found!r}, not {form!r}; take another, or build it again"
+                f"{path}: a language model of format {found!r}, not {form!r}: an n-gram is given by --lm, a neural one "
+                "by --neural-lm; one of another edition is to be built again"
             )
         arrays = {}
         for name, dtype in types.items():
@@ -57,16 +58,22 @@ def read_arrays(
         characters = about["characters"]
         if characters[0] != "" or len(characters) > UNKNOWN or not all(isinstance(char, str) for char in characters):
             raise ValueError("characters that no code fits")
+        if len(set(characters)) < len(characters):
+            raise ValueError("a character that it has twice")
         if not PATTERN.fullmatch(about["seal"].encode()) or not isinstance(about["name"], str):
             raise ValueError("its seal or its name is no text")
         return about, arrays
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, OverflowError) as error:
         raise unusable(path, error) from error
 
 
 def is_neural(path: Path) -> bool:
     """Whether a file says that it is a neural language model."""
-    return path.is_file() and b'"format": "htrjand-neural-lm/' in path.read_bytes()[:HEAD].split(b"\n", 1)[0]
+    try:
+        with path.open("rb") as file:
+            return str(json.loads(file.readline(HEAD))["format"]).startswith("htrjand-neural-lm/")
+    except (OSError, ValueError, KeyError, TypeError):
+        return False  # who opens it as an n-gram will say what is wrong
 
 
 def unusable(path: Path, error: Exception) -> HtrjandError:

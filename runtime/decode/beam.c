@@ -219,7 +219,7 @@ static int advance(const Search *search, const Ngram *ngram, const uint8_t *code
  *
  * Returns the number of texts, or -1 when memory ran out.
  */
-EXPORT int32_t htrjand_beam(const Search *search, const float *logs, const uint8_t *gaps, const Ngram *ngram,
+EXPORT int32_t htrjand_best(const Search *search, const float *logs, const uint8_t *gaps, const Ngram *ngram,
                             const uint8_t *codes, const float *scales, int32_t keep, int32_t *found, int32_t *peaks,
                             uint32_t *states, int32_t *lengths, float *ctc, float *language) {
     size_t room = (size_t)search->width * (1 + (size_t)search->candidates), frames = (size_t)search->frames;

@@ -59,8 +59,8 @@ def library() -> ctypes.CDLL | None:
             try:
                 found = ctypes.CDLL(str(path))
                 integer, address = ctypes.c_int32, ctypes.c_void_p
-                found.htrjand_beam.argtypes = [*[address] * 6, integer, *[address] * 6]
-                found.htrjand_beam.restype = integer
+                found.htrjand_best.argtypes = [*[address] * 6, integer, *[address] * 6]
+                found.htrjand_best.restype = integer
                 found.htrjand_said.argtypes = [*[address] * 5, integer, integer, *[address] * 4]
                 found.htrjand_said.restype = None
             except (OSError, AttributeError):
@@ -98,7 +98,7 @@ def search(
     room = keep, len(logs)
     found, peaks, states = np.zeros(room, np.int32), np.zeros(room, np.int32), np.zeros(room, np.uint32)
     lengths, ctc, said = np.zeros(keep, np.int32), np.zeros(keep, np.float32), np.zeros(keep, np.float32)
-    count = compiled.htrjand_beam(
+    count = compiled.htrjand_best(
         ctypes.byref(what), logs.ctypes.data, gaps.ctypes.data, *spoken, keep,
         *(array.ctypes.data for array in (found, peaks, states, lengths, ctc, said)),
     )  # fmt: skip

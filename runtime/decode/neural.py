@@ -4,7 +4,7 @@ It knows a line from its beginning, where an n-gram knows the last few character
 texts of a line reads most like language (`rescore.py`).
 
 The file is as `arrays.py` says: `format` is `htrjand-neural-lm/1`; `embedding` and `hidden` are the values that stand
-for a character, E, and the units of the LSTM, H; `bits` is what a character of the validation lines costs, by dataset.
+for a character, E, and the units of the LSTM, H; `bits` is what a character of the validation lines costs, by file.
 There is one class more than characters: the last stands for any other. Arrays, of C classes:
 
 | array | values | of |
@@ -59,6 +59,8 @@ class NeuralLm:
             raise unusable(self.path, error) from error
 
     def _take(self, arrays: dict[str, npt.NDArray[Any]], embedding: int, hidden: int) -> None:
+        if embedding < 1 or hidden < 1:
+            raise ValueError("a size below 1")
         classes = len(self.codes) + 1
         matrix = {
             name: arrays[name].reshape(rows, columns) * arrays[f"{name}_scales"].reshape(rows, 1)
@@ -67,7 +69,7 @@ class NeuralLm:
                 ("recurrent", 4 * hidden, hidden), ("head", classes, hidden),
             )
         }  # fmt: skip
-        self.given: Floats = matrix["embedding"] @ matrix["input"].T + arrays["bias"]  # C, 4H
+        self.given: Floats = matrix["embedding"] @ matrix["input"].T + arrays["bias"].reshape(4 * hidden)  # C, 4H
         self.recurrent: Floats = np.ascontiguousarray(matrix["recurrent"].T)  # H, 4H
         self.head: Floats = np.ascontiguousarray(matrix["head"].T)  # H, C
         self.head_bias: Floats = arrays["head_bias"].reshape(classes)
@@ -104,7 +106,10 @@ class NeuralLm:
         return [row[:length] for row, length in zip(logs, lengths.tolist(), strict=True)], ends
 
     def bits(self, lines: Sequence[str]) -> tuple[float, int]:
-        """Bits that lines of normalised text cost by this model, and their number of characters; ends are left out."""
+        """Bits that lines of normalised text cost by this model, and their number of characters; ends are left out.
+
+        Any character that it does not have is one event, cheaper than an n-gram's.
+        """
         texts = sorted((self.encode(line) for line in lines if line), key=len)
         total = 0.0
         for begin in range(0, len(texts), TOGETHER):

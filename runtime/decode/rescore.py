@@ -11,8 +11,9 @@ from .neural import EDGE, NeuralLm
 
 KEPT = 16  # texts of a line that are asked about at most
 MARGIN = 2.0  # in ln p: a text that the first pass holds for so much worse than the best is not asked about
-# What counts of ln p of the n-gram and of the neural model, of ln p of the end of the line, and for each character.
-NGRAM, NEURAL, END, BONUS = 0.5, 0.4, 0.75, 2.25
+# What counts of ln p of the n-gram and of the neural model, of ln p of the end of the line, and for each character:
+# chosen on validation lines (`studies.rescoring weights`), whatever a model was fitted to for the first pass.
+NGRAM, NEURAL, END, BONUS = 0.3, 0.5, 0.5, 2.5
 
 
 class Rescorer:
@@ -41,12 +42,15 @@ class Rescorer:
         asked = [text for line in close if len(line) > 1 for text in line]
         classes = [np.array(text.found.classes, np.intp) for text in asked]
         said, ends = self.neural.said([self.codes[chosen] for chosen in classes])
-        scores = {
-            id(text): text.ctc + NGRAM * text.spoken + NEURAL * float(logs @ self.scales[chosen]) + END * float(end)
+        scores = iter([
+            text.ctc + NGRAM * text.spoken + NEURAL * float(logs @ self.scales[chosen]) + END * float(end)
             + BONUS * len(chosen)
             for text, chosen, logs, end in zip(asked, classes, said, ends, strict=True)
-        }  # fmt: skip
-        return [max(line, key=lambda text: scores.get(id(text), 0.0)).found for line in close]
+        ])  # fmt: skip
+        return [
+            line[int(np.argmax([next(scores) for _ in line]))].found if len(line) > 1 else line[0].found
+            for line in close
+        ]
 
     def close(self, line: Sequence[Scored], language: Language) -> list[Scored]:
         """Those of a line's texts that the first pass holds for nearly as good as the best."""

@@ -38,12 +38,12 @@ class Models:
     lm: str | Path | None
     beam: int
     corrector: Path | None = None
-    neural_lm: Path | None = None
+    neural_lm: str | Path | None = None
 
     @classmethod
     def choose(
         cls, model: Path | None, engine: str | None, lm: str | Path | None, beam: int, corrector: Path | None = None,
-        neural_lm: Path | None = None,
+        neural_lm: str | Path | None = None,
     ) -> Models:  # fmt: skip
         """The model asked for, or the bundled one of an engine; and the detector in the same format where it is."""
         model = model_file(BUNDLED, model, engine)
@@ -55,7 +55,8 @@ class Models:
         given = self.model, self.detector, self.lm, self.neural_lm, self.corrector
         files = [path for path in given if isinstance(path, Path)]
         hashes = [sha256(part) for path in files for part in parts_of(path) if part.is_file()]
-        return digest([__version__, hashes, str(self.lm), str(self.neural_lm), self.beam, how.kind, least])
+        neural = self.neural_lm is not None
+        return digest([__version__, hashes, str(self.lm), neural, self.beam, how.kind, least])
 
     def opened(self, reader: Recognizer) -> str:
         """Which files an opened reader reads with, in one sentence."""

@@ -58,16 +58,20 @@ def build(
 
 @lm.command("train")
 @RECIPE
-@click.option("-o", "--output", type=FILE, required=True, help="A .nlm file; a folder of its name keeps the run.")
+@click.option("-o", "--output", type=FILE, required=True, help="A .nlm file; FILE.nlm.run is the folder of the run.")
 @MAX_TIME
 def train(recipe: Path, output: Path, max_time: float | None) -> None:
     """Train a neural language model as RECIPE (YAML) says. A run that was cut off goes on where it was saved."""
+    from ...runtime.errors import UsageError
     from ..recipe_loader import load_recipe
     from .neural import train as train_lm
     from .neural import write
     from .neural_recipe import NeuralLmRecipe
 
-    network, texts, found = train_lm(load_recipe(NeuralLmRecipe, recipe), recipe, output.with_suffix(""), max_time, log)
+    if output.suffix != ".nlm":
+        raise UsageError(f"{output}: a neural language model is a .nlm file; give it that suffix")
+    run = output.with_name(f"{output.name}.run")
+    network, texts, found = train_lm(load_recipe(NeuralLmRecipe, recipe), recipe, run, max_time, log)
     write(network, texts, found, output)
     click.echo(f"{output}: {output.stat().st_size:,} bytes")
 

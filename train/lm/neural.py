@@ -75,19 +75,25 @@ class Texts:
     def __init__(self, recipe: NeuralLmRecipe, path: Path) -> None:
         self.recipe, self.characters = recipe, WESTERN
         self.codes = {char: code for code, char in enumerate(WESTERN)}
-        self.paths = [file for folder in find_data(recipe.lines, path) for file in parquet_files(folder)]
+        self.paths = [
+            file
+            for folder in (find_data(recipe.lines, path) if recipe.lines_share else [])
+            for file in parquet_files(folder)
+        ]
         counted: Counter[str] = Counter()
         self.lines = [
             self.encode(text)
             for file in self.paths
             for text in transcriptions(file, exclude=recipe.exclude, counted=counted)
         ]
-        self.prose = [self.joined(file) for file in find_data(tuple(recipe.prose), path)]
+        books = tuple(recipe.prose) if recipe.lines_share < 1 else ()
+        self.prose = [self.joined(file) for file in find_data(books, path)]
         if recipe.lines_share and not self.lines:
-            raise HtrjandError(f"{', '.join(map(str, self.paths))}: no line of the split train; name other files")
+            named = ", ".join(map(str, self.paths)) or f"{path}: lines"
+            raise HtrjandError(f"{named}: no line of the split train; name other files")
         self.sources = [f"{name}: {count} lines" for name, count in sorted(counted.items())]
-        self.sources += [Path(name).name for name in recipe.prose]
-        weights = np.array([*recipe.prose.values()])
+        self.sources += [Path(name).name for name in books]
+        weights = np.array([recipe.prose[name] for name in books])
         self.shares = [recipe.lines_share, *((1 - recipe.lines_share) * weights / weights.sum())]
 
     @property
@@ -254,7 +260,7 @@ def write(network: CharLstm, texts: Texts, found: Mapping[str, float], path: Pat
 
     Args:
         texts: that it learnt from.
-        found: its bits a character of the validation lines, by dataset.
+        found: its bits a character of the validation lines, by file.
         path: a .nlm file.
     """
     lstm = network.lstm.state_dict()
@@ -279,7 +285,7 @@ def write(network: CharLstm, texts: Texts, found: Mapping[str, float], path: Pat
 
 @torch.inference_mode()
 def bits(network: CharLstm, val: Mapping[str, Sequence[Codes]]) -> dict[str, float]:
-    """Bits that a character of some lines costs, their ends left out, by name; the mean of these is `mean`."""
+    """Bits that a character of some lines costs, their ends left out, by name; `mean` is that of the names."""
     found = {}
     for name, lines in val.items():
         cost = 0.0
@@ -295,9 +301,9 @@ def bits(network: CharLstm, val: Mapping[str, Sequence[Codes]]) -> dict[str, flo
                 F.cross_entropy(network(given).flatten(0, 1), codes[:, 1:].flatten(), ignore_index=-1, reduction="sum")
             )
         found[name] = cost / math.log(2) / sum(map(len, lines))
-    return found | {"mean": sum(found.values()) / max(1, len(found))}
+    return found | ({"mean": sum(found.values()) / len(found)} if found else {})
 
 
 def told(found: Mapping[str, float]) -> str:
     """Bits, for a reader."""
-    return ", ".join(f"{name} {value:.3f}" for name, value in found.items())
+    return ", ".join(f"{name} {value:.3f}" for name, value in found.items()) or "there are none"

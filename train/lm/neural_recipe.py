@@ -32,7 +32,7 @@ class NeuralLmRecipe:
     ema: float = 0.998  # decay of the moving average of the weights, which is kept
     bf16: bool = True  # mixed precision, where the processor computes in it
     seed: int = 1  # of first weights, and of the texts that are drawn
-    val_lines: int = 200  # validation lines of each dataset at most
+    val_lines: int = 200  # validation lines of each file at most
     val_every: int = 1000  # steps, after which the run is saved, too
 
     def __post_init__(self) -> None:
@@ -41,5 +41,9 @@ class NeuralLmRecipe:
             raise ValueError("lines_share: from 0 to 1, and 1 where there is no prose")
         if any(weight <= 0 for weight in self.prose.values()):
             raise ValueError("prose: of each file a number above 0")
+        if not 0 <= self.decay_start < 1:
+            raise ValueError(f"decay_start: from 0 to less than 1, got {self.decay_start}")
+        if self.seed < 0:
+            raise ValueError(f"seed: 0 or more, got {self.seed}")
         if self.optimizer not in ("muon", "adamw"):
             raise ValueError(f"optimizer: muon or adamw, got {self.optimizer!r}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from tiny_model import CHARSET
 from htrjand.runtime import Recognizer, UsageError
 from htrjand.runtime.decode import kernel
 from htrjand.runtime.decode.beam import best_texts, decode_beam
-from htrjand.runtime.decode.language import Language, codes_of, scales_of
+from htrjand.runtime.decode.language import CAPITAL, DIGIT, Found, Language, Scored, codes_of, scales_of
 from htrjand.runtime.decode.neural import NeuralLm
 from htrjand.runtime.decode.ngram import Ngram
 from htrjand.runtime.decode.rescore import BONUS, END, KEPT, MARGIN, NEURAL, NGRAM, Rescorer
@@ -125,6 +126,30 @@ def test_it_chooses_what_the_formula_says(language: Language, rescorer: Rescorer
     wrong = [as_text(chosen.classes) != text for chosen, text in zip(found, truth, strict=True)]
     before = [as_text(line[0].found.classes) != text for line, text in zip(lines, truth, strict=True)]
     assert sum(wrong) < sum(before), "and more of them right"
+
+
+def test_digits_and_capitals_count_less(rescorer: Rescorer, language: Language) -> None:
+    """And a class that the model does not have, or of several characters, is any other character to it."""
+    charset = ("", "a", "A", "1", "ch", "☃")
+    other = Rescorer(rescorer.neural, charset)
+    unknown = len(rescorer.neural.codes)
+    assert other.codes.tolist() == [0, *rescorer.neural.encode("aA1"), unknown, unknown]
+    mute = replace(language, weight=0.0, bonus=0.0)  # in the first pass
+    for less, scale in ((2, CAPITAL), (3, DIGIT)):
+        (small, great), ends = rescorer.neural.said([other.codes[[1, 1]], other.codes[[1, less]]])
+        even = NEURAL * (small.sum() - great[0] - scale * great[1]) + END * (ends[0] - ends[1])
+        for more in (-0.05, 0.05):
+            texts = [
+                Scored(Found([1, 1], [0, 1], [0, 0]), 0.0, 0.0),
+                Scored(Found([1, less], [0, 1], [0, 0]), 0.0, 0.0),
+            ]
+            if even > MARGIN - 0.1:  # the first pass would not ask about it: let the n-gram make up for it
+                texts[1] = texts[1]._replace(spoken=float(even + more) / NGRAM)
+            else:
+                texts[1] = texts[1]._replace(ctc=float(even + more))
+            ordered = sorted(texts, key=lambda text: -text.ctc)
+            (chosen,) = other.best([ordered], mute)
+            assert chosen.classes == ([1, less] if more > 0 else [1, 1])
 
 
 def test_a_batch_reads_as_one_by_one(language: Language, rescorer: Rescorer) -> None:

@@ -125,6 +125,8 @@ def test_the_command_trains_and_scores(folder: Path) -> None:
         ("lines_share: 0.5", "1 where there is no prose"),
         ("prose: {prose.txt: 0}", "a number above 0"),
         ("hidden: 0", "hidden"),
+        ("lines_share: 1\ndecay_start: 1", "less than 1"),
+        ("lines_share: 1\nseed: -1", "0 or more"),
         ("lines_share: 1\noptimizer: sgd", "muon or adamw"),
     ],
 )
@@ -133,6 +135,28 @@ def test_a_recipe_that_cannot_be_is_named(tmp_path: Path, keys: str, problem: st
     recipe.write_text(keys + "\n", encoding="utf-8")
     with pytest.raises(UsageError, match=problem):
         load_recipe(NeuralLmRecipe, recipe)
+
+
+def test_the_command_takes_no_other_name_and_leaves_other_folders_alone(folder: Path, tmp_path: Path) -> None:
+    recipe = folder / "recipe.yaml"
+    recipe.write_text("lines: [lines.parquet]\nlines_share: 1\nhidden: 8\ntotal_characters: 10\n", encoding="utf-8")
+    for name in ("lm", "lm.onnx"):
+        refused = CliRunner().invoke(main, ["lm", "train", str(recipe), "-o", str(tmp_path / name)])
+        assert refused.exit_code and "give it that suffix" in refused.stderr
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "lines").mkdir()
+    assert CliRunner().invoke(main, ["lm", "train", str(recipe), "-o", str(tmp_path / "lines.nlm")]).exit_code == 0
+    assert not list((tmp_path / "lines").iterdir())
+    assert {path.name for path in tmp_path.iterdir()} == {"lines", "lines.nlm", "lines.nlm.run"}
+
+
+def test_only_what_is_learnt_from_is_named_and_has_to_be_there(folder: Path) -> None:
+    path = folder / "recipe.yaml"
+    alone = Texts(replace(SMALL, lines_share=1, prose={"none.txt": 1}), path)
+    assert alone.sources == ["printed: 4 lines"] and alone.shares == [1]
+    prose = Texts(replace(SMALL, lines_share=0, lines=("none.parquet",)), path)
+    assert prose.sources == ["prose.txt"] and prose.shares == [0, 1]
+    assert bits(CharLstm(prose.classes, 8, 8), prose.validation()) == {}, "no validation lines, no mean"
 
 
 def test_texts_that_are_not_there_are_named(folder: Path, tmp_path: Path) -> None:
@@ -153,7 +177,14 @@ def test_a_damaged_file_is_refused(file: Path, tmp_path: Path) -> None:
         other.write_bytes(damaged)
         with pytest.raises(HtrjandError, match=r"other\.nlm: "):
             NeuralLm(other)
-    for before, after in ((b'"hidden": 24', b'"hidden": 23'), (b"neural-lm/1", b"neural-lm/2")):
+    for before, after in (
+        (b'"hidden": 24', b'"hidden": 23'),
+        (b'"hidden": 24', b'"hidden": -4'),
+        (b"neural-lm/1", b"neural-lm/2"),
+        (b'"a", "b"', b'"a", "a"'),
+        (b'"bias": ["float32", ', b'"bias": ["float32", 9999999999999999999999'),
+    ):
+        assert before in content
         other.write_bytes(content.replace(before, after).replace(digits(content), b"0" * 64))
         seal(other)
         with pytest.raises(HtrjandError, match=r"other\.nlm: .*(can be used|not 'htrjand-neural-lm/1')"):
