@@ -191,7 +191,7 @@ def test_models_of_bad_files_alone_prints_nothing(htrjand, tmp_path):
 
 def test_models_lists_what_came_with_the_package(htrjand):
     rows = [line.split("\t") for line in htrjand("models").stdout.splitlines()]
-    assert {kind for _, kind, *_ in rows} == {"line reader", "line detector", "n-gram"}
+    assert {kind for _, kind, *_ in rows} == {"line reader", "line detector", "n-gram", "neural language model"}
     assert all(Path(path).is_file() and f"{Path(path).stat().st_size:,} bytes" for *_, path in rows)
 
 
@@ -391,7 +391,7 @@ def test_with_the_bundled_language_and_without(htrjand, tmp_path):
     assert htrjand("read", sample, "--beam", 0).exit_code == 2
 
 
-def test_a_neural_language_model_is_named_and_needs_an_n_gram(htrjand, scans, tiny_model, tmp_path):
+def test_a_neural_language_model_is_named_and_needs_an_n_gram(htrjand, scans, tiny_model, tmp_path, one_thread):
     folder = tmp_path / "lm"
     folder.mkdir()
     (folder / "prose.txt").write_text("abc ab\n" * 50)

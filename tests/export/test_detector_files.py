@@ -148,7 +148,7 @@ def test_the_verbs_take_a_detector_as_they_take_a_reader(folder: Path, tmp_path:
     done = htrjand("models", tmp_path / "d8.onnx", tiny_model)
     assert "kind            line detector" in done.stdout and "kind            line reader" in done.stdout
     kinds = {row.split("\t")[1] for row in htrjand("models").stdout.splitlines()}
-    assert kinds == {"line detector", "line reader", "n-gram"}
+    assert kinds == {"line detector", "line reader", "n-gram", "neural language model"}
     done = htrjand("prove", tiny_model, "--against", weights, "-i", pages)
     assert done.exit_code == 1 and "is a line reader, where a line detector is wanted" in done.stderr
     done = htrjand("export", weights, "-o", tmp_path / "e.onnx", "-i", pages, "--split", "test")

@@ -20,7 +20,7 @@ SAMPLE = Path(__file__).resolve().parents[3] / "benchmarks" / "sample" / "sample
 
 
 @pytest.fixture(scope="module")
-def neural(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def neural(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Path:
     """One that has seen little: it changes readings, for better or worse."""
     folder = tmp_path_factory.mktemp("neural")
     recipe = NeuralLmRecipe(lines=(str(SAMPLE),), lines_share=1, hidden=32, total_characters=40_000, warm_up=5)

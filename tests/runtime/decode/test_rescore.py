@@ -30,14 +30,14 @@ LINES = ["abc ab", "cab abc", "bé a cab", "ab ab abc"]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Path:
     """Two language models: an n-gram that knows little, and a neural one that knows these lines."""
     folder = tmp_path_factory.mktemp("rescore")
     rows = [printed_row(text, f"{split}-{text}", split) for split, text in product(("train", "val"), LINES)]
     write_lines(folder / "lines.parquet", rows)
     recipe = NeuralLmRecipe(
-        lines=("lines.parquet",), lines_share=1, embedding=8, hidden=24, batch_texts=16, length=12, warm_up=5,
-        total_characters=20_000, languages=("fr",),
+        lines=("lines.parquet",), lines_share=1, embedding=8, hidden=24, batch_texts=64, length=12, warm_up=5,
+        total_characters=40_000, languages=("fr",),
     )  # fmt: skip
     write(*train(recipe, folder / "recipe.yaml", folder / "run", log=lambda _: None), folder / "tiny.nlm")
     (folder / "text.txt").write_text("abc\nba é\nccab\n" * 5, encoding="utf-8")

@@ -29,7 +29,7 @@ Trained = tuple[CharLstm, Texts, dict[str, float]]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Path:
     folder = tmp_path_factory.mktemp("neural")
     (folder / "prose.txt").write_text(PROSE, encoding="utf-8")
     texts = ["abba cabb", "cabb dabb", "abba abba", "dabb cabb"]
@@ -105,10 +105,8 @@ def test_a_run_that_was_cut_off_goes_on_to_the_same_weights(folder: Path, traine
 
 def test_the_command_trains_and_scores(folder: Path) -> None:
     recipe = folder / "recipe.yaml"
-    recipe.write_text(
-        "lines: [lines.parquet]\nlines_share: 1\nhidden: 16\nbatch_texts: 16\nwarm_up: 5\ntotal_characters: 30000\n",
-        encoding="utf-8",
-    )
+    small = "hidden: 16\nbatch_texts: 16\nlength: 10\nwarm_up: 5\ntotal_characters: 25000\n"
+    recipe.write_text(f"lines: [lines.parquet]\nlines_share: 1\n{small}", encoding="utf-8")
     output = folder / "lines.nlm"
     done = CliRunner().invoke(main, ["lm", "train", str(recipe), "-o", str(output)])
     assert done.exit_code == 0, done.output
