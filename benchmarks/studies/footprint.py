@@ -48,6 +48,7 @@ SHARES = {
     "runtime: TFLite files": (".tflite",),
     "runtime: OpenVINO files": (".xml", ".bin"),
     "runtime: n-gram": (".lm",),
+    "runtime: neural language model": (".nlm",),
     "runtime: code": ("htrjand/runtime/",),
     "train: weights to adapt": ("htrjand/train/weights/",),
     "all else: code to train, export, compress, measure": ("",),
