@@ -115,13 +115,13 @@ def measure(
 def read(weights: Path, tests: dict[str, list[LineRow]]) -> dict[str, float]:
     """CER in percent of each group of lines, greedily and with the bundled n-gram."""
     reader, found = open_weights(weights), {}
+    language = language_for(reader.info, BUNDLED_LM)
+    ways = {"greedily": None} | ({"with the n-gram": language} if language else {})
     for name, rows in tests.items():
         lines = Lines(reader, rows)
-        for way, language in (("greedily", None), ("with the n-gram", language_for(reader.info, BUNDLED_LM))):
-            if way == "greedily" or language:
-                found[f"{name} {way}"] = round(
-                    cer([e for some in lines.errors(lines.read(language)).values() for e in some]), 3
-                )
+        for way, spoken in ways.items():
+            errors = lines.errors(lines.read(spoken)).values()
+            found[f"{name} {way}"] = round(cer([line for some in errors for line in some]), 3)
     return found
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,33 @@ from ..seal import PATTERN, check_seal
 ALIGNED = 8  # bytes
 UNKNOWN = 255  # the code of a character that a model does not have
 HEAD = 1 << 20  # bytes that the line of JSON has at most
+
+
+class LanguageModel:
+    """A file of a language model, opened: what both kinds share.
+
+    Args:
+        path: the file.
+
+    Raises:
+        HtrjandError: it is no such file, is cut short or changed, or of another version.
+    """
+
+    form: ClassVar[str]  # its `format`
+    types: ClassVar[Mapping[str, str]]  # the numpy type of each array
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).expanduser()
+        self.about, arrays = read_arrays(self.path, self.form, self.types)
+        self.codes: dict[str, int] = {char: code for code, char in enumerate(self.about["characters"])}
+        try:
+            self._take(arrays)
+        except (ValueError, KeyError, IndexError, TypeError) as error:
+            raise unusable(self.path, error) from error
+
+    def _take(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
+        """Makes of the arrays what the model computes with."""
+        raise NotImplementedError
 
 
 def read_arrays(

@@ -19,13 +19,12 @@ There is one class more than characters: the last stands for any other. Arrays, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .arrays import read_arrays, unusable
+from .arrays import LanguageModel
 
 FORMAT = "htrjand-neural-lm/1"
 MATRICES = ("embedding", "input", "recurrent", "head")
@@ -39,26 +38,13 @@ Floats = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.uint8]
 
 
-class NeuralLm:
-    """A neural language model, opened. Threads may share one.
+class NeuralLm(LanguageModel):
+    """A neural language model, opened: a file that `htrjand lm train` wrote. Threads may share one."""
 
-    Args:
-        path: a file that `htrjand lm train` wrote.
+    form, types = FORMAT, ARRAYS
 
-    Raises:
-        HtrjandError: it is no such file, is cut short or changed, or of another version.
-    """
-
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path).expanduser()
-        self.about, arrays = read_arrays(self.path, FORMAT, ARRAYS)
-        try:
-            self.codes = {char: code for code, char in enumerate(self.about["characters"])}
-            self._take(arrays, self.about["embedding"], self.about["hidden"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise unusable(self.path, error) from error
-
-    def _take(self, arrays: dict[str, npt.NDArray[Any]], embedding: int, hidden: int) -> None:
+    def _take(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
+        embedding, hidden = self.about["embedding"], self.about["hidden"]
         if embedding < 1 or hidden < 1:
             raise ValueError("a size below 1")
         classes = len(self.codes) + 1

@@ -28,14 +28,13 @@ the p after the context without its first character (Katz 1987).
 from __future__ import annotations
 
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..seal import MARK
-from .arrays import UNKNOWN, read_arrays, unusable
+from .arrays import UNKNOWN, LanguageModel
 
 FORMAT = "htrjand-lm/1"
 UNKNOWN_LOG = -12.0  # ln p of such a character
@@ -49,26 +48,12 @@ States = npt.NDArray[np.uint32]  # nodes that have children: the longest context
 Codes = npt.NDArray[np.uint8]
 
 
-class Ngram:
-    """A character n-gram, opened.
+class Ngram(LanguageModel):
+    """A character n-gram, opened: a file that `htrjand lm build` wrote."""
 
-    Args:
-        path: a file that `htrjand lm build` wrote.
+    form, types = FORMAT, ARRAYS
 
-    Raises:
-        HtrjandError: it is no such file, is cut short or changed, or of another version.
-    """
-
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path).expanduser()
-        self.about, arrays = read_arrays(self.path, FORMAT, ARRAYS)
-        try:
-            self.codes = {char: code for code, char in enumerate(self.about["characters"])}
-            self._link(arrays)
-        except (ValueError, IndexError, TypeError) as error:
-            raise unusable(self.path, error) from error
-
-    def _link(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
+    def _take(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
         """Makes of the file's arrays what a lookup needs, with the root as node 0."""
         size = len(arrays["characters"]) + 1
         children = np.zeros(size, np.uint8)
