@@ -54,6 +54,30 @@ def format_option(*names: str) -> Callable[[Command], Command]:
     return click.option("-f", "--format", "form", type=click.Choice(names), default=names[0], show_default=True)
 
 
+LM = click.option(
+    "--lm", type=PATH, help="A language model (htrjand lm build). Default: the bundled one, for its languages."
+)
+NEURAL_LM = click.option(
+    "--neural-lm", metavar="FILE", help="A neural language model, or bundled: chooses among the best texts of a line."
+)
+
+
+def language_models(lm: Path | None, no_lm: bool, neural_lm: str | None) -> tuple[str | Path | None, str | Path | None]:
+    """What a `Recognizer` takes as `lm` and `neural_lm`, of what --lm, --no-lm and --neural-lm say.
+
+    Raises:
+        UsageError: they ask for opposite things.
+    """
+    from .runtime.errors import UsageError
+
+    if lm and no_lm:
+        raise UsageError("--lm and --no-lm ask for opposite things; give one of them")
+    if neural_lm and no_lm:
+        raise UsageError("--neural-lm chooses among texts that the n-gram of --lm has found; leave out --no-lm")
+    neural = Path(neural_lm) if neural_lm not in (None, "bundled") else neural_lm
+    return None if no_lm else lm or "bundled", neural
+
+
 RECIPE = click.argument("recipe", type=PATH)
 OUTPUT_FOLDER = click.option("-o", "--output", type=FOLDER, required=True, help="A folder.")
 MAX_TIME = click.option(

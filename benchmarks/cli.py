@@ -11,7 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..options import DATASETS, FILE, FOLDER, PATH, Command, format_option, log, warn, write_text
+from ..options import (
+    DATASETS,
+    FILE,
+    FOLDER,
+    LM,
+    NEURAL_LM,
+    PATH,
+    Command,
+    format_option,
+    language_models,
+    log,
+    warn,
+    write_text,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from .run import Settings
@@ -39,6 +52,7 @@ class Measurement:
     limit: int | None
     lm: Path | None
     no_lm: bool
+    neural_lm: str | None
     threads: tuple[int, ...]
     only: str | None
     width: int | None
@@ -50,9 +64,9 @@ class Measurement:
 
     def of(self, engines: list[str]) -> list[str]:
         """Measures, writes and prints; returns the names of rows that could not be measured."""
+        from ..runtime.decode.neural import NeuralLm
         from ..runtime.decode.ngram import Ngram
         from ..runtime.errors import UsageError
-        from ..runtime.recognizer import BUNDLED_LM
         from .document import as_json, file_name
         from .engines import takes_lm
         from .inputs import choose_lines, choose_pages
@@ -61,19 +75,20 @@ class Measurement:
 
         if self.width is not None and self.only == "accuracy":
             raise UsageError("--width cuts lines, so errors cannot be counted; leave out --only accuracy")
-        if self.lm and self.no_lm:
-            raise UsageError("--lm and --no-lm ask for opposite things; give one of them")
+        ngram, neural = language_models(self.lm, self.no_lm, self.neural_lm)
         if self.lm and not any(map(takes_lm, engines)):
             raise UsageError("--lm is for model files, and none is measured; leave it out, or name one by -m")
         if self.lm:
             Ngram(self.lm)  # what is no language model is an error before the long run
+        if isinstance(neural, Path):
+            NeuralLm(neural)
         output = check_output(self.output)
         bundled = not self.files and not self.pages
         split = None if self.split == "all" else self.split
         lines = choose_lines(self.files, split, self.datasets, self.limit, log) if self.files or bundled else []
         pages = choose_pages(self.pages, self.limit) if self.pages or (bundled and self.width is None) else []
-        lm = None if self.no_lm else str(self.lm or BUNDLED_LM)
-        result = run(engines, lines, self.settings(), lm, pages)
+        lms = [None if given is None else str(given) for given in (ngram, neural)]
+        result = run(engines, lines, self.settings(), lms[0], pages, lms[1])
         shown = as_json(result) if self.form == "json" else {"md": markdown, "txt": terminal}[self.form]([result])
         click.echo(shown, nl=False)  # before the file: a full disk must not take a long run with it
         if output:
@@ -113,10 +128,9 @@ OPTIONS: list[Callable[[Command], Command]] = [
     ),
     DATASETS,
     click.option("--limit", type=click.IntRange(1), help="At most so many lines a dataset, drawn at random (seeded)."),
-    click.option(
-        "--lm", type=PATH, help="A language model (htrjand lm build). Default: the bundled one, for its languages."
-    ),
+    LM,
     click.option("--no-lm", is_flag=True, help="Greedy rows alone."),
+    NEURAL_LM,
     click.option("--threads", multiple=True, type=click.IntRange(1), help="Repeatable. Default: 1, and all cores."),
     click.option("--only", type=click.Choice(["accuracy", "latency"]), help="Measure errors only, or speed only."),
     click.option("--width", type=click.IntRange(16, MAX_WIDTH), help="Cut or pad lines to this; latency only."),
@@ -155,8 +169,8 @@ def bench(context: click.Context, measure: Measurement, models: tuple[str, ...],
     """Measure error, speed, size and memory of models and peers.
 
     All read the same lines, and the same pages. Without -m and --engine: the bundled model and the peers that are
-    installed. A model that reads with a language model has two rows: greedy, and with it. A row asked for by name that
-    fails makes the exit status 1; the other rows are measured all the same.
+    installed. A model that reads with a language model has two rows: greedy, and with it; --neural-lm adds a third. A
+    row asked for by name that fails makes the exit status 1; the other rows are measured all the same.
     """
     if context.invoked_subcommand:
         return

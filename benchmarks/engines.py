@@ -29,11 +29,18 @@ class Setup(NamedTuple):
         engine: a model file, or a name.
         lm: the language model, as `Recognizer` takes it; None: greedy, or a peer as it ships.
         unit: whether it reads a `line` at a time, or a `page`.
+        neural: the neural language model of the second pass, as `Recognizer` takes it; None: there is none.
     """
 
     engine: str
     lm: str | None = None
     unit: str = "line"
+    neural: str | None = None
+
+    @property
+    def decoder(self) -> str:
+        """How the text is found, where an engine reads with what it is given."""
+        return "rescored" if self.neural else "beam" if self.lm else "greedy"
 
 
 class Reader:
@@ -119,7 +126,8 @@ def open_engine(setup: Setup, threads: int) -> Any:
     from ..runtime import Recognizer
 
     detector = None if engine == BUNDLED else bundled_in(DETECTOR, Path(engine).suffix)  # one engine reads it all
-    return Recognizer(None if engine == BUNDLED else engine, threads, setup.lm, detector=detector)
+    model = None if engine == BUNDLED else engine
+    return Recognizer(model, threads, setup.lm, detector=detector, neural_lm=setup.neural)
 
 
 def about(setup: Setup, reader: Any) -> dict[str, object]:
@@ -129,11 +137,14 @@ def about(setup: Setup, reader: Any) -> dict[str, object]:
         return peer
     path = Path(reader.path)
     parts = {"lm": about_lm(reader)} if reader.language else {}
+    if reader.rescorer:
+        neural = reader.rescorer.neural.path
+        parts["neural_lm"] = {"name": neural.stem, "bytes": size_of(neural), "sha256": sha256(neural)}
     if setup.unit == "page":
         finder = Path(reader.detector.path)
         parts["detector"] = {"name": finder.name, "bytes": size_of(finder), "sha256": sha256(finder)}
     described = {
-        "decoder": "beam" if reader.language else "greedy",
+        "decoder": "rescored" if reader.rescorer else "beam" if reader.language else "greedy",
         "engine": "torch" if path.suffix == WEIGHTS else format_of(path).engine,
         "precision": reader.info.precision,
         "version": reader.info.version,

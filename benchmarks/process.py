@@ -53,7 +53,7 @@ class Worker:
     @classmethod
     def of(cls, setup: Setup, threads: int, folder: Path) -> Worker:
         """The process that a row of a benchmark is measured in."""
-        return cls(setup.engine, threads, folder, setup.lm or NONE, setup.unit)
+        return cls(setup.engine, threads, folder, setup.lm or NONE, setup.unit, setup.neural or NONE)
 
     def read(self, indices: Sequence[int], queries: int = 0, seconds: float = 0) -> dict[str, Any]:
         """Has the lines, or pages, of these indices read, see `worker.read`; and the `peak_rss` in bytes."""

@@ -50,14 +50,16 @@ class Settings:
 
 
 def run(
-    engines: Sequence[str], lines: Sequence[Item], settings: Settings, lm: str | None = None, pages: Sequence[Item] = ()
-) -> dict[str, Any]:
+    engines: Sequence[str], lines: Sequence[Item], settings: Settings, lm: str | None = None,
+    pages: Sequence[Item] = (), neural: str | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Measures every engine on lines and on pages; the error of one that fails is stored in its result, and the others
     continue.
 
     Args:
         lm: a language model, as `Recognizer` takes it. A model file that reads with it is measured twice: greedy, then
             with it. None: everything once.
+        neural: a neural language model, as `Recognizer` takes it: a third measurement, with both. None: there is none.
 
     Returns:
         The document that `docs/bench-schema.json` describes.
@@ -78,10 +80,9 @@ def run(
         if "line" in folders and settings.latency and settings.batch_rounds:
             conditions["batch_width"] = write_batch(units["line"], samples["line"], folders["line"] / "batch", settings)
         for unit, folder in folders.items():
-            setups = [setup for engine in engines for setup in setups_of(engine, lm, folder, unit)]
+            setups = [setup for engine in engines for setup in setups_of(engine, lm, folder, unit, neural)]
             for setup in setups:
-                decoder = "beam" if setup.lm else "greedy"
-                results[setup] = {"name": names[setup.engine], "unit": unit, "decoder": decoder}
+                results[setup] = {"name": names[setup.engine], "unit": unit, "decoder": setup.decoder}
         if settings.latency:
             seen, invalid = run_latency(folders, samples, settings, results)
             conditions |= seen
@@ -107,14 +108,15 @@ def run(
     }
 
 
-def setups_of(engine: str, lm: str | None, folder: Path, unit: str) -> list[Setup]:
-    """An engine by itself, and with the language model where it reads with one; opened there, for its file knows."""
+def setups_of(engine: str, lm: str | None, folder: Path, unit: str, neural: str | None = None) -> list[Setup]:
+    """An engine by itself, and with the language models where it reads with them; opened there, for its file knows."""
     alone, spoken = Setup(engine, unit=unit), Setup(engine, lm, unit)
     if lm is None or not takes_lm(engine):
         return [alone]
     try:
         with Worker.of(spoken, 1, folder) as worker:
-            return [alone, spoken] if "lm" in worker.about else [alone]
+            with_lm = [spoken, *([spoken._replace(neural=neural)] if neural else [])] if "lm" in worker.about else []
+            return [alone, *with_lm]
     except HtrjandError:
         return [alone, spoken]  # the rows tell why
 

@@ -120,8 +120,9 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     engine, threads, folder, *rest = sys.argv[1:]
-    lm, unit = (*rest, *(NONE, UNITS[0])[len(rest) :])
-    serve(Setup(engine, None if lm == NONE else lm, unit), int(threads), Path(folder), sys.stdin, answers)
+    lm, unit, neural = (*rest, *(NONE, UNITS[0], NONE)[len(rest) :])
+    setup = Setup(engine, None if lm == NONE else lm, unit, None if neural == NONE else neural)
+    serve(setup, int(threads), Path(folder), sys.stdin, answers)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from ..options import FOLDER, PATH, warn
+from ..options import FOLDER, LM, NEURAL_LM, PATH, language_models, warn
 
 if TYPE_CHECKING:
     from .page.run import Run
@@ -41,12 +41,9 @@ STDIN = Path("-")
 @click.option("--threads", type=click.IntRange(min=1),
               help="Threads to compute with, of each worker. Default: the cores, shared among them.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Pages read at a time.")
-@click.option(
-    "--lm", type=PATH, help="A language model (htrjand lm build). Default: the bundled one, for its languages."
-)
+@LM
 @click.option("--no-lm", is_flag=True, help="Read each character by its image alone.")
-@click.option("--neural-lm", metavar="FILE",
-              help="A neural language model, or bundled: chooses among the best texts of a line.")  # fmt: skip
+@NEURAL_LM
 @click.option("--beam", type=click.IntRange(min=1), default=64, show_default=True,
               help="Texts of a line followed at a time, with a language model.")  # fmt: skip
 @click.option("--correct", "corrector", type=PATH,
@@ -81,17 +78,13 @@ def read(
 
     if not (paths or inputs):
         raise click.UsageError("name images, PDFs or folders of them; or - for standard input")
-    if lm and no_lm:
-        raise UsageError("--lm and --no-lm ask for opposite things; give one of them")
-    if neural_lm and no_lm:
-        raise UsageError("--neural-lm chooses among texts that the n-gram of --lm has found; leave out --no-lm")
+    ngram, neural = language_models(lm, no_lm, neural_lm)
     form = output_for(form, output)
     to_stdout = output == "-"
     if form == "pdf" and to_stdout and sys.stdout.isatty():
         raise UsageError("a PDF is not for a terminal; name a file by -o")
     wanted = page_numbers(selection) if selection else None
-    neural = Path(neural_lm) if neural_lm not in (None, "bundled") else neural_lm
-    models = Models.choose(model, engine, None if no_lm else lm or "bundled", beam, corrector, neural)
+    models = Models.choose(model, engine, ngram, beam, corrector, neural)
     how = How(None if page is None else "page" if page else "line", least, draw)
     warnings.filterwarnings("ignore", module="PIL")  # of a file that is half broken: it is read, or an error tells why
     with from_stdin([*inputs, *paths]) as (named, stdin):

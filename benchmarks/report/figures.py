@@ -112,6 +112,7 @@ def records_of(named: Named, row: dict[str, Any], entries: Sequence[dict[str, An
         "precision": row.get("precision"),
         "decoder": row["decoder"],
         "language_model": row.get("lm", {}).get("name"),
+        "neural_language_model": row.get("neural_lm", {}).get("name"),
         "data": [[part["dataset"], part["items"], part["sha256"]] for part in parts],
         **{key: errors.get(key) for key in ("cer", "cer_low", "cer_high", "wer")},
         "failed": len(row.get("accuracy", {}).get("failed", [])),

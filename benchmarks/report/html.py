@@ -74,6 +74,14 @@ def cer_cell(record: Record) -> str:
     return "" if record["cer"] is None else cer_text(record, sum(count for _, count, _ in record["data"]))
 
 
+def decoders(record: Record) -> str:
+    """The language models that it read with, or how it found its text without."""
+    names = dict.fromkeys(record[key] for key in ("language_model", "neural_language_model") if record[key])
+    if record["neural_language_model"]:
+        return f"{', '.join(names)}, {record['decoder']}"
+    return ", ".join(names) or str(record["decoder"])
+
+
 def data_cell(record: Record) -> str:
     return f"{record['unit']}s of " + ", ".join(f"{name} ({count})" for name, count, _ in record["data"])
 
@@ -82,7 +90,7 @@ COLUMNS: list[Column] = [
     ("run", lambda record: record["result"], None),
     ("engine", lambda record: record["name"], None),
     ("precision", lambda record: record["precision"] or "", None),
-    ("decoder", lambda record: record["language_model"] or record["decoder"], None),
+    ("decoder", decoders, None),
     ("read", data_cell, None),
     ("threads", lambda record: record["threads"], None),
     ("CER", lambda record: record["cer"], cer_cell),

@@ -8,7 +8,7 @@ const devices = [...new Set(records.map((record) => record.device))];
 const tip = document.getElementById("tip");
 
 const colour = (engine) => `var(--${ENGINES.includes(engine) ? engine : "other"})`;
-const label = (record) => record.name + (record.language_model ? " + n-gram" : "");
+const label = (record) => record.name + (record.language_model ? " + n-gram" : "") + (record.neural_language_model ? " + neural" : "");
 const number = (value, digits = 2) => (value === null || value === undefined ? "–" : value.toFixed(digits));
 
 function node(name, attributes = {}, text = "") {

@@ -98,7 +98,8 @@ def table(result: dict[str, Any], unit: str, rows: list[dict[str, Any]]) -> Tabl
         columns += latency_columns(unit, result["settings"]["threads"], rows)
         columns += precision_columns(rows)
         columns += decoder_columns(rows)
-    kinds = ["model", *["detector"] * (unit == "page"), *["n-gram"] * spoken]
+    neural = any("neural_lm" in row for row in rows)
+    kinds = ["model", *["detector"] * (unit == "page"), *["n-gram"] * spoken, *["neural"] * neural]
     columns.append(("size, MB" + f" ({' + '.join(kinds)})" * (len(kinds) > 1), size_cell))
     if any(row.get("install_bytes") for row in rows):
         columns.append(("libraries, MB", lambda row: megabytes(row.get("install_bytes"), 0)))
@@ -192,11 +193,11 @@ def precision_columns(rows: list[dict[str, Any]]) -> list[Column]:
 
 def other_precisions(row: dict[str, Any]) -> tuple[Any, ...]:
     """What rows have in common that differ in their precision alone."""
-    return row.get("weights_sha256"), Path(row["name"]).suffix, "lm" in row, row["unit"]
+    return row.get("weights_sha256"), Path(row["name"]).suffix, "lm" in row, "neural_lm" in row, row["unit"]
 
 
 def decoder_columns(rows: list[dict[str, Any]]) -> list[Column]:
-    """What a language model costs: p50 relative to that of the same file read greedily in the same run."""
+    """What language models cost: p50 relative to that of the same file read greedily in the same run."""
 
     def kind(row: dict[str, Any]) -> tuple[Any, ...]:
         return row["name"], row.get("sha256")
@@ -212,13 +213,14 @@ def decoder_columns(rows: list[dict[str, Any]]) -> list[Column]:
 
 
 def decoder_cell(row: dict[str, Any]) -> str:
-    """How the row's text was found; with a language model of ours its name."""
-    return f"{row['decoder']}, {row['lm']['name']}" if "lm" in row else str(row["decoder"])
+    """How the row's text was found; with language models of ours their names."""
+    names = dict.fromkeys(row[part]["name"] for part in ("lm", "neural_lm") if part in row)
+    return ", ".join([str(row["decoder"]), *names])
 
 
 def size_cell(row: dict[str, Any]) -> str:
-    """Megabytes of the model, of the line detector, and of the language model that it reads with."""
-    parts = [row[part]["bytes"] for part in ("detector", "lm") if part in row]
+    """Megabytes of the model, of the line detector, and of the language models that it reads with."""
+    parts = [row[part]["bytes"] for part in ("detector", "lm", "neural_lm") if part in row]
     return " + ".join(f"{size / 1e6:.2f}" for size in (row["bytes"] - sum(parts), *parts))
 
 

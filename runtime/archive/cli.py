@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ...options import FILE, PATH, log, warn
+from ...options import FILE, LM, NEURAL_LM, PATH, language_models, log, warn
 from ..cli import ENGINES
 
 EVERY = 60  # seconds between two lines that say how far it is, where they go into a log
@@ -36,15 +36,17 @@ def archive() -> None:
 @click.option("--page/--line", "page", default=None, help="What each image is. Default: told by its shape and lines.")
 @click.option("-m", "--model", type=PATH, help="A model file. Default: the bundled student.")
 @click.option("--engine", type=click.Choice(ENGINES), help="The format of the bundled models to read with.")
-@click.option("--lm", type=PATH, help="A language model. Default: the bundled one, for its languages.")
+@LM
 @click.option("--no-lm", is_flag=True, help="Read each character by its image alone.")
+@NEURAL_LM
 @click.option("--beam", type=click.IntRange(min=1), default=64, show_default=True, help="Texts of a line followed.")
 @click.option("--block", type=click.IntRange(min=1), default=256, show_default=True,
               help="Files that are written down together, at most; of 256 MiB, or one larger file.")  # fmt: skip
 @click.pass_context
 def read(
     ctx: click.Context, source: str, target: str, address: str | None, workers: int | None, form: str | None,
-    page: bool | None, model: Path | None, engine: str | None, lm: Path | None, no_lm: bool, beam: int, block: int,
+    page: bool | None, model: Path | None, engine: str | None, lm: Path | None, no_lm: bool,
+    neural_lm: str | None, beam: int, block: int,
 ) -> None:  # fmt: skip
     """Read all pages of SOURCE that are not read yet into TARGET.
 
@@ -52,16 +54,14 @@ def read(
     address; it gets Parquet files with a row a page. The same command goes on where a run ended, and reads what is new
     or changed since. A page that cannot be read is a row with its error.
     """
-    from ..errors import UsageError
     from ..page.batch import How
     from ..page.run import Models
     from .run import archive as run
     from .worker import Task
 
-    if lm and no_lm:
-        raise UsageError("--lm and --no-lm ask for opposite things; give one of them")
-    model, lm = model and model.absolute(), lm and lm.absolute()
-    models = Models.choose(model, engine, None if no_lm else lm or "bundled", beam)
+    ngram, neural = language_models(lm, no_lm, neural_lm)
+    ngram, neural = (path.absolute() if isinstance(path, Path) else path for path in (ngram, neural))
+    models = Models.choose(model and model.absolute(), engine, ngram, beam, neural_lm=neural)
     how = How(None if page is None else "page" if page else "line")
     shown = 0
 

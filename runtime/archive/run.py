@@ -21,7 +21,7 @@ from ..errors import HtrjandError, UsageError
 from ..formats import parts_of
 from ..info import sha256
 from ..quiet import quiet_stderr
-from ..recognizer import BUNDLED_LM, LANGUAGE
+from ..recognizer import BUNDLED_LM, LANGUAGE, NEURAL
 from .results import Results, files_to_read
 from .source import Source, check_names, holds_many
 from .store import Entry, Store
@@ -101,7 +101,9 @@ def signature(task: Task) -> dict[str, Any]:
     """What decides what is in the results, in plain words and sums."""
     models = task.models
     lm = MODELS / LANGUAGE if models.lm == BUNDLED_LM else models.lm
-    files = [part for path in (models.model, models.detector, lm) if isinstance(path, Path) for part in parts_of(path)]
+    neural = MODELS / NEURAL if models.neural_lm == BUNDLED_LM else models.neural_lm
+    given = models.model, models.detector, lm, neural
+    files = [part for path in given if isinstance(path, Path) for part in parts_of(path)]
     if missing := next((path for path in files if not path.is_file()), None):
         raise HtrjandError(f"{missing}: no such file; check the path")
     return {

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable
@@ -7,14 +8,18 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from results_made import VALID
 
 from htrjand.benchmarks.cli import bench
 from htrjand.benchmarks.document import load_result
 from htrjand.benchmarks.energy import Rapl
 from htrjand.benchmarks.engines import UNITS, row_names
 from htrjand.benchmarks.inputs import choose_lines, digest
+from htrjand.benchmarks.report.figures import Named
+from htrjand.benchmarks.report.html import page
 from htrjand.benchmarks.report.tables import markdown
 from htrjand.benchmarks.run import Settings, run
+from htrjand.runtime.bundled import MODELS
 from htrjand.runtime.decode import kernel
 from htrjand.runtime.errors import HtrjandError, UsageError
 from htrjand.runtime.recognizer import bundled_ngram
@@ -83,18 +88,19 @@ def test_json_on_standard_output_and_one_run_alone(make_model: Callable[..., Pat
 def test_a_model_with_a_language_is_measured_greedy_and_with_it(
     make_model: Callable[..., Path], tmp_path: Path
 ) -> None:
-    """The bundled model on real lines; the tiny one names no language, so none is taken for it."""
+    """The bundled model on real lines, with both language models; the tiny one names no language, so none is taken."""
     output = tmp_path / "result.json"
     done = invoke(
         "-i", SAMPLE, "-m", make_model(), "--engine", "bundled", "--limit", 12, "--quick", *FAST, "-o", output,
-        "-f", "md",
+        "-f", "md", "--neural-lm", "bundled",
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     result = load_result(output)
     assert [(row["name"], row["decoder"]) for row in result["engines"]] == [
-        ("tiny.onnx", "greedy"), ("bundled", "greedy"), ("bundled", "beam"),
+        ("tiny.onnx", "greedy"), ("bundled", "greedy"), ("bundled", "beam"), ("bundled", "rescored"),
     ]  # fmt: skip
-    tiny, greedy, beam = result["engines"]
+    VALID(result)
+    tiny, greedy, beam, rescored = result["engines"]
     assert "lm" not in tiny and "lm" not in greedy and greedy["sha256"] == beam["sha256"]
     assert 0 < beam["accuracy"]["all"]["cer"] < greedy["accuracy"]["all"]["cer"]
     file = bundled_ngram().path
@@ -104,11 +110,20 @@ def test_a_model_with_a_language_is_measured_greedy_and_with_it(
     assert str(file.parent) not in output.read_text()
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.output.splitlines() if line[0:1] == "|"]
     rows = [dict(zip(cells[0], row, strict=True)) for row in cells[2:]]
-    assert [row["decoder"] for row in rows] == ["greedy", "greedy", f"beam, {file.stem}"]
-    p50 = [row["latency"][0]["p50_ms"] for row in (greedy, beam)]
-    assert [row["p50 ÷ greedy's"] for row in rows] == ["", "", f"{p50[1] / p50[0]:.2f}"]
-    model, size = greedy["bytes"] / 1e6, beam["lm"]["bytes"] / 1e6
-    assert [row["size, MB (model + n-gram)"] for row in rows[1:]] == [f"{model:.2f}", f"{model:.2f} + {size:.2f}"]
+    assert [row["decoder"] for row in rows] == ["greedy", "greedy", f"beam, {file.stem}", f"rescored, {file.stem}"]
+    p50 = [row["latency"][0]["p50_ms"] for row in (greedy, beam, rescored)]
+    assert [row["p50 ÷ greedy's"] for row in rows[2:]] == [f"{p50[1] / p50[0]:.2f}", f"{p50[2] / p50[0]:.2f}"]
+    assert rows[0]["p50 ÷ greedy's"] == rows[1]["p50 ÷ greedy's"] == ""
+    neural = MODELS / "htrjand-fr-en-de.nlm"
+    assert rescored["neural_lm"] == {
+        "name": neural.stem, "bytes": neural.stat().st_size, "sha256": hashlib.sha256(neural.read_bytes()).hexdigest()
+    }  # fmt: skip
+    assert "neural_lm" not in beam and rescored["lm"] == beam["lm"]
+    assert rescored["bytes"] - beam["bytes"] == neural.stat().st_size
+    sizes = " + ".join(f"{size / 1e6:.2f}" for size in (greedy["bytes"], beam["lm"]["bytes"], neural.stat().st_size))
+    told = [row["size, MB (model + n-gram + neural)"] for row in rows[1:]]
+    assert told == [sizes.split(" + ")[0], sizes.rpartition(" + ")[0], sizes]
+    assert f">{file.stem}, rescored<" in page([Named("it", result)])
 
 
 def test_another_language_model_and_none(make_model: Callable[..., Path], line_folder: Path, tmp_path: Path) -> None:

@@ -56,6 +56,43 @@ def build(
     click.echo(f"{output}: {sum(about['ngrams']):,} n-grams, {output.stat().st_size:,} bytes")
 
 
+@lm.command()
+@click.argument("texts", nargs=-1, required=True, type=PATH)
+@click.option("--words", "listed", type=PATH, required=True,
+              help="A word a line, and its frequency, where it has one.")  # fmt: skip
+@click.option("-o", "--output", type=FILE, required=True, help="A text file.")
+@click.option("--share", type=click.FloatRange(0, 1, min_open=True), default=0.9, show_default=True,
+              help="Of the words that may be replaced, those that are.")  # fmt: skip
+@click.option("--keep", type=click.IntRange(0), default=1500, show_default=True,
+              help="So many of the commonest words stay.")  # fmt: skip
+@click.option("--flat", type=click.FloatRange(0, 1), default=0.6, show_default=True,
+              help="Power of the frequencies that words are drawn with: 1 as they are, 0 all alike.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
+def words(
+    texts: tuple[Path, ...], listed: Path, output: Path, share: float, keep: int, flat: float, seed: int
+) -> None:  # fmt: skip
+    """Write prose with words of a list in it.
+
+    For who has names and words that a language model should know, and no texts that hold them: rarer words of TEXTS
+    (UTF-8 files; .gz and .xz too) give place to words of the list that have the same case and end alike. Count the
+    result besides other text (`htrjand lm build`), or let a neural model learn from it (`htrjand lm train`).
+    """
+    import numpy as np
+
+    from ...runtime.files import atomic_path
+    from .words import Words, with_words
+
+    random = np.random.default_rng(seed)
+    found = Words(listed, flat, random)
+    with atomic_path(output) as part, part.open("w", encoding="utf-8") as file:
+        for text in texts:
+            file.writelines(f"{line}\n" for line in with_words(text, found, share, keep, random))
+    click.echo(
+        f"{output}: {output.stat().st_size:,} bytes; of {listed} {found.count:,} words, and {found.passed:,} lines "
+        "passed over that are no single word of three letters"
+    )
+
+
 @lm.command("train")
 @RECIPE
 @click.option("-o", "--output", type=FILE, required=True, help="A .nlm file; FILE.nlm.run is the folder of the run.")

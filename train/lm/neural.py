@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ... import __version__
-from ...runtime.decode.neural import EDGE, FORMAT, MATRICES
+from ...runtime.decode.arrays import read_arrays
+from ...runtime.decode.neural import ARRAYS, EDGE, FORMAT, MATRICES, NeuralLm
 from ...runtime.errors import HtrjandError, UsageError
 from ...runtime.files import atomic_path
 from ..checkpoint import load_state, read_rest, save_state
@@ -60,6 +62,11 @@ class CharLstm(nn.Module):
         logits: Tensor = self.head(self.lstm(self.embedding(codes))[0])
         return logits
 
+    def matrices(self) -> tuple[Tensor, ...]:
+        """Those that a file has in eight bits, as `MATRICES` names them."""
+        lstm = self.lstm.get_parameter
+        return self.embedding.weight, lstm("weight_ih_l0"), lstm("weight_hh_l0"), self.head.weight
+
 
 class Texts:
     """Texts as codes, and the batches that are drawn from them.
@@ -67,14 +74,18 @@ class Texts:
     Args:
         recipe: which, and how often.
         path: of the recipe.
+        begun: what the file that the run begins from says of itself: its characters are kept, and what it learnt from,
+            its languages and its licence go on being told.
 
     Raises:
         HtrjandError: a text cannot be read, or there is none.
     """
 
-    def __init__(self, recipe: NeuralLmRecipe, path: Path) -> None:
-        self.recipe, self.characters = recipe, WESTERN
-        self.codes = {char: code for code, char in enumerate(WESTERN)}
+    def __init__(self, recipe: NeuralLmRecipe, path: Path, begun: Mapping[str, Any] = MappingProxyType({})) -> None:
+        self.recipe, self.characters = recipe, tuple(begun.get("characters", WESTERN))
+        self.codes = {char: code for code, char in enumerate(self.characters)}
+        self.languages = list(dict.fromkeys([*begun.get("languages", ()), *recipe.languages]))
+        self.licence = recipe.licence or begun.get("licence", "")
         self.paths = [
             file
             for folder in (find_data(recipe.lines, path) if recipe.lines_share else [])
@@ -93,6 +104,7 @@ class Texts:
             raise HtrjandError(f"{named}: no line of the split train; name other files")
         self.sources = [f"{name}: {count} lines" for name, count in sorted(counted.items())]
         self.sources += [Path(name).name for name in books]
+        self.sources = list(dict.fromkeys([*begun.get("sources", ()), *self.sources]))
         weights = np.array([recipe.prose[name] for name in books])
         self.shares = [recipe.lines_share, *((1 - recipe.lines_share) * weights / weights.sum())]
 
@@ -143,6 +155,27 @@ class Texts:
         return torch.from_numpy(codes[:, :-1]), torch.from_numpy(wanted)
 
 
+def opened(path: Path) -> tuple[CharLstm, dict[str, Any]]:
+    """The network of a .nlm file, to go on from, and what the file says of itself.
+
+    Raises:
+        HtrjandError: it is no such file.
+    """
+    about = NeuralLm(path).about
+    _, arrays = read_arrays(path, FORMAT, ARRAYS)
+    embedding, hidden = about["embedding"], about["hidden"]
+    network = CharLstm(len(about["characters"]) + 1, embedding, hidden)
+    lstm = network.lstm
+    with torch.no_grad():
+        for name, matrix in zip(MATRICES, network.matrices(), strict=True):
+            scales = arrays[f"{name}_scales"][:, None]
+            matrix.copy_(torch.from_numpy(arrays[name].reshape(matrix.shape) * scales))
+        lstm.get_parameter("bias_ih_l0").copy_(torch.from_numpy(arrays["bias"].copy()))
+        lstm.get_parameter("bias_hh_l0").zero_()
+        network.head.bias.copy_(torch.from_numpy(arrays["head_bias"].copy()))
+    return network, about
+
+
 def train(
     recipe: NeuralLmRecipe, path: Path, out: Path, max_time: float | None = None, log: Log = print
 ) -> tuple[CharLstm, Texts, dict[str, float]]:
@@ -160,9 +193,13 @@ def train(
     signed = to_json(recipe)
     if (out / STATE).exists() and read_rest(out / STATE)["recipe"] != signed:
         raise UsageError(f"{out}: holds a run of another recipe; choose another folder with -o, or remove it")
-    texts = Texts(recipe, path)
     torch.manual_seed(recipe.seed)
-    network = CharLstm(texts.classes, recipe.embedding, recipe.hidden)
+    if recipe.begin:
+        network, about = opened(path.resolve().parent / recipe.begin)
+        texts = Texts(recipe, path, about)
+    else:
+        texts = Texts(recipe, path)
+        network = CharLstm(texts.classes, recipe.embedding, recipe.hidden)
     log(
         f"{sum(p.numel() for p in network.parameters()) / 1e6:.2f} M parameters; {len(texts.lines):,} lines, "
         f"{sum(map(len, texts.prose)):,} characters of prose"
@@ -264,20 +301,19 @@ def write(network: CharLstm, texts: Texts, found: Mapping[str, float], path: Pat
         path: a .nlm file.
     """
     lstm = network.lstm.state_dict()
-    matrices = network.embedding.weight, lstm["weight_ih_l0"], lstm["weight_hh_l0"], network.head.weight
     arrays: dict[str, npt.NDArray[Any]] = {}
-    for name, matrix in zip(MATRICES, matrices, strict=True):
+    for name, matrix in zip(MATRICES, network.matrices(), strict=True):
         scales = (matrix.detach().abs().amax(1) / 127).clamp(min=1e-12)
         arrays[name] = (matrix.detach() / scales[:, None]).round().to(torch.int8).numpy()
         arrays[f"{name}_scales"] = scales.numpy()
     arrays["bias"] = (lstm["bias_ih_l0"] + lstm["bias_hh_l0"]).numpy()
     arrays["head_bias"] = network.head.bias.detach().numpy()
-    recipe = texts.recipe
     about = {
-        "format": FORMAT, "name": path.stem, "version": __version__, "licence": recipe.licence,
-        "languages": recipe.languages, "sources": texts.sources, "splits": ["train"],
+        "format": FORMAT, "name": path.stem, "version": __version__, "licence": texts.licence,
+        "languages": texts.languages, "sources": texts.sources, "splits": ["train"],
         "folding": "htrjand.runtime.text.normalize", "bits": {name: round(value, 3) for name, value in found.items()},
-        "embedding": recipe.embedding, "hidden": recipe.hidden, "characters": texts.characters,
+        "embedding": network.embedding.embedding_dim, "hidden": network.lstm.hidden_size,
+        "characters": texts.characters,
     }  # fmt: skip
     with atomic_path(path) as part:
         write_arrays(about, arrays, part)

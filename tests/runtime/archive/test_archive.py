@@ -26,7 +26,9 @@ from htrjand.runtime.archive.run import blocks_of, signature
 from htrjand.runtime.archive.source import Source, check_names
 from htrjand.runtime.archive.store import Entry, Store
 from htrjand.runtime.archive.worker import Worker, files_of
+from htrjand.runtime.bundled import MODELS
 
+ROOT = Path(__file__).resolve().parents[3]
 Draw = Callable[..., np.ndarray]
 
 
@@ -289,6 +291,25 @@ def test_a_claim_that_nothing_was_read_under_binds_nobody(tiny_model: Path, scan
     Results(Store(given.target)).claim(signature(given))
     Results(Store(given.target)).claim(signature(replace(given, form="alto")))
     assert Results(Store(given.target)).manifest()["xml"] == "alto"
+
+
+def test_a_neural_language_model_is_read_with_and_is_one_of_the_models(tmp_path: Path) -> None:
+    line = ROOT / "benchmarks" / "sample" / "lines" / "01.png"
+    (source := tmp_path / "scans").mkdir()
+    (source / "a.png").write_bytes(line.read_bytes())
+    given = task(MODELS / "htrjand-student-int8.onnx", source, tmp_path / "out")
+    given = replace(given, models=replace(given.models, lm="bundled", neural_lm="bundled"))
+    reader = given.models.open(1)
+    read_here(given, Source(Store(given.source)).entries())
+    assert rows(given.target)["a.png", 1]["text"] == reader.read_line(line).text
+    assert reader.rescorer and "htrjand-fr-en-de.nlm" in Results(Store(given.target)).manifest()["models"]
+    for arguments, wanted in (
+        ([], "htrjand-fr-en-de.nlm is among its models"),
+        (["--neural-lm", tmp_path / "mine.nlm"], "mine.nlm: no such file"),
+        (["--neural-lm", "bundled", "--no-lm"], "leave out --no-lm"),
+    ):
+        done = CliRunner().invoke(main, ["archive", str(source), given.target, "--line", *map(str, arguments)])
+        assert done.exit_code and wanted in done.output, done.output
 
 
 def test_results_do_not_go_where_the_source_is(tiny_model: Path, scans: Path) -> None:

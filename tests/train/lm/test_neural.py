@@ -103,6 +103,27 @@ def test_a_run_that_was_cut_off_goes_on_to_the_same_weights(folder: Path, traine
         train(replace(SMALL, hidden=32), path, out, log=lambda _: None)
 
 
+def test_a_run_begins_from_a_file(folder: Path, file: Path, trained: Trained, tmp_path: Path) -> None:
+    """Its sizes are the file's, whatever the recipe says, and what it knew it knows from the start."""
+    (folder / "more.txt").write_text(PROSE, encoding="utf-8")
+    begun = replace(
+        SMALL, begin=file.name, hidden=99, total_characters=1, rate=1e-9, adamw_rate=1e-9, prose={"more.txt": 1},
+        languages=("de",), licence="",
+    )  # fmt: skip
+    network, texts, found = train(begun, folder / "recipe.yaml", tmp_path / "run", log=lambda _: None)
+    assert found["mean"] == pytest.approx(trained[2]["mean"], abs=0.03), "eight bits"
+    write(network, texts, found, tmp_path / "again.nlm")
+    before, after = NeuralLm(file), NeuralLm(tmp_path / "again.nlm")
+    assert (after.about["hidden"], after.about["embedding"]) == (24, 8)
+    assert after.about["sources"] == ["printed: 4 lines", "prose.txt", "more.txt"], "of both"
+    assert (after.about["languages"], after.about["licence"]) == (["fr", "de"], "CC0")
+    np.testing.assert_allclose(after.given, before.given, atol=1e-5)
+    np.testing.assert_allclose(after.recurrent, before.recurrent, atol=1e-5)
+    np.testing.assert_allclose(after.head, before.head, atol=1e-5)
+    with pytest.raises(HtrjandError, match=r"none\.nlm: no such language model"):
+        train(replace(SMALL, begin="none.nlm"), folder / "recipe.yaml", tmp_path / "none", log=lambda _: None)
+
+
 def test_the_command_trains_and_scores(folder: Path) -> None:
     recipe = folder / "recipe.yaml"
     small = "hidden: 16\nbatch_texts: 16\nlength: 10\nwarm_up: 5\ntotal_characters: 25000\n"
