@@ -105,9 +105,12 @@ class NeuralLm(LanguageModel):
     def advance(self, hidden: Floats, cell: Floats, codes: Codes) -> tuple[Floats, Floats]:
         """Hidden states and cells [K, H] after another character [K]."""
         forget_from, candidate_from, output_from = (part * hidden.shape[1] for part in (1, 2, 3))
-        gates = hidden @ self.recurrent + self.given[codes]  # K, 4H
+        gates = hidden @ self.recurrent  # K, 4H
+        gates += self.given[codes]
         candidate = np.tanh(gates[:, candidate_from:output_from])
-        opened = 1 / (1 + np.exp(-np.clip(gates, -30, 30)))
+        opened = np.tanh(0.5 * gates)  # the sigmoid is (1 + tanh(x / 2)) / 2
+        opened += 1
+        opened *= 0.5
         cell = opened[:, forget_from:candidate_from] * cell + opened[:, :forget_from] * candidate
         return opened[:, output_from:] * np.tanh(cell), cell
 

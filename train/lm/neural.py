@@ -26,7 +26,7 @@ from ..checkpoint import load_state, read_rest, save_state
 from ..data.charset import WESTERN
 from ..data.lines import parquet_files
 from ..optimizers import make_optimizer, set_rate
-from ..precision import flushed_denormals, mixed
+from ..precision import flushed_denormals, kept_memory, mixed
 from ..recipe import find_data
 from ..recipe_loader import to_json
 from .neural_recipe import NeuralLmRecipe
@@ -206,6 +206,7 @@ def train(
     )
     run = Run(recipe, network, out, max_time, signed)
     run.resume()
+    kept_memory()
     with flushed_denormals():
         found = run.go(texts, log)
     return run.average, texts, found
