@@ -31,6 +31,7 @@ from ...train.data.error_rates import compare, percent
 from .language import BATCH, LM, Lines, compared, described, figures_table, line_options, markdown, save
 
 ROUNDS = 3  # of timing, by turns
+WAYS = ("n-gram", "neural besides")  # columns of the table
 NGRAMS, NEURALS, ENDS, BONUSES = (
     (0.3, 0.4, 0.5, 0.6),
     (0.2, 0.3, 0.4, 0.5, 0.6),
@@ -65,7 +66,7 @@ def figures(file: str, lines: Lines, ngram: Path | None, output: Path | None) ->
             seconds[name].append(time.perf_counter() - begun)
     before, after = (lines.errors(texts[name]) for name in ways)
     found = {name: compared(before[name], after[name], ("n-gram", "neural")) for name in before}
-    click.echo(figures_table(found, ("n-gram", "neural besides")))
+    click.echo(figures_table(found, WAYS))
     times = {name: round(1000 * median(taken) / len(lines.rows), 2) for name, taken in seconds.items()}
     for name in ways:
         mean = np.mean([row[name]["cer"] for row in found.values()])
