@@ -78,6 +78,8 @@ class Measurement:
         ngram, neural = language_models(self.lm, self.no_lm, self.neural_lm)
         if self.lm and not any(map(takes_lm, engines)):
             raise UsageError("--lm is for model files, and none is measured; leave it out, or name one by -m")
+        if neural and not any(map(takes_lm, engines)):
+            raise UsageError("--neural-lm is for model files, and none is measured; leave it out, or name one by -m")
         if self.lm:
             Ngram(self.lm)  # what is no language model is an error before the long run
         if isinstance(neural, Path):

@@ -110,15 +110,15 @@ def run(
 
 def setups_of(engine: str, lm: str | None, folder: Path, unit: str, neural: str | None = None) -> list[Setup]:
     """An engine by itself, and with the language models where it reads with them; opened there, for its file knows."""
-    alone, spoken = Setup(engine, unit=unit), Setup(engine, lm, unit)
+    alone = Setup(engine, unit=unit)
+    spoken = [Setup(engine, lm, unit, given) for given in dict.fromkeys((None, neural))]
     if lm is None or not takes_lm(engine):
         return [alone]
     try:
-        with Worker.of(spoken, 1, folder) as worker:
-            with_lm = [spoken, *([spoken._replace(neural=neural)] if neural else [])] if "lm" in worker.about else []
-            return [alone, *with_lm]
+        with Worker.of(spoken[0], 1, folder) as worker:
+            return [alone, *spoken] if "lm" in worker.about else [alone]
     except HtrjandError:
-        return [alone, spoken]  # the rows tell why
+        return [alone, *spoken]  # the rows tell why
 
 
 def run_latency(

@@ -34,12 +34,13 @@ def flushed_denormals() -> Iterator[None]:
         torch.set_flush_denormal(False)
 
 
-# Of glibc's malloc.h: what mallopt changes, and to what.
-KEPT = {-3: 2**30, -1: 2**31 - 1, -2: 2**26}  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD, in bytes
+# Of glibc's malloc.h, in bytes: from which size on memory is asked of the system by itself, and given back; how much
+# may lie free at the end of the rest; how much more than is needed is asked for there.
+M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD = -3, -1, -2
 
 
 def kept_memory() -> None:
-    """Has the process keep what it frees, where glibc manages its memory.
+    """Has the process keep what it frees, to its end, where glibc manages its memory.
 
     Else glibc gives large arrays back at each step, and the system has to fill them with zeros again: an LSTM, which
     makes one for every character of a text, then spends more time on that than on learning.
@@ -47,5 +48,7 @@ def kept_memory() -> None:
     if sys.platform == "linux":
         change = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
         if change:
-            for what, value in KEPT.items():
-                change(what, value)
+            if not change(M_MMAP_THRESHOLD, 2**30):
+                change(M_MMAP_THRESHOLD, 2**25)  # the most that some editions take
+            change(M_TRIM_THRESHOLD, 2**31 - 1)
+            change(M_TOP_PAD, 2**26)

@@ -78,7 +78,7 @@ def decoders(record: Record) -> str:
     """The language models that it read with, or how it found its text without."""
     names = dict.fromkeys(record[key] for key in ("language_model", "neural_language_model") if record[key])
     if record["neural_language_model"]:
-        return f"{', '.join(names)}, {record['decoder']}"
+        return f"{record['decoder']}, {', '.join(names)}"
     return ", ".join(names) or str(record["decoder"])
 
 

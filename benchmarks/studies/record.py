@@ -25,7 +25,7 @@ from ..report.tables import table
 from .language import figures_table
 from .models import table as models_table
 from .page_tables import cost_table, found_table, lost_table, text_table, whole_table
-from .rescoring import WAYS
+from .rescoring import table as rescoring_table
 from .trained_peers import table as trained_table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -97,7 +97,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "formats": formats_table,
     "trained-peers": of_study(trained_table),
     "language": of_study(lambda document: figures_table(document["datasets"])),
-    "rescoring": of_study(lambda document: figures_table(document["datasets"], WAYS)),
+    "rescoring": lambda path: rescoring_table(json.loads(path.read_text(encoding="utf-8"))),
     "models": of_study(models_table),
     "pages": of_study(lambda document: whole_table(*document["engines"][:2])),
     "pages-lost": of_study(lambda document: lost_table(document["engines"][1])),

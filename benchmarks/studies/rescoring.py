@@ -31,7 +31,7 @@ from ...train.data.error_rates import compare, percent
 from .language import BATCH, LM, Lines, compared, described, figures_table, line_options, markdown, save
 
 ROUNDS = 3  # of timing, by turns
-WAYS = ("n-gram", "neural besides")  # columns of the table
+WAYS = ("n-gram", "neural besides")  # what both are called in the table
 NGRAMS, NEURALS, ENDS, BONUSES = (
     (0.3, 0.4, 0.5, 0.6),
     (0.2, 0.3, 0.4, 0.5, 0.6),
@@ -66,15 +66,24 @@ def figures(file: str, lines: Lines, ngram: Path | None, output: Path | None) ->
             seconds[name].append(time.perf_counter() - begun)
     before, after = (lines.errors(texts[name]) for name in ways)
     found = {name: compared(before[name], after[name], ("n-gram", "neural")) for name in before}
-    click.echo(figures_table(found, WAYS))
     times = {name: round(1000 * median(taken) / len(lines.rows), 2) for name, taken in seconds.items()}
-    for name in ways:
-        mean = np.mean([row[name]["cer"] for row in found.values()])
-        click.echo(f"{name}: {mean:.2f} % CER, the mean of the datasets; decoding takes {times[name]} ms a line")
     neural = rescorer.neural.path
-    save(output, described(lines, language) | {
+    document = described(lines, language) | {
         "neural_lm": neural.name, "neural_lm_bytes": neural.stat().st_size, "milliseconds": times, "datasets": found,
-    })  # fmt: skip
+    }  # fmt: skip
+    click.echo(table(document))
+    save(output, document)
+
+
+def table(document: dict[str, Any]) -> str:
+    """Errors of each dataset with both, and below them the means and the times."""
+    datasets = document["datasets"]
+    means = [
+        f"{name}: {np.mean([row[name]['cer'] for row in datasets.values()]):.2f} % CER, the mean of the datasets; "
+        f"decoding takes {milliseconds} ms a line"
+        for name, milliseconds in document["milliseconds"].items()
+    ]
+    return f"{figures_table(datasets, WAYS).rstrip()}\n\n" + "  \n".join(means)
 
 
 @main.command()

@@ -123,7 +123,7 @@ def test_a_model_with_a_language_is_measured_greedy_and_with_it(
     sizes = " + ".join(f"{size / 1e6:.2f}" for size in (greedy["bytes"], beam["lm"]["bytes"], neural.stat().st_size))
     told = [row["size, MB (model + n-gram + neural)"] for row in rows[1:]]
     assert told == [sizes.split(" + ")[0], sizes.rpartition(" + ")[0], sizes]
-    assert f">{file.stem}, rescored<" in page([Named("it", result)])
+    assert f">rescored, {file.stem}<" in page([Named("it", result)])
 
 
 def test_another_language_model_and_none(make_model: Callable[..., Path], line_folder: Path, tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def build(
 @click.option("--share", type=click.FloatRange(0, 1, min_open=True), default=0.9, show_default=True,
               help="Of the words that may be replaced, those that are.")  # fmt: skip
 @click.option("--keep", type=click.IntRange(0), default=1500, show_default=True,
-              help="So many of the commonest words stay.")  # fmt: skip
+              help="So many of the commonest words of TEXTS stay.")  # fmt: skip
 @click.option("--flat", type=click.FloatRange(0, 1), default=0.6, show_default=True,
               help="Power of the frequencies that words are drawn with: 1 as they are, 0 all alike.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
@@ -73,9 +73,10 @@ def words(
 ) -> None:  # fmt: skip
     """Write prose with words of a list in it.
 
-    For who has names and words that a language model should know, and no texts that hold them: rarer words of TEXTS
-    (UTF-8 files; .gz and .xz too) give place to words of the list that have the same case and end alike. Count the
-    result besides other text (`htrjand lm build`), or let a neural model learn from it (`htrjand lm train`).
+    For those who have names and words that a language model should know, and no texts that hold them: rarer words of
+    TEXTS (UTF-8 files; .gz and .xz too) give place to words of the list that have the same case, and begin and end
+    alike. Count the result besides other text (`htrjand lm build`), or let a neural model learn from it (`htrjand lm
+    train`).
     """
     import numpy as np
 
@@ -85,12 +86,9 @@ def words(
     random = np.random.default_rng(seed)
     found = Words(listed, flat, random)
     with atomic_path(output) as part, part.open("w", encoding="utf-8") as file:
-        for text in texts:
-            file.writelines(f"{line}\n" for line in with_words(text, found, share, keep, random))
-    click.echo(
-        f"{output}: {output.stat().st_size:,} bytes; of {listed} {found.count:,} words, and {found.passed:,} lines "
-        "passed over that are no single word of three letters"
-    )
+        file.writelines(f"{line}\n" for line in with_words(texts, found, share, keep, random))
+    click.echo(f"{listed}: {found.count:,} words, {found.passed:,} other lines passed over")
+    click.echo(f"{output}: {output.stat().st_size:,} bytes")
 
 
 @lm.command("train")
@@ -100,6 +98,7 @@ def words(
 def train(recipe: Path, output: Path, max_time: float | None) -> None:
     """Train a neural language model as RECIPE (YAML) says. A run that was cut off goes on where it was saved."""
     from ...runtime.errors import UsageError
+    from ..precision import kept_memory
     from ..recipe_loader import load_recipe
     from .neural import train as train_lm
     from .neural import write
@@ -108,6 +107,7 @@ def train(recipe: Path, output: Path, max_time: float | None) -> None:
     if output.suffix != ".nlm":
         raise UsageError(f"{output}: a neural language model is a .nlm file; give it that suffix")
     run = output.with_name(f"{output.name}.run")
+    kept_memory()
     network, texts, found = train_lm(load_recipe(NeuralLmRecipe, recipe), recipe, run, max_time, log)
     write(network, texts, found, output)
     click.echo(f"{output}: {output.stat().st_size:,} bytes")

@@ -26,7 +26,7 @@ from ..checkpoint import load_state, read_rest, save_state
 from ..data.charset import WESTERN
 from ..data.lines import parquet_files
 from ..optimizers import make_optimizer, set_rate
-from ..precision import flushed_denormals, kept_memory, mixed
+from ..precision import flushed_denormals, mixed
 from ..recipe import find_data
 from ..recipe_loader import to_json
 from .neural_recipe import NeuralLmRecipe
@@ -186,7 +186,7 @@ def train(
         max_time: seconds after which the run ends; the learning rate falls with the time.
 
     Raises:
-        UsageError: `out` holds a run of another recipe.
+        UsageError: `out` holds a run of another recipe, or the file that it begins from has other sizes.
         HtrjandError: texts cannot be read.
     """
     out.mkdir(parents=True, exist_ok=True)
@@ -196,6 +196,9 @@ def train(
     torch.manual_seed(recipe.seed)
     if recipe.begin:
         network, about = opened(path.resolve().parent / recipe.begin)
+        for key in ("embedding", "hidden"):
+            if about[key] != getattr(recipe, key):
+                raise UsageError(f"{path}: {key}: {recipe.begin} has {about[key]}; write that, or begin from another")
         texts = Texts(recipe, path, about)
     else:
         texts = Texts(recipe, path)
@@ -206,7 +209,6 @@ def train(
     )
     run = Run(recipe, network, out, max_time, signed)
     run.resume()
-    kept_memory()
     with flushed_denormals():
         found = run.go(texts, log)
     return run.average, texts, found

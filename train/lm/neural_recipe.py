@@ -17,7 +17,7 @@ class NeuralLmRecipe:
     prose: dict[str, float] = field(default_factory=dict)  # files of prose, and how often each comes against the others
     languages: tuple[str, ...] = ()  # ISO 639-1 codes, for the file to say of itself
     licence: str = ""  # for the file to say of itself
-    begin: str | None = None  # a .nlm file to begin from, relative to the recipe: its sizes and characters are kept
+    begin: str | None = None  # a .nlm file of these sizes to begin from, relative to the recipe
     embedding: int = 64  # values that stand for a character
     hidden: int = 448  # units of the LSTM
     total_characters: int = 300_000_000  # that the run trains on

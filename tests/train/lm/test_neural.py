@@ -104,10 +104,10 @@ def test_a_run_that_was_cut_off_goes_on_to_the_same_weights(folder: Path, traine
 
 
 def test_a_run_begins_from_a_file(folder: Path, file: Path, trained: Trained, tmp_path: Path) -> None:
-    """Its sizes are the file's, whatever the recipe says, and what it knew it knows from the start."""
+    """What the file knew it knows from the start."""
     (folder / "more.txt").write_text(PROSE, encoding="utf-8")
     begun = replace(
-        SMALL, begin=file.name, hidden=99, total_characters=1, rate=1e-9, adamw_rate=1e-9, prose={"more.txt": 1},
+        SMALL, begin=file.name, total_characters=1, rate=1e-9, adamw_rate=1e-9, prose={"more.txt": 1},
         languages=("de",), licence="",
     )  # fmt: skip
     network, texts, found = train(begun, folder / "recipe.yaml", tmp_path / "run", log=lambda _: None)
@@ -120,6 +120,8 @@ def test_a_run_begins_from_a_file(folder: Path, file: Path, trained: Trained, tm
     np.testing.assert_allclose(after.given, before.given, atol=1e-5)
     np.testing.assert_allclose(after.recurrent, before.recurrent, atol=1e-5)
     np.testing.assert_allclose(after.head, before.head, atol=1e-5)
+    with pytest.raises(UsageError, match=r"hidden: tiny\.nlm has 24"):
+        train(replace(SMALL, begin=file.name, hidden=25), folder / "recipe.yaml", tmp_path / "no", log=lambda _: None)
     with pytest.raises(HtrjandError, match=r"none\.nlm: no such language model"):
         train(replace(SMALL, begin="none.nlm"), folder / "recipe.yaml", tmp_path / "none", log=lambda _: None)
 
