@@ -24,7 +24,7 @@ from ..options import (
     log,
     warn,
     write_text,
-)  # fmt: skip
+)
 
 if TYPE_CHECKING:
     from .run import Settings
@@ -89,8 +89,8 @@ class Measurement:
         split = None if self.split == "all" else self.split
         lines = choose_lines(self.files, split, self.datasets, self.limit, log) if self.files or bundled else []
         pages = choose_pages(self.pages, self.limit) if self.pages or (bundled and self.width is None) else []
-        lms = [None if given is None else str(given) for given in (ngram, neural)]
-        result = run(engines, lines, self.settings(), lms[0], pages, lms[1])
+        lm, neural_lm = (None if given is None else str(given) for given in (ngram, neural))
+        result = run(engines, lines, self.settings(), lm, pages, neural_lm)
         shown = as_json(result) if self.form == "json" else {"md": markdown, "txt": terminal}[self.form]([result])
         click.echo(shown, nl=False)  # before the file: a full disk must not take a long run with it
         if output:

@@ -115,8 +115,8 @@ def setups_of(engine: str, lm: str | None, folder: Path, unit: str, neural: str 
     if lm is None or not takes_lm(engine):
         return [alone]
     try:
-        with Worker.of(spoken[0], 1, folder) as worker:
-            return [alone, *spoken] if "lm" in worker.about else [alone]
+        with Worker.of(spoken[-1], 1, folder) as worker:
+            return [alone, *spoken[: ("lm" in worker.about) + ("neural_lm" in worker.about)]]
     except HtrjandError:
         return [alone, *spoken]  # the rows tell why
 

@@ -43,7 +43,7 @@ def kept_memory() -> None:
     """Has the process keep what it frees, to its end, where glibc manages its memory.
 
     Else glibc gives large arrays back at each step, and the system has to fill them with zeros again: an LSTM, which
-    makes one for every character of a text, then spends more time on that than on learning.
+    makes many of them a step, then spends a fifth of its time on that.
     """
     if sys.platform == "linux":
         change = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none

@@ -75,11 +75,9 @@ def cer_cell(record: Record) -> str:
 
 
 def decoders(record: Record) -> str:
-    """The language models that it read with, or how it found its text without."""
+    """How it found its text, and the language models of ours that it did it with, as `tables.decoder_cell`."""
     names = dict.fromkeys(record[key] for key in ("language_model", "neural_language_model") if record[key])
-    if record["neural_language_model"]:
-        return f"{record['decoder']}, {', '.join(names)}"
-    return ", ".join(names) or str(record["decoder"])
+    return ", ".join([str(record["decoder"]), *names])
 
 
 def data_cell(record: Record) -> str:

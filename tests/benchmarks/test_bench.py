@@ -142,6 +142,13 @@ def test_another_language_model_and_none(make_model: Callable[..., Path], line_f
     assert done.exit_code == 0 and found == [
         ("tiny.onnx", "greedy"), ("tiny.onnx", name), ("unnamed.onnx", "greedy"), ("unnamed.onnx", name),
     ]  # fmt: skip
+    italian = make_model("italian.onnx", languages=("it",))
+    named = ["--lm", bundled_ngram().path, "--neural-lm", "bundled", "--only", "accuracy", "-f", "json"]
+    found = json.loads(invoke("-i", line_folder, "-m", french, "-m", italian, *named).stdout)["engines"]
+    assert [(row["name"], row["decoder"]) for row in found] == [
+        *(("tiny.onnx", decoder) for decoder in ("greedy", "beam", "rescored")),
+        *(("italian.onnx", decoder) for decoder in ("greedy", "beam")),
+    ], "the bundled neural model knows no Italian"
     text = "что написано пером\n"
     (tmp_path / "ru.txt").write_text(text, encoding="utf-8")
     recipe = LmRecipe(order=3, size=None, characters=("", *sorted(set(text.strip()))), name="ru")

@@ -65,11 +65,11 @@ def build(
               help="Of the words that may be replaced, those that are.")  # fmt: skip
 @click.option("--keep", type=click.IntRange(0), default=1500, show_default=True,
               help="So many of the commonest words of TEXTS stay.")  # fmt: skip
-@click.option("--flat", type=click.FloatRange(0, 1), default=0.6, show_default=True,
-              help="Power of the frequencies that words are drawn with: 1 as they are, 0 all alike.")  # fmt: skip
+@click.option("--power", type=click.FloatRange(0, 1), default=0.6, show_default=True,
+              help="Of the frequencies that words are drawn with: 1 as listed, 0 all alike.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 def words(
-    texts: tuple[Path, ...], listed: Path, output: Path, share: float, keep: int, flat: float, seed: int
+    texts: tuple[Path, ...], listed: Path, output: Path, share: float, keep: int, power: float, seed: int
 ) -> None:  # fmt: skip
     """Write prose with words of a list in it.
 
@@ -84,7 +84,7 @@ def words(
     from .words import Words, with_words
 
     random = np.random.default_rng(seed)
-    found = Words(listed, flat, random)
+    found = Words(listed, power, random)
     with atomic_path(output) as part, part.open("w", encoding="utf-8") as file:
         file.writelines(f"{line}\n" for line in with_words(texts, found, share, keep, random))
     click.echo(f"{listed}: {found.count:,} words, {found.passed:,} other lines passed over")

@@ -155,13 +155,13 @@ class Texts:
         return torch.from_numpy(codes[:, :-1]), torch.from_numpy(wanted)
 
 
-def opened(path: Path) -> tuple[CharLstm, dict[str, Any]]:
+def open_network(path: Path) -> tuple[CharLstm, dict[str, Any]]:
     """The network of a .nlm file, to go on from, and what the file says of itself.
 
     Raises:
         HtrjandError: it is no such file.
     """
-    about = NeuralLm(path).about
+    about = NeuralLm(path).about  # checked as a reader would
     _, arrays = read_arrays(path, FORMAT, ARRAYS)
     embedding, hidden = about["embedding"], about["hidden"]
     network = CharLstm(len(about["characters"]) + 1, embedding, hidden)
@@ -195,7 +195,7 @@ def train(
         raise UsageError(f"{out}: holds a run of another recipe; choose another folder with -o, or remove it")
     torch.manual_seed(recipe.seed)
     if recipe.begin:
-        network, about = opened(path.resolve().parent / recipe.begin)
+        network, about = open_network(path.resolve().parent / recipe.begin)
         for key in ("embedding", "hidden"):
             if about[key] != getattr(recipe, key):
                 raise UsageError(f"{path}: {key}: {recipe.begin} has {about[key]}; write that, or begin from another")

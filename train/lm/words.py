@@ -1,5 +1,4 @@
-"""Words of a list, put into prose in the place of others that look like them: for those who have words and no
-texts."""
+"""Words of a list, put into prose in the place of others that look like them: so a list becomes text."""
 
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ from ...runtime.errors import HtrjandError
 from .texts import prose
 
 WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
-VOWELS = "aeiouyhàâäæéèêëîïôöœùûü"  # and h, before which French elides as often as not
+VOWELS = "aeiouyhàâäæéèêëîïôöœùûü"  # and h, before which French may elide
 SHORTEST = 3  # letters of a word that is taken away or put in
 ENDINGS = (3, 2, 0)  # letters that a word in small letters shares with the one in whose place it comes, if it can
 NAME_ENDINGS = (1, 0)  # the same of a name
@@ -27,7 +26,7 @@ class Kind(NamedTuple):
     """What words have in common that may stand for each other."""
 
     name: bool  # it has a capital of its own
-    vowel: bool  # it begins with one: l'homme, le cheval; an owl, a horse
+    vowel: bool  # it begins with one: l'homme, le cheval; an owl, a cat
     ending: str
 
 
@@ -36,16 +35,16 @@ class Words:
 
     Args:
         path: a word a line, written as in a text (names with a capital), and its frequency behind a space or a tab,
-            where it has one. Lines that are no single word of three letters are passed over, and counted.
-        flat: the power of the frequencies that words are drawn with: 1 as often as they are, 0 all alike.
+            where it has one. Lines that are no single word of at least three letters are passed over, and counted.
+        power: of the frequencies that words are drawn with: 1 as often as the list says, 0 all alike.
         random: that they are drawn with.
 
     Raises:
         HtrjandError: there is no such file, it holds no word, or a frequency is no number above 0.
     """
 
-    def __init__(self, path: Path, flat: float, random: np.random.Generator) -> None:
-        self.path, self.passed = path, 0
+    def __init__(self, path: Path, power: float, random: np.random.Generator) -> None:
+        self.passed = 0
         frequencies: dict[str, float] = {}
         for number, line in enumerate(prose(path, 0), 1):
             word, frequency = parted(line, path, number)
@@ -61,7 +60,7 @@ class Words:
             for kind in kinds(word, not word.islower()):
                 words, chances = pools.setdefault(kind, ([], []))
                 words.append(word)
-                chances.append((frequency / most) ** flat)
+                chances.append((frequency / most) ** power)
         self.drawn = {
             kind: drawn(words, chances, random)
             for kind, (words, chances) in pools.items() if len(words) >= FEWEST or not kind.ending

@@ -34,9 +34,9 @@ def text(tmp_path: Path) -> Path:
     return path
 
 
-def mixed(*texts: Path, listed: Path, share: float = 1, keep: int = 0, flat: float = 1, seed: int = 1) -> list[str]:
+def mixed(*texts: Path, listed: Path, share: float = 1, keep: int = 0, power: float = 1, seed: int = 1) -> list[str]:
     random = np.random.default_rng(seed)
-    return list(with_words(texts, Words(listed, flat, random), share, keep, random))
+    return list(with_words(texts, Words(listed, power, random), share, keep, random))
 
 
 def test_a_word_gives_place_to_one_that_looks_like_it(text: Path, listed: Path) -> None:
@@ -70,7 +70,7 @@ def test_the_commonest_words_stay_and_so_does_a_share(text: Path, listed: Path) 
 def test_frequencies_say_how_often(text: Path, listed: Path) -> None:
     (tall := text.with_name("tall.txt")).write_text("cheval " * 4000, encoding="utf-8")
     often = Counter(mixed(tall, listed=listed)[0].split())
-    alike = Counter(mixed(tall, listed=listed, flat=0)[0].split())
+    alike = Counter(mixed(tall, listed=listed, power=0)[0].split())
     assert often["btonait"] > 5 * often["bbonait"], "20 to 2"
     assert 0.5 < alike["btonait"] / alike["bbonait"] < 2
     assert mixed(tall, listed=listed) == mixed(tall, listed=listed) != mixed(tall, listed=listed, seed=2)
